@@ -1,0 +1,96 @@
+//! What user space hands to the kernel programs: struct offsets, names to watch, watch flags.
+//!
+//! All values are native-endian and live in this machine's memory only.
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// Length of `task->comm`, terminator included.
+pub const COMM_LEN: usize = 16;
+
+/// An offset that this kernel does not have. Reading through it sets [`crate::wire::flag::UNREADABLE`].
+pub const NO_OFFSET: u32 = u32::MAX;
+
+macro_rules! offsets {
+    ($($(#[$doc:meta])* $field:ident: $path:literal,)*) => {
+        /// Byte offsets inside kernel structures, resolved by name from BTF when the programs are loaded.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+        #[repr(C)]
+        pub struct Offsets { $($(#[$doc])* pub $field: u32,)* }
+
+        impl Offsets {
+            /// `struct.member[.member]` of every field, in field order.
+            pub const PATHS: &'static [&'static str] = &[$($path),*];
+            pub const UNKNOWN: Offsets = Offsets { $($field: NO_OFFSET,)* };
+        }
+    };
+}
+
+offsets! {
+    task_pid: "task_struct.pid",
+    task_tgid: "task_struct.tgid",
+    task_real_parent: "task_struct.real_parent",
+    task_comm: "task_struct.comm",
+    task_start_boottime: "task_struct.start_boottime",
+    task_exit_code: "task_struct.exit_code",
+    task_maj_flt: "task_struct.maj_flt",
+    task_read_bytes: "task_struct.ioac.read_bytes",
+    task_signal: "task_struct.signal",
+    task_cgroups: "task_struct.cgroups",
+    task_mm: "task_struct.mm",
+    signal_live: "signal_struct.live",
+    signal_maj_flt: "signal_struct.maj_flt",
+    signal_read_bytes: "signal_struct.ioac.read_bytes",
+    mm_arg_start: "mm_struct.arg_start",
+    mm_arg_end: "mm_struct.arg_end",
+    mm_env_start: "mm_struct.env_start",
+    mm_env_end: "mm_struct.env_end",
+    bprm_filename: "linux_binprm.filename",
+    css_set_subsys: "css_set.subsys",
+    css_set_dfl_cgrp: "css_set.dfl_cgrp",
+    css_cgroup: "cgroup_subsys_state.cgroup",
+    cgroup_kn: "cgroup.kn",
+    cgroup_root: "cgroup.root",
+    cgroup_root_hierarchy_id: "cgroup_root.hierarchy_id",
+    kernfs_node_id: "kernfs_node.id",
+    /// Not an offset: the value of `memory_cgrp_id` in `enum cgroup_subsys_id`.
+    memory_cgrp_id: "enum cgroup_subsys_id.memory_cgrp_id",
+}
+
+/// What a watched process is. Bits of [`Watch::flags`].
+pub mod role {
+    /// containerd, cri-o, dockerd, k3s, podman: its children and its network namespaces are of interest.
+    pub const ENGINE: u32 = 1 << 0;
+    /// containerd-shim-*, conmon: starts runtimes.
+    pub const SHIM: u32 = 1 << 1;
+    /// crun, runc, youki, ... and everything it forks until a payload is exec'd.
+    pub const RUNTIME: u32 = 1 << 2;
+    /// Has changed its root (pivot_root, chroot): an exec from here on is the payload's.
+    pub const ROOTFS: u32 = 1 << 3;
+    /// Runs the payload: only first output, listen and its end are of interest.
+    pub const PAYLOAD: u32 = 1 << 4;
+    /// Nothing more is wanted from it but its end.
+    pub const QUIET: u32 = 1 << 5;
+    /// A child of an engine or shim that has no role of its own: CNI plugins, helpers.
+    pub const HELPER: u32 = 1 << 6;
+    /// A shim that is its own runtime (runwasi): treated as SHIM and RUNTIME.
+    pub const SELF_RUNTIME: u32 = SHIM | RUNTIME;
+}
+
+/// One watched process: the value of the kernel's watch map, keyed by tgid.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Watch {
+    /// Bits of [`role`].
+    pub flags: u32,
+    /// The process that became the container's init (the one that changed its root), else 0.
+    pub init: u32,
+    /// Outputs reported so far by this init and its descendants.
+    pub outputs: u32,
+    pub pad: u32,
+}
+
+/// How a name in the name map is compared with `task->comm`: exact, or by its first bytes.
+pub const NAME_PREFIX_LENS: [usize; 2] = [4, 5];
+
+/// Outputs reported per container before the kernel stops reporting them.
+pub const MAX_OUTPUTS: u32 = 16;

@@ -1,0 +1,129 @@
+//! The only door out: a record is built in per-CPU scratch space and copied to the ring with its used
+//! length, so nothing of an older record travels with it. What cannot be handed over is counted per family.
+
+use aya_ebpf::{
+    bindings::BPF_RB_NO_WAKEUP,
+    helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_boot_ns, generated},
+    macros::map,
+    maps::{Array, PerCpuArray, RingBuf},
+};
+use observer_ebpf::{
+    FAMILIES,
+    wire::{Header, MAX_RECORD, Record, flag},
+};
+
+#[map]
+static EVENTS: RingBuf = RingBuf::with_byte_size(8 << 20, 0);
+
+/// Records lost on this CPU, per family id. Every record carries the value, which gives a gap its place.
+#[map]
+static LOST: PerCpuArray<u64> = PerCpuArray::with_max_entries(FAMILIES as u32, 0);
+
+/// Records handed over, per family id.
+#[map]
+static EMITTED: PerCpuArray<u64> = PerCpuArray::with_max_entries(FAMILIES as u32, 0);
+
+/// Non-zero: emit nothing more (shutdown).
+#[map]
+static STOPPED: Array<u32> = Array::with_max_entries(1, 0);
+
+/// A record under construction. `usize`-aligned so that the fixed part can be written in place.
+#[repr(C, align(8))]
+pub struct Scratch {
+    pub bytes: [u8; MAX_RECORD],
+}
+
+#[map]
+static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
+
+/// Programs on one CPU do not nest (none of them runs in an interrupt or raises another's event), so one
+/// scratch buffer a CPU is enough.
+#[inline(always)]
+pub fn scratch() -> Option<&'static mut Scratch> {
+    let pointer = SCRATCH.get_ptr_mut(0)?;
+    // SAFETY: a map value lives as long as the programs, and only the current program uses this CPU's.
+    Some(unsafe { &mut *pointer })
+}
+
+/// Counts a record of this family as lost.
+#[inline(always)]
+pub fn lose(family: u16) {
+    if let Some(counter) = LOST.get_ptr_mut(u32::from(family)) {
+        // SAFETY: this CPU's own value.
+        unsafe { *counter += 1 };
+    }
+}
+
+#[inline(always)]
+pub fn header<R: Record>() -> Header {
+    let ids = bpf_get_current_pid_tgid();
+    let lost = LOST.get((R::KIND >> 8) as u32).copied().unwrap_or(0);
+    Header {
+        kind: R::KIND,
+        flags: 0,
+        len: 0,
+        time_ns: now(),
+        tgid: (ids >> 32) as u32,
+        tid: ids as u32,
+        lost,
+    }
+}
+
+#[inline(always)]
+pub fn now() -> u64 {
+    // SAFETY: the helper takes no arguments.
+    unsafe { bpf_ktime_get_boot_ns() }
+}
+
+/// Emits a record without text.
+#[inline(always)]
+pub fn emit<R: Record>(mut record: R, unreadable: bool) {
+    let mut header = header::<R>();
+    header.len = size_of::<R>() as u32;
+    if unreadable {
+        header.flags |= flag::UNREADABLE;
+    }
+    record.set_header(header);
+    hand_over(R::KIND, (&raw const record).cast(), size_of::<R>() as u64);
+}
+
+/// Emits the record in `scratch`: `record` as its fixed part, then `text_len` bytes already in place.
+#[inline(always)]
+pub fn emit_text<R: Record>(scratch: &mut Scratch, mut record: R, text_len: usize, flags: u16) {
+    // The mask and the comparison give the verifier a bound that survives on every kernel.
+    let mut text_len = text_len & (MAX_RECORD - 1);
+    if text_len > R::MAX_TEXT {
+        text_len = R::MAX_TEXT;
+    }
+    let len = size_of::<R>() + text_len;
+    let mut header = header::<R>();
+    header.len = len as u32;
+    header.flags = flags;
+    record.set_header(header);
+    // SAFETY: `Scratch` is larger than any record (checked where records are defined) and aligned to 8.
+    unsafe { scratch.bytes.as_mut_ptr().cast::<R>().write(record) };
+    hand_over(R::KIND, scratch.bytes.as_ptr(), len as u64);
+}
+
+#[inline(always)]
+fn hand_over(kind: u16, data: *const u8, len: u64) {
+    if STOPPED.get(0).copied().unwrap_or(0) != 0 {
+        return;
+    }
+    // SAFETY: `data` is valid for `len` bytes; the verifier checks it again. User space polls on a timer,
+    // so no record pays for a wake-up.
+    let result = unsafe {
+        generated::bpf_ringbuf_output(
+            (&raw const EVENTS).cast_mut().cast(),
+            data.cast_mut().cast(),
+            len,
+            u64::from(BPF_RB_NO_WAKEUP),
+        )
+    };
+    if result != 0 {
+        lose(kind >> 8);
+    } else if let Some(counter) = EMITTED.get_ptr_mut(u32::from(kind >> 8)) {
+        // SAFETY: this CPU's own value.
+        unsafe { *counter += 1 };
+    }
+}

@@ -1,0 +1,116 @@
+//! Readers of kernel structures. Offsets are resolved by name when the programs are loaded; a failed read
+//! is remembered in [`Reader::failed`] and never taken for a zero.
+
+use aya_ebpf::helpers::{bpf_get_current_task, bpf_probe_read_kernel};
+use observer_ebpf::{
+    control::{COMM_LEN, NO_OFFSET, Offsets},
+    wire::cgroup::Ids,
+};
+
+#[unsafe(no_mangle)]
+pub static OFFSETS: Offsets = Offsets::UNKNOWN;
+
+/// An offset of this kernel. Volatile: the loader rewrites the section after compilation.
+macro_rules! offset {
+    ($field:ident) => {
+        // SAFETY: a static of this program.
+        unsafe { core::ptr::read_volatile(&raw const $crate::kernel::OFFSETS.$field) }
+    };
+}
+pub(crate) use offset;
+
+/// Reads kernel memory and remembers whether anything could not be read.
+pub struct Reader {
+    pub failed: bool,
+}
+
+impl Reader {
+    #[inline(always)]
+    pub const fn new() -> Self {
+        Self { failed: false }
+    }
+
+    /// The value of type `T` at `base + offset`.
+    #[inline(always)]
+    pub fn at<T: Copy + Default>(&mut self, base: u64, offset: u32) -> T {
+        if base == 0 || offset == NO_OFFSET {
+            self.failed = true;
+            return T::default();
+        }
+        // SAFETY: the helper checks the address itself.
+        match unsafe { bpf_probe_read_kernel((base + u64::from(offset)) as *const T) } {
+            Ok(value) => value,
+            Err(_) => {
+                self.failed = true;
+                T::default()
+            }
+        }
+    }
+
+    #[inline(always)]
+    pub fn comm(&mut self, task: u64) -> [u8; COMM_LEN] {
+        self.at(task, offset!(task_comm))
+    }
+
+    #[inline(always)]
+    pub fn tgid(&mut self, task: u64) -> u32 {
+        self.at(task, offset!(task_tgid))
+    }
+
+    #[inline(always)]
+    pub fn parent_tgid(&mut self, task: u64) -> u32 {
+        let parent = self.at(task, offset!(task_real_parent));
+        self.tgid(parent)
+    }
+
+    #[inline(always)]
+    pub fn start_ns(&mut self, task: u64) -> u64 {
+        self.at(task, offset!(task_start_boottime))
+    }
+
+    /// The task's control group: `task->cgroups`, valid without any attach event.
+    #[inline(always)]
+    pub fn cgroup(&mut self, task: u64) -> Ids {
+        let set: u64 = self.at(task, offset!(task_cgroups));
+        let unified = self.at(set, offset!(css_set_dfl_cgrp));
+        let subsys = offset!(css_set_subsys) as u64 + 8 * offset!(memory_cgrp_id) as u64;
+        let css: u64 = if offset!(memory_cgrp_id) > 32 {
+            self.failed = true;
+            0
+        } else {
+            self.at(set, subsys as u32)
+        };
+        let memory = self.at(css, offset!(css_cgroup));
+        Ids { memory: self.cgroup_id(memory), unified: self.cgroup_id(unified) }
+    }
+
+    #[inline(always)]
+    pub fn cgroup_id(&mut self, cgroup: u64) -> u64 {
+        let kn = self.at(cgroup, offset!(cgroup_kn));
+        self.at(kn, offset!(kernfs_node_id))
+    }
+
+    /// Major faults of the process so far: its ended threads' and the current thread's own.
+    #[inline(always)]
+    pub fn major_faults(&mut self, task: u64) -> u64 {
+        let signal = self.at(task, offset!(task_signal));
+        let ended: u64 = self.at(signal, offset!(signal_maj_flt));
+        let own: u64 = self.at(task, offset!(task_maj_flt));
+        ended + own
+    }
+
+    /// Bytes the process caused to be read from storage so far, counted like [`Self::major_faults`].
+    #[inline(always)]
+    pub fn read_bytes(&mut self, task: u64) -> u64 {
+        let signal = self.at(task, offset!(task_signal));
+        let ended: u64 = self.at(signal, offset!(signal_read_bytes));
+        let own: u64 = self.at(task, offset!(task_read_bytes));
+        ended + own
+    }
+}
+
+#[inline(always)]
+pub fn current() -> u64 {
+    // SAFETY: the helper takes no arguments.
+    unsafe { bpf_get_current_task() }
+}

@@ -1,0 +1,90 @@
+//! Files opened by runtimes: the few paths that mark a phase, failures, and everything after the change of
+//! root (a Wasm module may have any name).
+
+use observer_ebpf::{
+    control::role,
+    wire::{Syscall, file::File, flag},
+};
+
+use super::{NO_HEADER, on_return};
+use crate::{
+    emit::{self, Scratch},
+    filter,
+    syscall::{self, InFlight},
+};
+
+on_return!(exit_openat, 0, opened);
+on_return!(exit_openat2, 1, opened);
+// The old call of x86-64 has its path first.
+on_return!(exit_open, 2, opened);
+
+const FIXED: usize = size_of::<File>();
+/// How much of a path's end is looked at.
+const TAIL: usize = 16;
+
+#[inline(always)]
+fn opened(variant: u32, entry: &InFlight, syscall: Syscall) {
+    let Some(watch) = filter::lookup(filter::current_tgid()) else { return };
+    let Some(scratch) = emit::scratch() else { return };
+    let (pointer, open_flags) = match variant {
+        0 => (entry.args[1], entry.args[2] as u32),
+        1 => (entry.args[1], 0),
+        _ => (entry.args[0], entry.args[1] as u32),
+    };
+    let (path_len, flags) = syscall::read_path::<FIXED>(scratch, pointer);
+    let after_root = watch.flags & role::ROOTFS != 0;
+    let unreadable = flags & flag::UNREADABLE != 0;
+    if !(after_root || unreadable || syscall.ret < 0 || marks_a_phase(scratch, path_len)) {
+        return;
+    }
+    let record = File {
+        header: NO_HEADER,
+        syscall,
+        flags: open_flags,
+        role: watch.flags,
+        path_len: path_len as u32,
+        pad: 0,
+    };
+    emit::emit_text(scratch, record, path_len, flags);
+}
+
+/// config.json, exec.fifo, notify sockets, shared libraries and modules, by the end of their names.
+#[inline(always)]
+fn marks_a_phase(scratch: &mut Scratch, path_len: usize) -> bool {
+    // Copied to a fixed place first, so that each look at it has a constant offset.
+    let start = FIXED + (path_len & 0xff);
+    let mut tail = [0u8; TAIL];
+    let text = scratch.bytes.as_ptr();
+    // SAFETY: FIXED >= TAIL, so the copy begins and ends within the scratch buffer.
+    let copied = unsafe {
+        aya_ebpf::helpers::generated::bpf_probe_read_kernel(
+            tail.as_mut_ptr().cast(),
+            TAIL as u32,
+            text.add(start - TAIL).cast(),
+        )
+    };
+    if copied != 0 {
+        return true;
+    }
+    let last8 =
+        u64::from_ne_bytes([tail[8], tail[9], tail[10], tail[11], tail[12], tail[13], tail[14], tail[15]]);
+    const CONFIG: u64 = u64::from_ne_bytes(*b"fig.json");
+    const FIFO: u64 = u64::from_ne_bytes(*b"xec.fifo");
+    if last8 == CONFIG || last8 == FIFO {
+        return true;
+    }
+    if tail[11] == b'.' && tail[12] == b'w' && tail[13] == b'a' && tail[14] == b's' && tail[15] == b'm' {
+        return true;
+    }
+    has_so(&tail)
+}
+
+/// `.so` anywhere in the tail: `libx.so`, `libx.so.0`, `libx.so.0.1.0`.
+#[inline(always)]
+fn has_so(tail: &[u8; TAIL]) -> bool {
+    let mut found = false;
+    for i in 0..TAIL - 2 {
+        found |= tail[i] == b'.' && tail[i + 1] == b's' && tail[i + 2] == b'o';
+    }
+    found
+}

@@ -1,0 +1,25 @@
+//! What confines a process: seccomp, prctl, capset, user and group ids.
+
+use super::{Syscall, records};
+
+/// Values of [`Security::op`].
+pub mod op {
+    pub const SECCOMP: u32 = 1;
+    pub const PRCTL: u32 = 2;
+    pub const CAPSET: u32 = 3;
+    pub const SETRESUID: u32 = 4;
+    pub const SETRESGID: u32 = 5;
+    pub const SETGROUPS: u32 = 6;
+    pub const KEYCTL: u32 = 7;
+}
+
+records! { Security {
+    /// A confining call returned.
+    1 Security text 0 {
+        syscall: Syscall,
+        /// The call's first argument: the prctl option, the seccomp operation.
+        arg: u64,
+        op: u32,
+        role: u32,
+    }
+} }

@@ -1,0 +1,152 @@
+//! The only way into the pipeline, and what the recorder keeps.
+//!
+//! Nothing here holds bytes of content: records have passed [`crate::probes::reduce`].
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    health::ProbeReport,
+    probes::Event,
+    time::{ClockOffset, Time},
+};
+
+/// Everything that can make the pipeline act.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Input {
+    /// Something a kernel probe saw.
+    Record(Record),
+    /// Something that was read or asked, or the failure to do so.
+    Fact(Fact),
+    /// The state of a probe, or of the observer itself.
+    Probe(ProbeReport),
+    /// Records of a family were lost before this time; `count` is the total so far, not an increment.
+    Lost { time: Time, family: u8, count: u64 },
+    /// A promise: every kernel source was drained past this time.
+    Tick(Time),
+}
+
+impl Input {
+    pub fn time(&self) -> Time {
+        match self {
+            Input::Record(record) => record.time,
+            Input::Fact(fact) => fact.time,
+            Input::Probe(report) => report.time,
+            Input::Lost { time, .. } | Input::Tick(time) => *time,
+        }
+    }
+}
+
+/// A decoded and reduced kernel record.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    pub time: Time,
+    /// In the initial pid namespace.
+    pub tgid: u32,
+    pub tid: u32,
+    /// A field of it could not be read: its zeros mean nothing.
+    pub unreadable: bool,
+    /// It arrived after a tick that had promised its time was over.
+    pub late: bool,
+    pub event: Event,
+}
+
+/// What was looked up. `time` is the time from which it holds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Fact {
+    pub time: Time,
+    pub what: FactKind,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum FactKind {
+    Clock(ClockOffset),
+    /// A process that was there before the observer, of interest by its name.
+    Process(ProcessFact),
+    /// The OCI bundle of a container that a runtime (`tgid`) is creating.
+    Bundle {
+        tgid: u32,
+        result: Result<Bundle, LookupError>,
+    },
+    /// What the container engine says of a container or pod sandbox.
+    Cri {
+        id: String,
+        result: Result<CriContainer, LookupError>,
+    },
+    /// `RUNTIME --version`, asked once a binary.
+    RuntimeVersion {
+        exe: String,
+        result: Result<RuntimeVersion, LookupError>,
+    },
+    /// The run is over: nothing later is coming.
+    End(End),
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ProcessFact {
+    pub tgid: u32,
+    pub ppid: u32,
+    /// CLOCK_BOOTTIME at the process's start: with its pid, its identity.
+    pub start: Time,
+    pub comm: String,
+    pub exe: Option<String>,
+    /// Bits of `observer_ebpf::control::role`.
+    pub role: u32,
+}
+
+/// A look-up that failed: what, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{what}: {why}")]
+pub struct LookupError {
+    pub what: String,
+    pub why: String,
+}
+
+/// The parts of an OCI bundle's config.json that say who a container is. No environment, no arguments but
+/// the first (a Wasm handler runs it as the module).
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Bundle {
+    pub path: String,
+    pub entrypoint: Option<String>,
+    pub rootfs: Option<String>,
+    pub cgroups_path: Option<String>,
+    /// Whether a network namespace is made (`true`) or joined by path (`false`), if any is named.
+    pub new_netns: Option<bool>,
+    pub netns_path: Option<String>,
+    /// Only keys that name a pod, an image or a handler.
+    pub annotations: std::collections::BTreeMap<String, String>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct CriContainer {
+    pub is_sandbox: bool,
+    pub name: Option<String>,
+    pub pod: Option<String>,
+    pub namespace: Option<String>,
+    pub pod_uid: Option<String>,
+    pub sandbox_id: Option<String>,
+    pub attempt: Option<u32>,
+    pub image: Option<String>,
+    pub handler: Option<String>,
+    pub labels: std::collections::BTreeMap<String, String>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct RuntimeVersion {
+    pub version: String,
+    /// `+SECCOMP`, `+WASM:wasmedge`, ... as the runtime prints them.
+    pub features: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct End {
+    pub why: EndReason,
+    /// Exit code of CMD, when one was given and has ended; negative: the signal that ended it.
+    pub command_exit: Option<i32>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum EndReason {
+    Interrupted,
+    Deadline,
+    CommandEnded,
+}

@@ -1,0 +1,40 @@
+//! Files opened by runtimes: config.json, exec.fifo, engine libraries, modules; and failures.
+
+use observer_ebpf::{Family, wire::file::File};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Call, Malformed, fixed,
+    spec::{Spec, syscall},
+    text,
+};
+
+pub const SPEC: Spec = Spec {
+    family: Family::File,
+    gives: "runtime-load, wait-start and the Wasm phases; which file was missing when a start failed",
+    cost: "a hash look-up at entry and exit of openat",
+    hooks: &[
+        syscall!("openat", "enter_runtime", "exit_openat", ["dfd", "filename", "flags", "mode"]),
+        syscall!("openat2", "enter_runtime", "exit_openat2", ["dfd", "filename", "how"]),
+        syscall!(optional "open", "enter_runtime", "exit_open", ["filename", "flags", "mode"]),
+    ],
+};
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    pub call: Call,
+    /// As the caller gave it.
+    pub path: String,
+    /// O_* bits.
+    pub flags: u32,
+    pub role: u32,
+}
+
+pub fn decode(number: u8, bytes: &[u8]) -> Result<Event, Malformed> {
+    if number != 1 {
+        return Err(Malformed::Operation(u32::from(number)));
+    }
+    let (wire, rest) = fixed::<File>(bytes)?;
+    let (path, _) = text::take(rest, wire.path_len as usize)?;
+    Ok(Event { call: Call::from_wire(wire.syscall), path, flags: wire.flags, role: wire.role })
+}

@@ -1,0 +1,316 @@
+//! What a program was asked to do, from its arguments or environment. The words themselves stop here: only
+//! what names a container, a bundle or a network namespace goes on.
+
+use serde::{Deserialize, Serialize};
+
+/// A program this tool knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Program {
+    Crun,
+    Runc,
+    Youki,
+    Runsc,
+    Kata,
+    RuncShim,
+    /// A shim that is runtime and engine in one (runwasi).
+    WasmShim,
+    OtherShim,
+    Conmon,
+    Containerd,
+    Crio,
+    Dockerd,
+    K3s,
+    Podman,
+}
+
+/// Basename prefixes, longest first, and what they are.
+const PROGRAMS: &[(&str, Program)] = &[
+    ("containerd-shim-wasmedge", Program::WasmShim),
+    ("containerd-shim-wasmtime", Program::WasmShim),
+    ("containerd-shim-wasmer", Program::WasmShim),
+    ("containerd-shim-wamr", Program::WasmShim),
+    ("containerd-shim-spin", Program::WasmShim),
+    ("containerd-shim-runc", Program::RuncShim),
+    ("containerd-shim-kata", Program::Kata),
+    ("containerd-shim", Program::OtherShim),
+    ("containerd", Program::Containerd),
+    ("conmon", Program::Conmon),
+    ("crio", Program::Crio),
+    ("crun", Program::Crun),
+    ("dockerd", Program::Dockerd),
+    ("k3s", Program::K3s),
+    ("kata-runtime", Program::Kata),
+    ("krun", Program::Crun),
+    ("podman", Program::Podman),
+    ("runc", Program::Runc),
+    ("runsc", Program::Runsc),
+    ("youki", Program::Youki),
+];
+
+impl Program {
+    pub fn from_path(path: &str) -> Option<Program> {
+        let name = path.rsplit('/').next().unwrap_or(path);
+        PROGRAMS.iter().find(|(prefix, _)| name.starts_with(prefix)).map(|(_, program)| *program)
+    }
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Program::Crun => "crun",
+            Program::Runc => "runc",
+            Program::Youki => "youki",
+            Program::Runsc => "runsc",
+            Program::Kata => "kata",
+            Program::RuncShim => "containerd-shim-runc",
+            Program::WasmShim => "runwasi",
+            Program::OtherShim => "containerd-shim",
+            Program::Conmon => "conmon",
+            Program::Containerd => "containerd",
+            Program::Crio => "cri-o",
+            Program::Dockerd => "dockerd",
+            Program::K3s => "k3s",
+            Program::Podman => "podman",
+        }
+    }
+
+    /// Whether it is an OCI runtime with the usual command line.
+    pub const fn is_oci_runtime(self) -> bool {
+        matches!(self, Program::Crun | Program::Runc | Program::Youki | Program::Runsc | Program::Kata)
+    }
+}
+
+/// What an OCI runtime was asked to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Command {
+    Create,
+    Run,
+    Start,
+    Delete,
+    Kill,
+    State,
+    Exec,
+    /// runc's own second stage.
+    Init,
+    Other,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Invocation {
+    #[default]
+    Unknown,
+    /// A known program whose arguments say nothing of use.
+    Program(Program),
+    Runtime {
+        program: Program,
+        command: Command,
+        id: Option<String>,
+        bundle: Option<String>,
+    },
+    /// A containerd shim. `starting`: its short-lived `start` invocation.
+    Shim {
+        program: Program,
+        id: Option<String>,
+        namespace: Option<String>,
+        bundle: Option<String>,
+        starting: bool,
+    },
+    Conmon {
+        id: Option<String>,
+        name: Option<String>,
+        bundle: Option<String>,
+    },
+    /// A CNI plugin.
+    Cni {
+        command: CniCommand,
+        container_id: Option<String>,
+        netns: Option<String>,
+        interface: Option<String>,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CniCommand {
+    Add,
+    Del,
+    Other,
+}
+
+impl Invocation {
+    pub fn program(&self) -> Option<Program> {
+        match self {
+            Invocation::Program(program)
+            | Invocation::Runtime { program, .. }
+            | Invocation::Shim { program, .. } => Some(*program),
+            Invocation::Conmon { .. } => Some(Program::Conmon),
+            Invocation::Unknown | Invocation::Cni { .. } => None,
+        }
+    }
+}
+
+/// Reads NUL-separated arguments; the last may be cut.
+pub fn from_arguments(filename: &str, argv: &[u8]) -> Invocation {
+    let words: Vec<String> =
+        argv.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect();
+    // A runtime that re-executes itself from memory has no file name worth reading; its first word stays.
+    let program =
+        Program::from_path(filename).or_else(|| words.first().and_then(|word| Program::from_path(word)));
+    let Some(program) = program else { return Invocation::Unknown };
+    let words = words.get(1..).unwrap_or_default();
+    match program {
+        Program::Crun | Program::Runc | Program::Youki | Program::Runsc => runtime(program, words),
+        Program::RuncShim | Program::WasmShim | Program::OtherShim | Program::Kata => shim(program, words),
+        Program::Conmon => conmon(words),
+        other => Invocation::Program(other),
+    }
+}
+
+/// Reads the CNI variables among NUL-separated `NAME=value` pairs; the first may be cut.
+pub fn from_environment(environ: &[u8]) -> Invocation {
+    let find = |name: &[u8]| {
+        environ.split(|byte| *byte == 0).find_map(|pair| {
+            let value = pair.strip_prefix(name)?.strip_prefix(b"=")?;
+            Some(String::from_utf8_lossy(value).into_owned())
+        })
+    };
+    let Some(command) = find(b"CNI_COMMAND") else { return Invocation::Unknown };
+    let command = match command.as_str() {
+        "ADD" => CniCommand::Add,
+        "DEL" => CniCommand::Del,
+        _ => CniCommand::Other,
+    };
+    Invocation::Cni {
+        command,
+        container_id: find(b"CNI_CONTAINERID"),
+        netns: find(b"CNI_NETNS"),
+        interface: find(b"CNI_IFNAME"),
+    }
+}
+
+/// Options of crun, runc, youki and runsc that take their value in the next word.
+const RUNTIME_VALUES: &[&str] = &[
+    "root",
+    "r",
+    "log",
+    "l",
+    "log-format",
+    "log-level",
+    "cgroup-manager",
+    "criu",
+    "rootless",
+    "bundle",
+    "b",
+    "pid-file",
+    "console-socket",
+    "preserve-fds",
+    "config",
+    "f",
+    "user-log",
+    "platform",
+    "network",
+    "debug-log",
+];
+
+fn runtime(program: Program, words: &[String]) -> Invocation {
+    let mut bundle = None;
+    let plain = plain_words(words, RUNTIME_VALUES, |name, value| {
+        if name == "bundle" || name == "b" {
+            bundle = Some(value.to_owned());
+        }
+    });
+    let command = match plain.first().map(String::as_str) {
+        Some("create") => Command::Create,
+        Some("run") => Command::Run,
+        Some("start") => Command::Start,
+        Some("delete") => Command::Delete,
+        Some("kill") => Command::Kill,
+        Some("state") => Command::State,
+        Some("exec") => Command::Exec,
+        Some("init") => Command::Init,
+        _ => Command::Other,
+    };
+    Invocation::Runtime { program, command, id: plain.get(1).cloned(), bundle }
+}
+
+const SHIM_VALUES: &[&str] = &["namespace", "address", "publish-binary", "id", "bundle", "socket", "workdir"];
+
+fn shim(program: Program, words: &[String]) -> Invocation {
+    let (mut id, mut namespace, mut bundle) = (None, None, None);
+    let plain = plain_words(words, SHIM_VALUES, |name, value| match name {
+        "id" => id = Some(value.to_owned()),
+        "namespace" => namespace = Some(value.to_owned()),
+        "bundle" => bundle = Some(value.to_owned()),
+        _ => {}
+    });
+    let starting = plain.first().is_some_and(|word| word == "start");
+    Invocation::Shim { program, id, namespace, bundle, starting }
+}
+
+/// conmon's options that take no value; all others do.
+const CONMON_FLAGS: &[&str] = &[
+    "t",
+    "terminal",
+    "i",
+    "stdin",
+    "s",
+    "systemd-cgroup",
+    "e",
+    "exec",
+    "no-new-keyring",
+    "no-pivot",
+    "no-sync-log",
+    "sync",
+    "leave-stdin-open",
+    "replace-listen-pid",
+    "version",
+    "full-attach",
+    "seccomp-notify-plugins",
+    "no-container-partial-message",
+    "log-allowlist-dir",
+];
+
+fn conmon(words: &[String]) -> Invocation {
+    let (mut id, mut name, mut bundle) = (None, None, None);
+    let mut rest = words.iter();
+    while let Some(word) = rest.next() {
+        let Some(option) = option_name(word) else { continue };
+        if CONMON_FLAGS.contains(&option) {
+            continue;
+        }
+        let value = match word.split_once('=') {
+            Some((_, value)) => value.to_owned(),
+            None => rest.next().cloned().unwrap_or_default(),
+        };
+        match option {
+            "c" | "cid" => id = Some(value),
+            "n" | "name" => name = Some(value),
+            "b" | "bundle" => bundle = Some(value),
+            _ => {}
+        }
+    }
+    Invocation::Conmon { id, name, bundle }
+}
+
+fn option_name(word: &str) -> Option<&str> {
+    let name = word.strip_prefix("--").or_else(|| word.strip_prefix('-'))?;
+    let name = name.split_once('=').map_or(name, |(name, _)| name);
+    (!name.is_empty()).then_some(name)
+}
+
+/// The words that are neither options nor their values; `on_value` sees each option that has one.
+fn plain_words(words: &[String], with_value: &[&str], mut on_value: impl FnMut(&str, &str)) -> Vec<String> {
+    let mut plain = Vec::new();
+    let mut rest = words.iter();
+    while let Some(word) = rest.next() {
+        let Some(name) = option_name(word) else {
+            if !word.is_empty() {
+                plain.push(word.clone());
+            }
+            continue;
+        };
+        if let Some((_, value)) = word.split_once('=') {
+            on_value(name, value);
+        } else if with_value.contains(&name) {
+            on_value(name, rest.next().map_or("", String::as_str));
+        }
+    }
+    plain
+}

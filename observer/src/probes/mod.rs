@@ -1,0 +1,123 @@
+//! What each probe family is (its hooks, its cost) and what its records mean. Bytes become types here, in
+//! [`reduce`], and nowhere else; bytes of content do not get past it.
+
+pub mod cgroup;
+pub mod file;
+pub mod invocation;
+pub mod memory;
+pub mod mount;
+pub mod namespace;
+pub mod output;
+pub mod process;
+pub mod security;
+pub mod socket;
+pub mod spec;
+mod text;
+
+use observer_ebpf::{
+    Family, for_each_probe,
+    wire::{Header, flag},
+};
+use serde::{Deserialize, Serialize};
+use zerocopy::FromBytes;
+
+use crate::{input::Record, time::Time};
+use spec::Spec;
+
+macro_rules! define_events {
+    ($($id:literal $module:ident $name:ident)*) => {
+        /// A reduced record of any family.
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        pub enum Event { $($name($module::Event)),* }
+
+        impl Event {
+            pub fn family(&self) -> Family {
+                match self { $(Event::$name(_) => Family::$name),* }
+            }
+        }
+
+        /// What each family hooks, in the order of their ids.
+        pub const SPECS: &[&Spec] = &[$(&$module::SPEC),*];
+
+        fn decode(family: Family, number: u8, bytes: &[u8]) -> Result<Event, Malformed> {
+            match family { $(Family::$name => $module::decode(number, bytes).map(Event::$name)),* }
+        }
+    };
+}
+for_each_probe!(define_events);
+
+/// The spec of a family.
+pub fn spec(family: Family) -> &'static Spec {
+    SPECS[family as usize - 1]
+}
+
+/// Why bytes are not a record. Counted by the live edge, never fatal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Malformed {
+    #[error("shorter than its fixed part")]
+    Short,
+    #[error("its length field disagrees with its size")]
+    Length,
+    #[error("unknown record kind {0:#06x}")]
+    Kind(u16),
+    #[error("its text lengths exceed the record")]
+    Text,
+    #[error("unknown operation {0}")]
+    Operation(u32),
+}
+
+/// A record of the ring, reduced, with what its header says about losses.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reduced {
+    pub record: Record,
+    pub family: Family,
+    /// Records of this family lost so far on the CPU it came from.
+    pub lost: u64,
+}
+
+/// Turns one record's bytes into its typed, reduced form. Never panics, whatever the bytes.
+///
+/// # Errors
+/// [`Malformed`] when the bytes are no record of this version.
+pub fn reduce(bytes: &[u8]) -> Result<Reduced, Malformed> {
+    let (header, _) = Header::read_from_prefix(bytes).map_err(|_| Malformed::Short)?;
+    let len = header.len as usize;
+    if len > bytes.len() || len < size_of::<Header>() {
+        return Err(Malformed::Length);
+    }
+    let family = Family::of(header.kind).ok_or(Malformed::Kind(header.kind))?;
+    let event = decode(family, header.kind as u8, &bytes[..len])?;
+    let record = Record {
+        time: Time(header.time_ns),
+        tgid: header.tgid,
+        tid: header.tid,
+        unreadable: header.flags & flag::UNREADABLE != 0,
+        late: false,
+        event,
+    };
+    Ok(Reduced { record, family, lost: header.lost })
+}
+
+/// A syscall as reported at its exit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Call {
+    pub entered: Time,
+    /// Negative errno on failure.
+    pub ret: i64,
+}
+
+impl Call {
+    fn from_wire(syscall: observer_ebpf::wire::Syscall) -> Self {
+        Call { entered: Time(syscall.entered_ns), ret: syscall.ret }
+    }
+
+    /// The error number, when it failed.
+    pub fn errno(self) -> Option<i32> {
+        (-4095..0).contains(&self.ret).then(|| -self.ret as i32)
+    }
+}
+
+/// The fixed part of a record, and the text behind it.
+fn fixed<R: observer_ebpf::wire::Record>(bytes: &[u8]) -> Result<(R, &[u8]), Malformed> {
+    R::read_from_prefix(bytes).map_err(|_| Malformed::Short)
+}

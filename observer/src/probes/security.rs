@@ -1,0 +1,85 @@
+//! What confines a process: seccomp, prctl, capset, user and group ids.
+
+use observer_ebpf::{
+    Family,
+    wire::security::{Security, op},
+};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Call, Malformed, fixed,
+    spec::{Spec, syscall},
+};
+
+pub const SPEC: Spec = Spec {
+    family: Family::Security,
+    gives: "the security phase, and errors such as EPERM from a filter",
+    cost: "a hash look-up at entry and exit of prctl, seccomp, capset, setresuid, setresgid, setgroups, keyctl",
+    hooks: &[
+        syscall!("seccomp", "enter_runtime", "exit_seccomp", ["op"]),
+        syscall!("prctl", "enter_runtime", "exit_prctl", ["option"]),
+        syscall!("capset", "enter_runtime", "exit_capset", ["header"]),
+        syscall!("setresuid", "enter_runtime", "exit_setresuid", ["ruid"]),
+        syscall!("setresgid", "enter_runtime", "exit_setresgid", ["rgid"]),
+        syscall!("setgroups", "enter_runtime", "exit_setgroups", ["gidsetsize"]),
+        syscall!(optional "keyctl", "enter_runtime", "exit_keyctl", ["option"]),
+    ],
+};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Op {
+    Seccomp,
+    Prctl,
+    Capset,
+    Setresuid,
+    Setresgid,
+    Setgroups,
+    Keyctl,
+}
+
+impl Op {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Op::Seccomp => "seccomp",
+            Op::Prctl => "prctl",
+            Op::Capset => "capset",
+            Op::Setresuid => "setresuid",
+            Op::Setresgid => "setresgid",
+            Op::Setgroups => "setgroups",
+            Op::Keyctl => "keyctl",
+        }
+    }
+}
+
+/// `prctl` options that matter here.
+pub mod pr {
+    pub const SET_NAME: u64 = 15;
+    pub const SET_NO_NEW_PRIVS: u64 = 38;
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    pub call: Call,
+    pub op: Op,
+    /// The call's first argument.
+    pub arg: u64,
+    pub role: u32,
+}
+
+pub fn decode(number: u8, bytes: &[u8]) -> Result<Event, Malformed> {
+    if number != 1 {
+        return Err(Malformed::Operation(u32::from(number)));
+    }
+    let (wire, _) = fixed::<Security>(bytes)?;
+    let op = match wire.op {
+        op::SECCOMP => Op::Seccomp,
+        op::PRCTL => Op::Prctl,
+        op::CAPSET => Op::Capset,
+        op::SETRESUID => Op::Setresuid,
+        op::SETRESGID => Op::Setresgid,
+        op::SETGROUPS => Op::Setgroups,
+        op::KEYCTL => Op::Keyctl,
+        other => return Err(Malformed::Operation(other)),
+    };
+    Ok(Event { call: Call::from_wire(wire.syscall), op, arg: wire.arg, role: wire.role })
+}

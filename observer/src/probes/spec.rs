@@ -1,0 +1,88 @@
+//! Specs: which hooks a family needs, best first. Data only; `source/live` attaches them.
+
+use observer_ebpf::Family;
+
+/// A probe family.
+#[derive(Debug)]
+pub struct Spec {
+    pub family: Family,
+    /// What is lost without it, for `doctor`.
+    pub gives: &'static str,
+    /// What it costs those who are not watched, for `doctor` and docs/SPEC.md.
+    pub cost: &'static str,
+    pub hooks: &'static [Hook],
+}
+
+/// One thing to attach to, with the ways to do so, best first.
+#[derive(Debug)]
+pub struct Hook {
+    /// What it is called in `health` and `doctor`.
+    pub name: &'static str,
+    pub rungs: &'static [Rung],
+    /// Without it the family is degraded; an optional one may be missing on this kernel or architecture.
+    pub required: bool,
+}
+
+/// One way to attach.
+#[derive(Debug)]
+pub enum Rung {
+    /// A kernel tracepoint through BTF. `arguments`: the leading argument types its prototype must have,
+    /// each the name of the structure pointed to, or "" for anything else.
+    Btf { program: &'static str, tracepoint: &'static str, arguments: &'static [&'static str] },
+    /// The same tracepoint without type information from the verifier.
+    Raw { program: &'static str, tracepoint: &'static str, arguments: &'static [&'static str] },
+    /// A syscall's pair of classic tracepoints. `arguments`: names its entry format must have, in order.
+    Syscall {
+        syscall: &'static str,
+        enter: &'static str,
+        exit: &'static str,
+        arguments: &'static [&'static str],
+    },
+}
+
+impl Rung {
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Rung::Btf { .. } => "btf-tracepoint",
+            Rung::Raw { .. } => "raw-tracepoint",
+            Rung::Syscall { .. } => "tracepoint",
+        }
+    }
+}
+
+/// A kernel tracepoint with its two rungs.
+macro_rules! tracepoint {
+    ($target:literal, $btf:literal, $raw:literal, [$($argument:literal),*]) => {
+        $crate::probes::spec::Hook {
+            name: $target,
+            required: true,
+            rungs: &[
+                $crate::probes::spec::Rung::Btf { program: $btf, tracepoint: $target, arguments: &[$($argument),*] },
+                $crate::probes::spec::Rung::Raw { program: $raw, tracepoint: $target, arguments: &[$($argument),*] },
+            ],
+        }
+    };
+}
+
+/// A syscall; `optional` where a kernel or an architecture may not have it.
+macro_rules! syscall {
+    ($name:literal, $enter:literal, $exit:literal, [$($argument:literal),*]) => {
+        $crate::probes::spec::syscall!(@ true $name, $enter, $exit, [$($argument),*])
+    };
+    (optional $name:literal, $enter:literal, $exit:literal, [$($argument:literal),*]) => {
+        $crate::probes::spec::syscall!(@ false $name, $enter, $exit, [$($argument),*])
+    };
+    (@ $required:literal $name:literal, $enter:literal, $exit:literal, [$($argument:literal),*]) => {
+        $crate::probes::spec::Hook {
+            name: $name,
+            required: $required,
+            rungs: &[$crate::probes::spec::Rung::Syscall {
+                syscall: $name,
+                enter: $enter,
+                exit: $exit,
+                arguments: &[$($argument),*],
+            }],
+        }
+    };
+}
+pub(crate) use {syscall, tracepoint};

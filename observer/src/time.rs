@@ -1,0 +1,37 @@
+//! Time as the kernel tells it. Pure modules get time from records and ticks only.
+
+use serde::{Deserialize, Serialize};
+
+/// Nanoseconds of CLOCK_BOOTTIME.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Time(pub u64);
+
+impl Time {
+    /// Nanoseconds from `earlier` to `self`; 0 if `earlier` is later.
+    pub fn since(self, earlier: Time) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+
+    pub fn plus(self, ns: u64) -> Time {
+        Time(self.0.saturating_add(ns))
+    }
+}
+
+/// Nanoseconds since the Unix epoch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Wall(pub i64);
+
+/// The distance between the two clocks, as measured by the live edge: an input like any other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClockOffset {
+    /// Wall clock minus CLOCK_BOOTTIME, nanoseconds.
+    pub wall_minus_boot_ns: i64,
+    /// Half the width of the bracket in which it was measured, nanoseconds.
+    pub error_ns: u64,
+}
+
+impl ClockOffset {
+    pub fn wall(self, time: Time) -> Wall {
+        Wall((time.0 as i64).saturating_add(self.wall_minus_boot_ns))
+    }
+}
