@@ -69,3 +69,21 @@ pub struct ProbeHealth {
     pub records: u64,
     pub lost: u64,
 }
+
+/// How one probe family is, or would be, attached.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProbePlan {
+    pub family: observer_ebpf::Family,
+    pub status: Status,
+    pub hooks: Vec<HookPlan>,
+}
+
+/// How one hook is, or would be, attached.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HookPlan {
+    pub name: &'static str,
+    /// The rung taken; `None`: no rung attaches.
+    pub rung: Option<&'static str>,
+    /// Why not a better one, or not at all.
+    pub why: Option<String>,
+}

@@ -10,3 +10,7 @@ pub mod layer;
 pub mod output;
 pub mod probes;
 pub mod time;
+
+// edges
+#[cfg(feature = "edges")]
+pub mod source;

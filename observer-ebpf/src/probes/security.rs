@@ -1,12 +1,19 @@
 //! What confines a process: seccomp, prctl, capset, user and group ids.
 
-use observer_ebpf::wire::{
-    Syscall,
-    security::{Security, op},
+use observer_ebpf::{
+    control::role,
+    wire::{
+        Syscall,
+        security::{Security, op, pr},
+    },
 };
+use aya_ebpf::{macros::tracepoint, programs::TracePointContext};
 
 use super::{NO_HEADER, on_return};
-use crate::{emit, filter, syscall::InFlight};
+use crate::{
+    emit, filter,
+    syscall::{self, InFlight},
+};
 
 on_return!(exit_seccomp, op::SECCOMP, returned);
 on_return!(exit_prctl, op::PRCTL, returned);
@@ -21,4 +28,16 @@ fn returned(op: u32, entry: &InFlight, syscall: Syscall) {
     let Some(watch) = filter::lookup(filter::current_tgid()) else { return };
     let record = Security { header: NO_HEADER, syscall, arg: entry.args[0], op, role: watch.flags };
     emit::emit(record, false);
+}
+
+/// Entry of prctl: a runtime asks for and drops each capability by a call of its own; only the calls that
+/// bracket them are kept.
+#[tracepoint]
+pub fn enter_prctl(ctx: TracePointContext) -> u32 {
+    // SAFETY: the first argument of sys_enter_prctl, `option`.
+    let option = unsafe { ctx.read_at::<u64>(syscall::ENTER_ARGS) }.unwrap_or(0);
+    if option == pr::SET_KEEPCAPS || option == pr::SET_SECCOMP || option == pr::SET_NO_NEW_PRIVS {
+        syscall::keep(&ctx, role::RUNTIME);
+    }
+    0
 }

@@ -13,6 +13,13 @@ pub mod op {
     pub const KEYCTL: u32 = 7;
 }
 
+/// The `prctl` options that are reported.
+pub mod pr {
+    pub const SET_KEEPCAPS: u64 = 8;
+    pub const SET_SECCOMP: u64 = 22;
+    pub const SET_NO_NEW_PRIVS: u64 = 38;
+}
+
 records! { Security {
     /// A confining call returned.
     1 Security text 0 {

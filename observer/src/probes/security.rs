@@ -17,7 +17,7 @@ pub const SPEC: Spec = Spec {
     cost: "a hash look-up at entry and exit of prctl, seccomp, capset, setresuid, setresgid, setgroups, keyctl",
     hooks: &[
         syscall!("seccomp", "enter_runtime", "exit_seccomp", ["op"]),
-        syscall!("prctl", "enter_runtime", "exit_prctl", ["option"]),
+        syscall!("prctl", "enter_prctl", "exit_prctl", ["option"]),
         syscall!("capset", "enter_runtime", "exit_capset", ["header"]),
         syscall!("setresuid", "enter_runtime", "exit_setresuid", ["ruid"]),
         syscall!("setresgid", "enter_runtime", "exit_setresgid", ["rgid"]),
@@ -49,12 +49,6 @@ impl Op {
             Op::Keyctl => "keyctl",
         }
     }
-}
-
-/// `prctl` options that matter here.
-pub mod pr {
-    pub const SET_NAME: u64 = 15;
-    pub const SET_NO_NEW_PRIVS: u64 = 38;
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -1,0 +1,176 @@
+//! The ladder: each hook takes the first rung that attaches; why not a better one is kept.
+
+use aya::{
+    Btf, Ebpf,
+    programs::{
+        BtfTracePoint, ProgramError, RawTracePoint, TracePoint, links::FdLink, trace_point::TracePointLink,
+    },
+};
+use observer_ebpf::Family;
+
+use super::btf::KernelTypes;
+use crate::{
+    health::{HookPlan, ProbePlan, Status},
+    probes::{
+        self,
+        spec::{Hook, Rung, Spec},
+    },
+    source::live::load::Tracefs,
+};
+
+/// Something attached; dropping it detaches.
+pub enum Link {
+    Raw(FdLink),
+    Trace(TracePointLink),
+}
+
+/// What the ladder needs to know about this kernel.
+pub struct Kernel<'a> {
+    pub types: Option<&'a KernelTypes>,
+    pub btf: Option<&'a Btf>,
+    pub tracefs: Tracefs,
+}
+
+/// Attaches what the asked families need; says for each how, or why not.
+pub fn attach(ebpf: &mut Ebpf, kernel: &Kernel, asked: &[Family], links: &mut Vec<Link>) -> Vec<ProbePlan> {
+    climb(kernel, asked, |rung| attach_rung(ebpf, kernel, rung, links))
+}
+
+/// What [`attach`] would do, without loading anything.
+pub fn plan(kernel: &Kernel, asked: &[Family]) -> Vec<ProbePlan> {
+    climb(kernel, asked, |_| Ok(()))
+}
+
+fn climb(
+    kernel: &Kernel,
+    asked: &[Family],
+    mut take: impl FnMut(&Rung) -> Result<(), String>,
+) -> Vec<ProbePlan> {
+    let mut plans = Vec::new();
+    for spec in probes::SPECS {
+        if !asked.contains(&spec.family) {
+            plans.push(ProbePlan { family: spec.family, status: Status::Off, hooks: Vec::new() });
+            continue;
+        }
+        let hooks = spec.hooks.iter().map(|hook| climb_hook(kernel, hook, &mut take)).collect();
+        plans.push(judge(spec, hooks));
+    }
+    plans
+}
+
+fn climb_hook(
+    kernel: &Kernel,
+    hook: &Hook,
+    take: &mut impl FnMut(&Rung) -> Result<(), String>,
+) -> HookPlan {
+    let mut refused = Vec::new();
+    for rung in hook.rungs {
+        match kernel.check(rung).and_then(|()| take(rung)) {
+            Ok(()) => {
+                return HookPlan { name: hook.name, rung: Some(rung.kind()), why: reasons(&refused) };
+            }
+            Err(why) => refused.push(format!("{}: {why}", rung.kind())),
+        }
+    }
+    HookPlan { name: hook.name, rung: None, why: reasons(&refused) }
+}
+
+fn reasons(refused: &[String]) -> Option<String> {
+    (!refused.is_empty()).then(|| refused.join("; "))
+}
+
+fn judge(spec: &Spec, hooks: Vec<HookPlan>) -> ProbePlan {
+    let missing = |hook: &&Hook| hooks.iter().any(|plan| plan.name == hook.name && plan.rung.is_none());
+    let required_missing = spec.hooks.iter().filter(|hook| hook.required).filter(missing).count();
+    let status = if hooks.iter().all(|plan| plan.rung.is_none()) {
+        Status::Failed
+    } else if required_missing > 0 {
+        Status::Degraded
+    } else {
+        Status::Attached
+    };
+    ProbePlan { family: spec.family, status, hooks }
+}
+
+impl Kernel<'_> {
+    /// A rung counts only if what it would see has the shape that the program expects.
+    fn check(&self, rung: &Rung) -> Result<(), String> {
+        match rung {
+            Rung::Btf { tracepoint, arguments, .. } => {
+                self.btf.ok_or("no kernel BTF")?;
+                self.types.ok_or("no kernel BTF")?.check_tracepoint(tracepoint, arguments)
+            }
+            Rung::Raw { tracepoint, arguments, .. } => {
+                self.types.ok_or("no kernel BTF to check it against")?.check_tracepoint(tracepoint, arguments)
+            }
+            Rung::Syscall { syscall, arguments, .. } => self.tracefs.check_syscall(syscall, arguments),
+        }
+    }
+}
+
+fn attach_rung(ebpf: &mut Ebpf, kernel: &Kernel, rung: &Rung, links: &mut Vec<Link>) -> Result<(), String> {
+    match rung {
+        Rung::Btf { program, tracepoint, .. } => {
+            let btf = kernel.btf.ok_or("no kernel BTF")?;
+            let program: &mut BtfTracePoint = program_mut(ebpf, program)?;
+            load_once(|| program.load(tracepoint, btf))?;
+            let id = program.attach().map_err(|error| explain(&error))?;
+            let link = program.take_link(id).map_err(|error| explain(&error))?;
+            links.push(Link::Raw(link.into()));
+        }
+        Rung::Raw { program, tracepoint, .. } => {
+            let program: &mut RawTracePoint = program_mut(ebpf, program)?;
+            load_once(|| program.load())?;
+            let id = program.attach(tracepoint).map_err(|error| explain(&error))?;
+            let link = program.take_link(id).map_err(|error| explain(&error))?;
+            links.push(Link::Raw(link.into()));
+        }
+        Rung::Syscall { syscall, enter, exit, .. } => {
+            // Exit first: an entry that is kept must have an exit that clears it.
+            let exit = attach_tracepoint(ebpf, exit, &format!("sys_exit_{syscall}"))?;
+            let enter = attach_tracepoint(ebpf, enter, &format!("sys_enter_{syscall}"))?;
+            links.extend([Link::Trace(exit), Link::Trace(enter)]);
+        }
+    }
+    Ok(())
+}
+
+
+fn attach_tracepoint(ebpf: &mut Ebpf, program: &str, event: &str) -> Result<TracePointLink, String> {
+    let program: &mut TracePoint = program_mut(ebpf, program)?;
+    load_once(|| program.load())?;
+    let id = program.attach("syscalls", event).map_err(|error| explain(&error))?;
+    program.take_link(id).map_err(|error| explain(&error))
+}
+
+fn program_mut<'a, P>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut P, String>
+where
+    &'a mut P: TryFrom<&'a mut aya::programs::Program, Error = ProgramError>,
+{
+    let program = ebpf.program_mut(name).ok_or_else(|| format!("no program {name} in the object"))?;
+    program.try_into().map_err(|error: ProgramError| explain(&error))
+}
+
+/// One program serves several hooks: a second load is no error.
+fn load_once(load: impl FnOnce() -> Result<(), ProgramError>) -> Result<(), String> {
+    match load() {
+        Ok(()) | Err(ProgramError::AlreadyLoaded) => Ok(()),
+        Err(error) => Err(explain(&error)),
+    }
+}
+
+/// The whole chain of causes on one line. A verifier log ends with what it objects to.
+fn explain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    match lines.as_slice() {
+        [] => text,
+        [one] => (*one).to_owned(),
+        [first, .., last] => format!("{first} .. {last}"),
+    }
+}

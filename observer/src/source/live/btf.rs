@@ -1,0 +1,154 @@
+//! Kernel types by name: struct offsets for the programs, and prototypes of tracepoints. Names are looked
+//! up, never assumed: both move between kernels.
+
+use std::path::Path;
+
+use btf_rs::{Btf, BtfType, Member, Type};
+use observer_ebpf::control::{NO_OFFSET, Offsets};
+use zerocopy::FromBytes;
+
+#[derive(Debug, thiserror::Error)]
+#[error("kernel type information: {0}")]
+pub struct BtfError(String);
+
+/// The kernel's types.
+pub struct KernelTypes {
+    btf: Btf,
+}
+
+impl KernelTypes {
+    /// # Errors
+    /// When the file is missing or is no BTF.
+    pub fn read(path: &Path) -> Result<Self, BtfError> {
+        let btf = Btf::from_file(path).map_err(|error| BtfError(format!("{}: {error}", path.display())))?;
+        Ok(Self { btf })
+    }
+
+    /// All offsets, and the paths of those that this kernel does not have.
+    pub fn offsets(&self) -> (Offsets, Vec<&'static str>) {
+        let mut values = Vec::new();
+        let mut missing = Vec::new();
+        for path in Offsets::PATHS {
+            let value = self.value(path);
+            if value.is_none() {
+                missing.push(*path);
+            }
+            values.extend(value.unwrap_or(NO_OFFSET).to_ne_bytes());
+        }
+        let offsets = Offsets::read_from_bytes(&values).unwrap_or(Offsets::UNKNOWN);
+        (offsets, missing)
+    }
+
+    /// Whether the tracepoint exists and its leading arguments are pointers to the named structures ("" is
+    /// anything).
+    ///
+    /// # Errors
+    /// What differs, for people.
+    pub fn check_tracepoint(&self, tracepoint: &str, arguments: &[&str]) -> Result<(), String> {
+        let name = format!("btf_trace_{tracepoint}");
+        let types = self.btf.resolve_types_by_name(&name).map_err(|_| "not in this kernel".to_owned())?;
+        let proto = types
+            .into_iter()
+            .find_map(|found| self.prototype(found))
+            .ok_or_else(|| format!("{name} is not a function type"))?;
+        // The first parameter is the tracepoint's private data.
+        let parameters = proto.parameters.get(1..).unwrap_or_default();
+        for (n, expected) in arguments.iter().enumerate() {
+            let found = parameters.get(n).ok_or_else(|| format!("has only {} arguments", parameters.len()))?;
+            if !expected.is_empty() && self.pointee(found).as_deref() != Some(*expected) {
+                return Err(format!("argument {n} is not a pointer to struct {expected} on this kernel"));
+            }
+        }
+        Ok(())
+    }
+
+    fn prototype(&self, found: Type) -> Option<btf_rs::FuncProto> {
+        let Type::Typedef(typedef) = found else { return None };
+        let Ok(Type::Ptr(pointer)) = self.btf.resolve_chained_type(&typedef) else { return None };
+        match self.btf.resolve_chained_type(&pointer) {
+            Ok(Type::FuncProto(proto)) => Some(proto),
+            _ => None,
+        }
+    }
+
+    /// The name of the structure that a parameter points to.
+    fn pointee(&self, parameter: &btf_rs::Parameter) -> Option<String> {
+        let Ok(Type::Ptr(pointer)) = self.btf.resolve_chained_type(parameter) else { return None };
+        match self.plain(self.btf.resolve_chained_type(&pointer).ok()?)? {
+            Type::Struct(found) => self.btf.resolve_name(&found).ok(),
+            _ => None,
+        }
+    }
+
+    /// `struct.member.member`: a byte offset; `enum name.value`: the value.
+    fn value(&self, path: &str) -> Option<u32> {
+        if let Some(path) = path.strip_prefix("enum ") {
+            return self.enumerator(path);
+        }
+        let mut parts = path.split('.');
+        let mut current = self.structure(parts.next()?)?;
+        let mut bits = 0;
+        for name in parts {
+            let (offset, found) = self.member(&current, name)?;
+            bits += offset;
+            current = found;
+        }
+        Some(bits / 8)
+    }
+
+    fn enumerator(&self, path: &str) -> Option<u32> {
+        let (name, wanted) = path.split_once('.')?;
+        self.btf.resolve_types_by_name(name).ok()?.into_iter().find_map(|found| match found {
+            Type::Enum(found) => found
+                .members
+                .iter()
+                .find(|member| self.btf.resolve_name(*member).is_ok_and(|name| name == wanted))
+                .map(btf_rs::EnumMember::val),
+            _ => None,
+        })
+    }
+
+    fn structure(&self, name: &str) -> Option<Type> {
+        let found = self.btf.resolve_types_by_name(name).ok()?;
+        found.into_iter().find(|found| matches!(found, Type::Struct(_)))
+    }
+
+    /// A member by name, looked for inside anonymous structures and unions, too.
+    fn member(&self, of: &Type, name: &str) -> Option<(u32, Type)> {
+        for member in members(of)? {
+            let found_name = self.btf.resolve_name(member).unwrap_or_default();
+            let found = self.plain(self.btf.resolve_chained_type(member).ok()?)?;
+            if found_name == name {
+                return Some((member.bit_offset(), found));
+            }
+            if found_name.is_empty()
+                && let Some((offset, inner)) = self.member(&found, name)
+            {
+                return Some((member.bit_offset() + offset, inner));
+            }
+        }
+        None
+    }
+
+    /// The type behind typedefs and qualifiers.
+    fn plain(&self, mut found: Type) -> Option<Type> {
+        for _ in 0..16 {
+            let next: &dyn BtfType = match &found {
+                Type::Typedef(inner) => inner,
+                Type::Const(inner) => inner,
+                Type::Volatile(inner) => inner,
+                Type::TypeTag(inner) => inner,
+                _ => return Some(found),
+            };
+            found = self.btf.resolve_chained_type(next).ok()?;
+        }
+        None
+    }
+}
+
+fn members(of: &Type) -> Option<&[Member]> {
+    match of {
+        Type::Struct(found) | Type::Union(found) => Some(&found.members),
+        _ => None,
+    }
+}

@@ -1,0 +1,248 @@
+//! Loads the programs and owns them while the observer runs.
+
+use std::{
+    os::fd::{AsRawFd, RawFd},
+    path::{Path, PathBuf},
+};
+
+use aya::{Btf, Ebpf, EbpfLoader, maps::RingBuf};
+use observer_ebpf::{Family, control::COMM_LEN};
+use zerocopy::IntoBytes;
+
+use super::{
+    attach::{self, Kernel, Link},
+    btf::KernelTypes,
+    maps::{self, Maps},
+    reorder::{HOLD_NS, Reorder},
+    ring::Ring,
+};
+use crate::{
+    health::ProbePlan,
+    input::{Input, Record},
+    time::Time,
+};
+
+/// The kernel programs, or nothing when this binary was built without them.
+static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("OBSERVER_BPF_OBJECT"));
+
+/// More records than this are never held back for ordering; the oldest are handed on early.
+const MAX_HELD: usize = 1 << 20;
+
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    #[error("this binary was built without its kernel programs; build it with `cargo xtask build`")]
+    NoObject,
+    #[error("the kernel programs lack {0}")]
+    Object(&'static str),
+    #[error("cannot load the kernel programs: {}", chain(.0))]
+    Load(#[from] aya::EbpfError),
+    #[error("cannot use a map of the kernel programs: {}", chain(.0))]
+    Map(#[from] aya::maps::MapError),
+    #[error("nothing could be attached: {0}")]
+    NothingAttached(String),
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+/// What to load and where this kernel describes itself.
+pub struct Options<'a> {
+    pub families: &'a [Family],
+    /// Types of the running kernel; /sys/kernel/btf/vmlinux unless the user names another file.
+    pub btf: &'a Path,
+    pub tracefs: Tracefs,
+    /// `task->comm` of programs to watch from their exec on, with their roles.
+    pub names: &'a [([u8; COMM_LEN], u32)],
+}
+
+/// Loaded and attached kernel programs, and their records.
+pub struct Live {
+    ring: Ring,
+    maps: Maps,
+    reorder: Reorder,
+    links: Vec<Link>,
+    plans: Vec<ProbePlan>,
+    reported_lost: [u64; observer_ebpf::FAMILIES],
+    // Holds the programs; dropped last.
+    _ebpf: Ebpf,
+}
+
+impl Live {
+    /// Loads and attaches.
+    ///
+    /// # Errors
+    /// When nothing at all could be attached. What is missing otherwise is in [`Live::plans`].
+    pub fn load(options: &Options) -> Result<Self, LoadError> {
+        if OBJECT.is_empty() {
+            return Err(LoadError::NoObject);
+        }
+        let types = KernelTypes::read(options.btf).ok();
+        let btf = Btf::parse_file(options.btf, aya::Endianness::default()).ok();
+        let offsets = types.as_ref().map(|types| types.offsets().0);
+        let offsets = offsets.unwrap_or(observer_ebpf::control::Offsets::UNKNOWN);
+        let mut ebpf = EbpfLoader::new()
+            .btf(btf.as_ref())
+            .override_global("OFFSETS", offsets.as_bytes(), true)
+            .load(OBJECT)?;
+        let ring = Ring::new(RingBuf::try_from(maps::take(&mut ebpf, "EVENTS")?)?);
+        let maps = Maps::take(&mut ebpf, options.names)?;
+
+        let kernel = Kernel { types: types.as_ref(), btf: btf.as_ref(), tracefs: options.tracefs.clone() };
+        let mut links = Vec::new();
+        let plans = attach::attach(&mut ebpf, &kernel, options.families, &mut links);
+        if links.is_empty() {
+            let why = plans.iter().flat_map(|plan| &plan.hooks).find_map(|hook| hook.why.clone());
+            return Err(LoadError::NothingAttached(why.unwrap_or_default()));
+        }
+        Ok(Self {
+            ring,
+            maps,
+            reorder: Reorder::default(),
+            links,
+            plans,
+            reported_lost: [0; observer_ebpf::FAMILIES],
+            _ebpf: ebpf,
+        })
+    }
+
+    pub fn plans(&self) -> &[ProbePlan] {
+        &self.plans
+    }
+
+    /// Takes everything out of the ring and hands on, in order, what is old enough, then a tick. `fresh`
+    /// sees each record as it comes out, before ordering: for look-ups that cannot wait.
+    pub fn poll(&mut self, now: Time, mut fresh: impl FnMut(&Record), mut take: impl FnMut(Input)) {
+        let reorder = &mut self.reorder;
+        let drained = self.ring.drain(|reduced| {
+            fresh(&reduced.record);
+            reorder.push(reduced.record);
+        });
+        if drained {
+            self.hand_on(Time(now.0.saturating_sub(HOLD_NS)), &mut take);
+        } else if self.reorder.len() > MAX_HELD {
+            // The ring never ran dry: whatever is held is as ordered as it will get.
+            self.hand_on(Time(now.0.saturating_sub(10 * HOLD_NS)), &mut take);
+        }
+    }
+
+    fn hand_on(&mut self, until: Time, take: &mut impl FnMut(Input)) {
+        for record in self.reorder.release(until) {
+            take(Input::Record(record));
+        }
+        for (family, count) in self.maps.lost().into_iter().enumerate() {
+            if count != self.reported_lost[family] {
+                self.reported_lost[family] = count;
+                take(Input::Lost { time: until, family: family as u8, count });
+            }
+        }
+        take(Input::Tick(until));
+    }
+
+    /// Stops the programs from emitting and hands on all that is left.
+    pub fn stop(&mut self, now: Time, mut fresh: impl FnMut(&Record), mut take: impl FnMut(Input)) {
+        self.maps.stop();
+        let reorder = &mut self.reorder;
+        while !self.ring.drain(|reduced| {
+            fresh(&reduced.record);
+            reorder.push(reduced.record);
+        }) {}
+        self.hand_on(now, &mut take);
+    }
+
+    /// Detaches everything, in parallel: one after the other it would take seconds.
+    pub fn detach(mut self) {
+        let mut links = std::mem::take(&mut self.links);
+        std::thread::scope(|scope| {
+            while !links.is_empty() {
+                let some = links.split_off(links.len().saturating_sub(4));
+                scope.spawn(move || drop(some));
+            }
+        });
+    }
+
+    pub fn records(&self) -> &[u64; observer_ebpf::FAMILIES] {
+        &self.ring.records
+    }
+
+    pub fn malformed(&self) -> u64 {
+        self.ring.malformed
+    }
+
+    /// Watches a process that was there before.
+    ///
+    /// # Errors
+    /// When the kernel's map is full.
+    pub fn watch(&mut self, tgid: u32, role: u32) -> Result<(), LoadError> {
+        self.maps.watch(tgid, role)
+    }
+
+    pub fn unwatch(&mut self, tgid: u32) {
+        self.maps.unwatch(tgid);
+    }
+
+    pub fn quiet(&mut self, init: u32) {
+        self.maps.quiet(init);
+    }
+}
+
+impl AsRawFd for Live {
+    fn as_raw_fd(&self) -> RawFd {
+        self.ring.as_raw_fd()
+    }
+}
+
+/// Where tracepoints are described.
+#[derive(Clone, Debug)]
+pub struct Tracefs(pub Option<PathBuf>);
+
+impl Tracefs {
+    /// Finds tracefs, mounting it where it belongs if it is mounted nowhere.
+    pub fn find_or_mount() -> Self {
+        const PLACES: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
+        let found = || PLACES.iter().map(Path::new).find(|place| place.join("events/syscalls").is_dir());
+        if let Some(place) = found() {
+            return Self(Some(place.to_owned()));
+        }
+        let flags = rustix::mount::MountFlags::NOSUID | rustix::mount::MountFlags::NODEV;
+        let _ = rustix::mount::mount("tracefs", PLACES[0], "tracefs", flags, None);
+        Self(found().map(Path::to_owned))
+    }
+
+    /// Whether the syscall's entry has these arguments in this order, at the offsets the programs use.
+    ///
+    /// # Errors
+    /// What differs, for people.
+    pub fn check_syscall(&self, syscall: &str, arguments: &[&str]) -> Result<(), String> {
+        let root = self.0.as_ref().ok_or("no tracefs: mount it at /sys/kernel/tracing")?;
+        let read = |event: String| {
+            std::fs::read_to_string(root.join("events/syscalls").join(&event).join("format"))
+                .map_err(|error| format!("{event}: {error}"))
+        };
+        let enter = read(format!("sys_enter_{syscall}"))?;
+        for (n, argument) in arguments.iter().enumerate() {
+            expect_field(&enter, argument, 16 + 8 * n)?;
+        }
+        expect_field(&read(format!("sys_exit_{syscall}"))?, "ret", 16)
+    }
+}
+
+/// `field:TYPE NAME; offset:N; ...` must be there with that offset.
+fn expect_field(format: &str, name: &str, offset: usize) -> Result<(), String> {
+    let line = format
+        .lines()
+        .find(|line| line.contains("field:") && line.contains(&format!(" {name};")))
+        .or_else(|| format.lines().find(|line| line.contains(&format!("*{name};"))))
+        .ok_or_else(|| format!("no field {name}"))?;
+    if line.contains(&format!("offset:{offset};")) {
+        Ok(())
+    } else {
+        Err(format!("field {name} is not at offset {offset}"))
+    }
+}

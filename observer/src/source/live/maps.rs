@@ -1,0 +1,84 @@
+//! The maps through which user space steers the kernel programs, and their counters.
+
+use aya::{
+    Ebpf,
+    maps::{Array, HashMap, MapData, PerCpuArray},
+};
+use observer_ebpf::{
+    FAMILIES,
+    control::{COMM_LEN, Watch, role},
+};
+use zerocopy::{FromBytes, IntoBytes};
+
+use super::LoadError;
+
+/// [`Watch`] as aya wants a map value: plain words.
+type WatchWords = [u32; 4];
+
+pub struct Maps {
+    watch: HashMap<MapData, u32, WatchWords>,
+    lost: PerCpuArray<MapData, u64>,
+    stopped: Array<MapData, u32>,
+    // The programs refer to it by its descriptor until they are loaded.
+    _names: HashMap<MapData, [u8; COMM_LEN], u32>,
+}
+
+impl Maps {
+    /// Takes the maps and fills in the names to watch, before anything is attached.
+    pub fn take(ebpf: &mut Ebpf, names: &[([u8; COMM_LEN], u32)]) -> Result<Self, LoadError> {
+        let mut by_name: HashMap<MapData, [u8; COMM_LEN], u32> = HashMap::try_from(take(ebpf, "NAMES")?)?;
+        for (name, role) in names {
+            by_name.insert(name, role, 0)?;
+        }
+        Ok(Self {
+            watch: HashMap::try_from(take(ebpf, "WATCH")?)?,
+            lost: PerCpuArray::try_from(take(ebpf, "LOST")?)?,
+            stopped: Array::try_from(take(ebpf, "STOPPED")?)?,
+            _names: by_name,
+        })
+    }
+
+    /// Watches a process that was there before the observer.
+    pub fn watch(&mut self, tgid: u32, flags: u32) -> Result<(), LoadError> {
+        let watch = Watch { flags, ..Watch::default() };
+        Ok(self.watch.insert(tgid, words(&watch), 0)?)
+    }
+
+    pub fn unwatch(&mut self, tgid: u32) {
+        // It may have ended meanwhile, which has removed it already.
+        let _ = self.watch.remove(&tgid);
+    }
+
+    /// Nothing but the end of this init is of interest from now on.
+    pub fn quiet(&mut self, init: u32) {
+        let Ok(now) = self.watch.get(&init, 0) else { return };
+        let Ok(mut watch) = Watch::read_from_bytes(now.as_bytes()) else { return };
+        watch.flags |= role::QUIET;
+        watch.init = init;
+        let _ = self.watch.insert(init, words(&watch), aya_exist());
+    }
+
+    /// Records lost so far, per family id, all CPUs.
+    pub fn lost(&self) -> [u64; FAMILIES] {
+        std::array::from_fn(|family| {
+            self.lost.get(&(family as u32), 0).map_or(0, |values| values.iter().sum())
+        })
+    }
+
+    pub fn stop(&mut self) {
+        let _ = self.stopped.set(0, 1, 0);
+    }
+}
+
+/// `BPF_EXIST`: only if it is still there.
+const fn aya_exist() -> u64 {
+    2
+}
+
+fn words(watch: &Watch) -> WatchWords {
+    [watch.flags, watch.init, watch.outputs, watch.pad]
+}
+
+pub fn take(ebpf: &mut Ebpf, name: &'static str) -> Result<aya::maps::Map, LoadError> {
+    ebpf.take_map(name).ok_or(LoadError::Object(name))
+}

@@ -1,0 +1,11 @@
+//! The kernel as a source: all of aya lives here (load, attach ladder, ring, maps, offsets from BTF).
+
+mod attach;
+mod btf;
+mod load;
+mod maps;
+mod reorder;
+mod ring;
+
+pub use attach::{Kernel, plan};
+pub use load::{Live, LoadError, Options, Tracefs};

@@ -1,0 +1,3 @@
+//! Where inputs come from. Everything here touches the world; nothing here decides anything about it.
+
+pub mod live;
