@@ -4,10 +4,13 @@
 //! [`output::Output`]s, sinks print those. Everything between input and output is pure: no clock, no files.
 
 // pure
+pub mod filter;
 pub mod health;
 pub mod input;
 pub mod layer;
+pub mod model;
 pub mod output;
+pub mod pipeline;
 pub mod probes;
 pub mod time;
 

@@ -6,6 +6,7 @@ pub mod file;
 pub mod invocation;
 pub mod memory;
 pub mod mount;
+pub mod names;
 pub mod namespace;
 pub mod output;
 pub mod process;

@@ -97,3 +97,10 @@ pub fn decode(number: u8, bytes: &[u8]) -> Result<Event, Malformed> {
     let target = (!target.is_empty()).then_some(target);
     Ok(Event { call: Call::from_wire(wire.syscall), op, role: wire.role, target })
 }
+
+impl Event {
+    /// Whether the caller has a new root from here on.
+    pub fn changes_root(&self) -> bool {
+        matches!(self.op, Op::PivotRoot | Op::Chroot) && self.call.ret == 0
+    }
+}

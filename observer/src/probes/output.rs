@@ -1,6 +1,7 @@
 //! Writes to standard output and error: when, by whom, how many bytes; never what.
 
 use observer_ebpf::{
+    control::role,
     Family,
     wire::output::{Output, op},
 };
@@ -78,4 +79,15 @@ pub fn decode(number: u8, bytes: &[u8]) -> Result<Event, Malformed> {
         read_bytes: wire.read_bytes,
         comm: text::comm(&wire.comm),
     })
+}
+
+impl Event {
+    /// Whether bytes went to standard output or error.
+    pub fn is_standard_output(&self) -> bool {
+        (self.fd == 1 || self.fd == 2) && self.call.ret > 0
+    }
+
+    pub fn is_of_payload(&self) -> bool {
+        self.role & role::PAYLOAD != 0
+    }
 }

@@ -116,3 +116,10 @@ fn executed(bytes: &[u8]) -> Result<Executed, Malformed> {
         invocation,
     })
 }
+
+impl Executed {
+    /// Whether this is the container's own program: executed after the change of root.
+    pub fn is_payload(&self) -> bool {
+        self.role & role::PAYLOAD != 0
+    }
+}

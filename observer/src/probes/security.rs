@@ -77,3 +77,12 @@ pub fn decode(number: u8, bytes: &[u8]) -> Result<Event, Malformed> {
     };
     Ok(Event { call: Call::from_wire(wire.syscall), op, arg: wire.arg, role: wire.role })
 }
+
+impl Event {
+    /// Whether it takes something away from the caller. Runtimes also ask what the kernel supports by
+    /// `seccomp` calls that change nothing.
+    pub fn confines(&self) -> bool {
+        const SECCOMP_SET_MODE_FILTER: u64 = 1;
+        self.op != Op::Seccomp || self.arg <= SECCOMP_SET_MODE_FILTER
+    }
+}

@@ -1,6 +1,7 @@
 //! Sockets of containers: listen; and accept of a runtime that waits to be started (youki).
 
 use observer_ebpf::{
+    control::role,
     Family,
     wire::socket::{Socket, op},
 };
@@ -62,4 +63,14 @@ pub fn decode(number: u8, bytes: &[u8]) -> Result<Event, Malformed> {
         read_bytes: wire.read_bytes,
         comm: text::comm(&wire.comm),
     })
+}
+
+impl Event {
+    pub fn is_listening(&self) -> bool {
+        self.op == Op::Listen && self.call.ret == 0
+    }
+
+    pub fn is_of_payload(&self) -> bool {
+        self.role & role::PAYLOAD != 0
+    }
 }

@@ -1,0 +1,386 @@
+//! Events and facts become who and when: processes, pods, container starts. Pure: no clock, no files.
+
+pub mod coldstart;
+mod failure;
+pub mod identity;
+mod markers;
+mod pods;
+mod process;
+mod start;
+
+use std::collections::BTreeMap;
+
+use observer_ebpf::control::role;
+
+use crate::{
+    input::{Bundle, CriContainer, Fact, FactKind, Input, LookupError, ProcessFact, Record, RuntimeVersion},
+    output::{ColdStart, Kind, Want},
+    probes::{
+        Event,
+        invocation::{CniCommand, Command, Invocation},
+        mount, namespace, process as proc_events,
+    },
+    time::{ClockOffset, Time},
+};
+use coldstart::Context;
+use pods::Pods;
+use process::{ProcessInfo, Processes};
+use start::{Start, StartId};
+
+/// Starts followed at once; the oldest is given up, and counted.
+const MAX_STARTS: usize = 16_384;
+
+/// What the model makes of an input.
+pub enum Made {
+    ColdStart(Box<ColdStart>),
+    Want(Want),
+}
+
+/// Everything that is known of the node, from inputs alone.
+pub struct Model {
+    ready_wait_ns: u64,
+    processes: Processes,
+    pods: Pods,
+    starts: BTreeMap<StartId, Start>,
+    /// The start that a process belongs to.
+    member_of: BTreeMap<u32, StartId>,
+    versions: BTreeMap<String, Option<RuntimeVersion>>,
+    clock: ClockOffset,
+    lost: BTreeMap<u8, u64>,
+    pub given_up: u64,
+}
+
+impl Model {
+    pub fn new(ready_wait_ns: u64) -> Self {
+        Model {
+            ready_wait_ns,
+            processes: Processes::default(),
+            pods: Pods::default(),
+            starts: BTreeMap::new(),
+            member_of: BTreeMap::new(),
+            versions: BTreeMap::new(),
+            clock: ClockOffset { wall_minus_boot_ns: 0, error_ns: 0 },
+            lost: BTreeMap::new(),
+            given_up: 0,
+        }
+    }
+
+    pub fn clock(&self) -> ClockOffset {
+        self.clock
+    }
+
+    pub fn lost(&self) -> u64 {
+        self.lost.values().sum()
+    }
+
+    /// Starts that have begun, or may yet.
+    pub fn open_starts(&self) -> usize {
+        self.starts.values().filter(|start| start.progress.begun.is_some()).count()
+    }
+
+    pub fn step(&mut self, input: &Input, make: &mut impl FnMut(Made)) {
+        match input {
+            Input::Record(record) => self.record(record, make),
+            Input::Fact(fact) => self.fact(fact),
+            Input::Lost { family, count, .. } => {
+                self.lost.insert(*family, *count);
+            }
+            Input::Tick(time) => self.settle(*time, make),
+            Input::Probe(_) => {}
+        }
+    }
+
+    fn record(&mut self, record: &Record, make: &mut impl FnMut(Made)) {
+        match &record.event {
+            Event::Process(event) => self.process(record, event, make),
+            Event::Namespace(event) => self.namespace(record, event),
+            Event::Mount(event) => self.mount(record, event),
+            _ => {}
+        }
+        if let Some(start) = self.member_of.get(&record.tgid).and_then(|id| self.starts.get_mut(id)) {
+            start.push(record.clone());
+        }
+        self.tell_payload(record);
+        if let Event::Process(proc_events::Event::Exited { .. }) = &record.event {
+            self.member_of.remove(&record.tgid);
+            self.processes.end(record.tgid, record.time);
+        }
+    }
+
+    /// What a payload's descendants do is reported with the container's init.
+    fn tell_payload(&mut self, record: &Record) {
+        let init = match &record.event {
+            Event::Output(event) if event.is_of_payload() => event.init,
+            Event::Socket(event) if event.is_of_payload() => event.init,
+            _ => None,
+        };
+        let Some(init) = init.filter(|init| *init != record.tgid) else { return };
+        if self.member_of.contains_key(&record.tgid) {
+            return;
+        }
+        if let Some(start) = self.member_of.get(&init).and_then(|id| self.starts.get_mut(id)) {
+            start.push(record.clone());
+        }
+    }
+
+    fn process(&mut self, record: &Record, event: &proc_events::Event, make: &mut impl FnMut(Made)) {
+        match event {
+            proc_events::Event::Forked { child, start, .. } => self.forked(record, *child, *start),
+            proc_events::Event::Executed(exec) => self.executed(record, exec, make),
+            proc_events::Event::Renamed { comm, .. } => {
+                if let Some(info) = self.processes.get_mut(record.tgid) {
+                    info.comm.clone_from(comm);
+                }
+            }
+            proc_events::Event::Exited { .. } => self.pods.cni_ended(record.tgid, record.time),
+            proc_events::Event::ExecFailed { .. } => {}
+        }
+    }
+
+    fn forked(&mut self, record: &Record, child: u32, child_start: Time) {
+        self.processes.fork(record.tgid, child, child_start);
+        self.member_of.remove(&child);
+        let Some(id) = self.member_of.get(&record.tgid).copied() else { return };
+        if let Some(start) = self.starts.get_mut(&id) {
+            self.member_of.insert(child, id);
+            start.members.insert(child);
+            if let Some(info) = self.processes.get(child) {
+                start.processes.insert(child, info.clone());
+            }
+        }
+    }
+
+    fn executed(&mut self, record: &Record, exec: &proc_events::Executed, make: &mut impl FnMut(Made)) {
+        let tgid = record.tgid;
+        let before = self.processes.get(tgid).cloned();
+        let program = exec.invocation.program();
+        let same_program = before.as_ref().is_some_and(|info| info.program.is_some() && info.program == program);
+        let info = ProcessInfo {
+            tgid,
+            ppid: exec.ppid,
+            start: exec.start,
+            comm: exec.comm.clone(),
+            exe: match &before {
+                Some(before) if same_program && before.start == exec.start => before.exe.clone(),
+                _ => Some(exec.filename.clone()),
+            },
+            program,
+            // A program that re-executes itself began with its first exec.
+            executed: match &before {
+                Some(before) if same_program && before.start == exec.start => before.executed,
+                _ => Some(record.time),
+            },
+            ..ProcessInfo::default()
+        };
+        self.processes.insert(info);
+        match &exec.invocation {
+            Invocation::Runtime { command: Command::Create | Command::Run, .. } => self.begin(record, exec, make),
+            Invocation::Runtime { command: Command::Start, id, .. } => self.join(tgid, id.as_deref()),
+            Invocation::Runtime { command: Command::Init, .. } => {}
+            Invocation::Runtime { .. } if !self.member_of.contains_key(&tgid) => {
+                make(Made::Want(Want::Unwatch { tgid }));
+            }
+            Invocation::Shim { id: Some(id), starting, .. } => self.shim(record, &id.clone(), *starting),
+            Invocation::Cni { command: CniCommand::Add, container_id: Some(id), netns, .. } => {
+                let plugin = self.processes.get(tgid).cloned().unwrap_or_default();
+                self.pods.cni_began(id, netns.clone(), record.time, plugin);
+            }
+            _ => {}
+        }
+        self.remember_forebears(tgid);
+    }
+
+    /// A start keeps the members it has as they are now; later pids may be reused.
+    fn remember_forebears(&mut self, tgid: u32) {
+        let Some(start) = self.member_of.get(&tgid).and_then(|id| self.starts.get_mut(id)) else { return };
+        for info in self.processes.ancestors(tgid).take(4) {
+            start.processes.entry(info.tgid).or_insert_with(|| info.clone());
+        }
+    }
+
+    /// `create` or `run`: a start, unless it is the same process executing itself again.
+    fn begin(&mut self, record: &Record, exec: &proc_events::Executed, make: &mut impl FnMut(Made)) {
+        let tgid = record.tgid;
+        if self.member_of.contains_key(&tgid) {
+            return;
+        }
+        let Invocation::Runtime { program, id, bundle, .. } = &exec.invocation else { return };
+        let start_id = StartId { at: record.time, root: tgid };
+        let start = Start::new(start_id, *program, id.clone(), exec.filename.clone(), self.lost());
+        self.starts.insert(start_id, start);
+        self.member_of.insert(tgid, start_id);
+        make(Made::Want(Want::Bundle { tgid, path: bundle.clone() }));
+        if !self.versions.contains_key(&exec.filename) {
+            self.versions.insert(exec.filename.clone(), None);
+            make(Made::Want(Want::RuntimeVersion { tgid, exe: exec.filename.clone() }));
+        }
+        self.count_start_of_client(tgid);
+        if self.starts.len() > MAX_STARTS
+            && let Some((oldest, _)) = self.starts.pop_first()
+        {
+            self.member_of.retain(|_, id| *id != oldest);
+            self.given_up += 1;
+        }
+    }
+
+    fn count_start_of_client(&mut self, tgid: u32) {
+        let clients: Vec<u32> = self.processes.ancestors(tgid).map(|info| info.tgid).collect();
+        for client in clients {
+            if let Some(info) = self.processes.get_mut(client) {
+                info.starts += 1;
+            }
+        }
+    }
+
+    /// `start ID` belongs to the youngest container of that id that waits for it.
+    fn join(&mut self, tgid: u32, container_id: Option<&str>) {
+        let Some(container_id) = container_id else { return };
+        let waiting = self.starts.values_mut().rev().find(|start| {
+            start.container_id.as_deref() == Some(container_id) && start.progress.begun.is_none()
+        });
+        let Some(start) = waiting else { return };
+        start.starters.insert(tgid);
+        start.members.insert(tgid);
+        self.member_of.insert(tgid, start.id);
+    }
+
+    fn shim(&mut self, record: &Record, id: &str, starting: bool) {
+        let process = self.processes.get(record.tgid).cloned().unwrap_or_default();
+        let shim = self.pods.shim(id);
+        let slot = if starting { &mut shim.starter } else { &mut shim.daemon };
+        if slot.as_ref().is_none_or(|(_, known)| known.tgid != process.tgid || known.start != process.start) {
+            *slot = Some((record.time, process));
+        }
+    }
+
+    fn namespace(&mut self, record: &Record, event: &namespace::Event) {
+        let by_engine = event.role & (role::ENGINE | role::HELPER) != 0;
+        if by_engine && event.call.ret == 0 && event.flags & namespace::NEW_NET != 0 {
+            self.pods.unshared_net(record.tid, event.call.entered);
+        }
+    }
+
+    fn mount(&mut self, record: &Record, event: &mount::Event) {
+        let by_engine = event.role & (role::ENGINE | role::HELPER) != 0;
+        if let (true, Some(target), 0) = (by_engine, &event.target, event.call.ret) {
+            let engine = self.processes.get(record.tgid).cloned();
+            let engine = engine.unwrap_or(ProcessInfo { tgid: record.tgid, ..ProcessInfo::default() });
+            self.pods.mounted(record.tid, target, &engine);
+        }
+    }
+
+    fn fact(&mut self, fact: &Fact) {
+        match &fact.what {
+            FactKind::Clock(offset) => self.clock = *offset,
+            FactKind::Process(process) => self.was_there(process),
+            FactKind::Bundle { tgid, result } => self.bundle(*tgid, result),
+            FactKind::Cri { id, result } => self.cri(id, result),
+            FactKind::RuntimeVersion { exe, result } => {
+                self.versions.insert(exe.clone(), result.as_ref().ok().cloned());
+            }
+            FactKind::End(_) => {}
+        }
+    }
+
+    fn was_there(&mut self, fact: &ProcessFact) {
+        // What was seen of it since is younger than the snapshot.
+        if self.processes.get(fact.tgid).is_some() {
+            return;
+        }
+        let exe = fact.exe.as_deref().unwrap_or(&fact.comm);
+        self.processes.insert(ProcessInfo {
+            tgid: fact.tgid,
+            ppid: fact.ppid,
+            start: fact.start,
+            comm: fact.comm.clone(),
+            program: crate::probes::invocation::Program::from_path(exe),
+            exe: fact.exe.clone(),
+            ..ProcessInfo::default()
+        });
+    }
+
+    fn bundle(&mut self, tgid: u32, result: &Result<Bundle, LookupError>) {
+        let start = self.starts.values_mut().rev().find(|start| start.id.root == tgid && start.bundle.is_none());
+        let Some(start) = start else { return };
+        start.bundle = Some(result.clone());
+        let id = start.id;
+        self.note_sandbox(id);
+    }
+
+    fn cri(&mut self, container_id: &str, result: &Result<CriContainer, LookupError>) {
+        let Ok(known) = result else { return };
+        let asked = |start: &&mut Start| start.container_id.as_deref() == Some(container_id);
+        if let Some(start) = self.starts.values_mut().rev().find(asked) {
+            start.cri = Some(known.clone());
+        }
+    }
+
+    /// The first container created in a sandbox is the one whose start the sandbox's own time belongs to.
+    fn note_sandbox(&mut self, id: StartId) {
+        let Some(start) = self.starts.get(&id) else { return };
+        let container = coldstart::container(start, &self.context());
+        let Some(sandbox_id) = container.sandbox_id.filter(|_| container.kind != Kind::Sandbox) else { return };
+        let sandbox = self.pods.sandbox(&sandbox_id);
+        if sandbox.first.is_none_or(|first| id < first) {
+            sandbox.first = Some(id);
+        }
+    }
+
+    fn context(&self) -> Context<'_> {
+        Context { pods: &self.pods, processes: &self.processes, clock: self.clock, versions: &self.versions, lost: self.lost() }
+    }
+
+    /// Reports the starts that are settled as of `time`.
+    fn settle(&mut self, time: Time, make: &mut impl FnMut(Made)) {
+        let settled: Vec<StartId> =
+            self.starts.values().filter(|start| self.is_settled(start, time)).map(|start| start.id).collect();
+        for id in settled {
+            self.report(id, make);
+        }
+    }
+
+    fn is_settled(&self, start: &Start, time: Time) -> bool {
+        let progress = &start.progress;
+        if progress.listening.is_some() {
+            return true;
+        }
+        if start.has_failed() {
+            // The runtime may have more to say after its child's end.
+            let root_gone = progress.root_ended.is_some_and(|(ended, _)| ended < time);
+            return root_gone;
+        }
+        let ended = progress.begun.and(progress.init_ended).is_some_and(|ended| ended < time);
+        ended || progress.begun.is_some_and(|begun| time.since(begun) >= self.ready_wait_ns)
+    }
+
+    /// At the end of a run: what has begun is reported as far as it came.
+    pub fn finish(&mut self, make: &mut impl FnMut(Made)) {
+        let begun = |start: &&Start| start.progress.begun.is_some() || start.has_failed();
+        let open: Vec<StartId> = self.starts.values().filter(begun).map(|start| start.id).collect();
+        for id in open {
+            self.report(id, make);
+        }
+    }
+
+    fn report(&mut self, id: StartId, make: &mut impl FnMut(Made)) {
+        let Some(start) = self.starts.remove(&id) else { return };
+        self.member_of.retain(|_, of| *of != id);
+        if let Some(init) = start.init.filter(|_| start.progress.init_ended.is_none()) {
+            make(Made::Want(Want::Quiet { init }));
+        }
+        let container = coldstart::container(&start, &self.context());
+        if container.kind == Kind::Sandbox {
+            self.keep_pause(&start);
+            return;
+        }
+        let cold_start = coldstart::cold_start(&start, &self.context());
+        make(Made::ColdStart(Box::new(cold_start)));
+    }
+
+    fn keep_pause(&mut self, start: &Start) {
+        let Some(id) = start.container_id.clone() else { return };
+        let sandbox = self.pods.sandbox(&id);
+        sandbox.begun = start.progress.begun;
+        sandbox.markers = markers::markers(start);
+    }
+}

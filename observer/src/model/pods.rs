@@ -1,0 +1,149 @@
+//! What happens before a runtime is executed: shims, pod network namespaces, CNI plugins. Bounded.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::{markers::Marker, process::ProcessInfo, start::StartId};
+use crate::time::Time;
+
+/// Entries kept of each kind; the oldest goes first.
+const MAX_ENTRIES: usize = 8_192;
+
+/// A map that forgets its oldest entry rather than grow.
+struct Bounded<K, V> {
+    entries: BTreeMap<K, V>,
+    order: VecDeque<K>,
+}
+
+impl<K: Ord + Clone, V> Default for Bounded<K, V> {
+    fn default() -> Self {
+        Bounded { entries: BTreeMap::new(), order: VecDeque::new() }
+    }
+}
+
+impl<K: Ord + Clone, V> Bounded<K, V> {
+    fn entry(&mut self, key: K) -> &mut V
+    where
+        V: Default,
+    {
+        if !self.entries.contains_key(&key) {
+            self.order.push_back(key.clone());
+            if self.order.len() > MAX_ENTRIES
+                && let Some(oldest) = self.order.pop_front()
+            {
+                self.entries.remove(&oldest);
+            }
+        }
+        self.entries.entry(key).or_default()
+    }
+
+    fn get(&self, key: &K) -> Option<&V> {
+        self.entries.get(key)
+    }
+}
+
+/// A containerd shim, by the id of the container or sandbox that it was started for.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Shim {
+    /// Its short-lived `start` invocation, executed by the engine.
+    pub starter: Option<(Time, ProcessInfo)>,
+    /// The long-lived one.
+    pub daemon: Option<(Time, ProcessInfo)>,
+}
+
+/// A run of a CNI plugin.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CniRun {
+    pub began: Time,
+    pub ended: Option<Time>,
+    pub plugin: ProcessInfo,
+}
+
+/// A pod sandbox as far as the kernel shows it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Sandbox {
+    pub netns: Option<String>,
+    pub cni: Vec<CniRun>,
+    /// The pause container: when its payload began, and the markers of its start.
+    pub begun: Option<Time>,
+    pub markers: Vec<Marker>,
+    /// The first container that was created in it.
+    pub first: Option<StartId>,
+}
+
+#[derive(Default)]
+pub struct Pods {
+    shims: Bounded<String, Shim>,
+    sandboxes: Bounded<String, Sandbox>,
+    /// When the network namespace at a path was made, and by which process.
+    netns: Bounded<String, Option<(Time, ProcessInfo)>>,
+    /// The last network namespace made by a thread, until it is given a path.
+    unnamed: BTreeMap<u32, Time>,
+    /// Running CNI plugins: whose sandbox.
+    running: BTreeMap<u32, String>,
+}
+
+/// CNI runs kept of one sandbox.
+const MAX_CNI_RUNS: usize = 64;
+
+impl Pods {
+    pub fn shim(&mut self, id: &str) -> &mut Shim {
+        self.shims.entry(id.to_owned())
+    }
+
+    pub fn known_shim(&self, id: &str) -> Option<&Shim> {
+        self.shims.get(&id.to_owned())
+    }
+
+    pub fn sandbox(&mut self, id: &str) -> &mut Sandbox {
+        self.sandboxes.entry(id.to_owned())
+    }
+
+    pub fn known_sandbox(&self, id: &str) -> Option<&Sandbox> {
+        self.sandboxes.get(&id.to_owned())
+    }
+
+    /// When and by whom the network namespace at this path was made.
+    pub fn netns_made(&self, path: &str) -> Option<&(Time, ProcessInfo)> {
+        self.netns.get(&canonical(path))?.as_ref()
+    }
+
+    /// An engine's thread made a network namespace.
+    pub fn unshared_net(&mut self, tid: u32, time: Time) {
+        if self.unnamed.len() >= MAX_ENTRIES {
+            self.unnamed.pop_first();
+        }
+        self.unnamed.insert(tid, time);
+    }
+
+    /// An engine's thread mounted something: its new network namespace gets its path.
+    pub fn mounted(&mut self, tid: u32, target: &str, engine: &ProcessInfo) {
+        if let Some(time) = self.unnamed.remove(&tid) {
+            *self.netns.entry(canonical(target)) = Some((time, engine.clone()));
+        }
+    }
+
+    pub fn cni_began(&mut self, sandbox_id: &str, netns: Option<String>, time: Time, plugin: ProcessInfo) {
+        self.running.insert(plugin.tgid, sandbox_id.to_owned());
+        let sandbox = self.sandboxes.entry(sandbox_id.to_owned());
+        if sandbox.netns.is_none() {
+            sandbox.netns = netns;
+        }
+        if sandbox.cni.len() < MAX_CNI_RUNS {
+            sandbox.cni.push(CniRun { began: time, ended: None, plugin });
+        }
+    }
+
+    pub fn cni_ended(&mut self, tgid: u32, time: Time) {
+        let Some(sandbox_id) = self.running.remove(&tgid) else { return };
+        let sandbox = self.sandboxes.entry(sandbox_id);
+        let run = sandbox.cni.iter_mut().find(|run| run.plugin.tgid == tgid && run.ended.is_none());
+        if let Some(run) = run {
+            run.ended = Some(time);
+        }
+    }
+}
+
+/// /var/run and /run are the same place on every distribution of interest.
+fn canonical(path: &str) -> String {
+    path.strip_prefix("/var/run/").map_or_else(|| path.to_owned(), |rest| format!("/run/{rest}"))
+}

@@ -1,0 +1,105 @@
+//! Processes of interest: who they are and what they descend from.
+
+use std::collections::BTreeMap;
+
+use crate::{probes::invocation::Program, time::Time};
+
+/// Processes kept; the oldest that ended goes first.
+const MAX_PROCESSES: usize = 131_072;
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProcessInfo {
+    pub tgid: u32,
+    pub ppid: u32,
+    pub start: Time,
+    pub comm: String,
+    pub exe: Option<String>,
+    pub program: Option<Program>,
+    pub ended: Option<Time>,
+    /// When it was last executed as a program of its own.
+    pub executed: Option<Time>,
+    /// Container starts that it has asked for.
+    pub starts: u32,
+}
+
+/// All known processes by pid. A pid that is used again replaces the process that ended.
+#[derive(Default)]
+pub struct Processes {
+    by_tgid: BTreeMap<u32, ProcessInfo>,
+    /// Ended ones in the order of their end, with their start time to tell a reused pid.
+    ended: std::collections::VecDeque<(u32, Time)>,
+    pub evicted: u64,
+}
+
+impl Processes {
+    pub fn get(&self, tgid: u32) -> Option<&ProcessInfo> {
+        self.by_tgid.get(&tgid)
+    }
+
+    pub fn get_mut(&mut self, tgid: u32) -> Option<&mut ProcessInfo> {
+        self.by_tgid.get_mut(&tgid)
+    }
+
+    pub fn insert(&mut self, info: ProcessInfo) {
+        self.by_tgid.insert(info.tgid, info);
+        while self.by_tgid.len() > MAX_PROCESSES {
+            let Some((tgid, start)) = self.ended.pop_front() else { break };
+            if self.by_tgid.get(&tgid).is_some_and(|info| info.start == start && info.ended.is_some()) {
+                self.by_tgid.remove(&tgid);
+                self.evicted += 1;
+            }
+        }
+        // Nothing has ended: give up the one with the lowest pid rather than grow.
+        if self.by_tgid.len() > MAX_PROCESSES {
+            self.by_tgid.pop_first();
+            self.evicted += 1;
+        }
+    }
+
+    /// A child begins as a copy of its parent.
+    pub fn fork(&mut self, parent: u32, child: u32, start: Time) {
+        let mut info = self.by_tgid.get(&parent).cloned().unwrap_or_default();
+        info.tgid = child;
+        info.ppid = parent;
+        info.start = start;
+        info.ended = None;
+        info.starts = 0;
+        self.insert(info);
+    }
+
+    pub fn end(&mut self, tgid: u32, time: Time) {
+        if let Some(info) = self.by_tgid.get_mut(&tgid) {
+            info.ended = Some(time);
+            self.ended.push_back((tgid, info.start));
+        }
+    }
+
+    /// The process and its ancestors, as far as they are known. Ends, whatever pids are reused.
+    pub fn ancestors(&self, tgid: u32) -> impl Iterator<Item = &ProcessInfo> {
+        std::iter::successors(self.get(tgid), |info| self.get(info.ppid).filter(|parent| parent.tgid != info.tgid))
+            .take(32)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_child_is_a_copy_with_its_own_identity() {
+        let mut processes = Processes::default();
+        processes.insert(ProcessInfo { tgid: 7, comm: "crun".to_owned(), ..ProcessInfo::default() });
+        processes.fork(7, 8, Time(5));
+        let child = processes.get(8).unwrap();
+        assert_eq!((child.ppid, child.start, child.comm.as_str()), (7, Time(5), "crun"));
+        assert_eq!(processes.ancestors(8).map(|info| info.tgid).collect::<Vec<_>>(), [8, 7]);
+    }
+
+    #[test]
+    fn a_loop_of_reused_pids_ends() {
+        let mut processes = Processes::default();
+        processes.insert(ProcessInfo { tgid: 1, ppid: 2, ..ProcessInfo::default() });
+        processes.insert(ProcessInfo { tgid: 2, ppid: 1, ..ProcessInfo::default() });
+        assert_eq!(processes.ancestors(1).count(), 32);
+    }
+}

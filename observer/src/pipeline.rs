@@ -1,0 +1,227 @@
+//! The whole of the pure middle: one input in, outputs out. Live run, replay, tests and fuzzers drive the
+//! same [`Pipeline::step`].
+
+use std::collections::BTreeMap;
+
+use observer_ebpf::Family;
+
+use crate::{
+    filter::Filter,
+    health::{OwnCost, ProbeHealth, ProbeReport, Report, Status},
+    input::{End, FactKind, Input},
+    layer::Layer,
+    model::{Made, Model},
+    output::{ColdStart, Health, NotMeasured, Output, Summary},
+    probes,
+    time::{Time, Wall},
+};
+
+/// What of the resolved options the pipeline must know. Recorded, so that a replay uses the same.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Settings {
+    /// How long a start is given to listen after it began, nanoseconds.
+    pub ready_wait_ns: u64,
+    /// How often health is reported, nanoseconds.
+    pub health_interval_ns: u64,
+    pub filter: Filter,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings { ready_wait_ns: 10_000_000_000, health_interval_ns: 60_000_000_000, filter: Filter::default() }
+    }
+}
+
+/// See the module.
+pub struct Pipeline {
+    settings: Settings,
+    model: Model,
+    probes: BTreeMap<u8, ProbeHealth>,
+    own: Option<OwnCost>,
+    own_before: Option<(Time, OwnCost)>,
+    from: Option<Time>,
+    now: Time,
+    health_at: Option<Time>,
+    starts: u64,
+    failed_starts: u64,
+    filtered_out: u64,
+}
+
+impl Pipeline {
+    pub fn new(settings: Settings) -> Self {
+        let model = Model::new(settings.ready_wait_ns);
+        Pipeline {
+            settings,
+            model,
+            probes: BTreeMap::new(),
+            own: None,
+            own_before: None,
+            from: None,
+            now: Time(0),
+            health_at: None,
+            starts: 0,
+            failed_starts: 0,
+            filtered_out: 0,
+        }
+    }
+
+    /// Takes one input and hands on what follows from it.
+    pub fn step(&mut self, input: &Input, mut out: impl FnMut(Output)) {
+        self.advance(input.time());
+        match input {
+            Input::Probe(report) => self.report(report),
+            Input::Lost { family, count, .. } => {
+                if let Some(probe) = self.probes.get_mut(family) {
+                    probe.lost = *count;
+                }
+            }
+            _ => {}
+        }
+        let mut made = Vec::new();
+        self.model.step(input, &mut |item| made.push(item));
+        if let Input::Fact(fact) = input
+            && let FactKind::End(end) = &fact.what
+        {
+            self.model.finish(&mut |item| made.push(item));
+            made.into_iter().for_each(|item| self.hand_on(item, &mut out));
+            self.end(end, &mut out);
+            return;
+        }
+        made.into_iter().for_each(|item| self.hand_on(item, &mut out));
+        if let Input::Tick(time) = input {
+            self.tick(*time, &mut out);
+        }
+    }
+
+    /// Starts that have begun and are not settled yet.
+    pub fn open_starts(&self) -> usize {
+        self.model.open_starts()
+    }
+
+    /// Starts reported so far.
+    pub fn starts(&self) -> u64 {
+        self.starts
+    }
+
+    fn advance(&mut self, time: Time) {
+        self.from.get_or_insert(time);
+        self.now = self.now.max(time);
+    }
+
+    fn hand_on(&mut self, made: Made, out: &mut impl FnMut(Output)) {
+        match made {
+            Made::Want(want) => out(Output::Want(want)),
+            Made::ColdStart(start) => self.cold_start(start, out),
+        }
+    }
+
+    fn cold_start(&mut self, start: Box<ColdStart>, out: &mut impl FnMut(Output)) {
+        if !self.settings.filter.takes(&start.container) {
+            self.filtered_out += 1;
+            return;
+        }
+        self.starts += 1;
+        self.failed_starts += u64::from(start.failure.is_some());
+        out(Output::ColdStart(start));
+    }
+
+    fn report(&mut self, report: &ProbeReport) {
+        match &report.what {
+            Report::Status { family, status, hook, why } => {
+                let name = family_name(*family);
+                let health = ProbeHealth {
+                    name,
+                    status: *status,
+                    hook: hook.clone(),
+                    why: why.clone(),
+                    records: 0,
+                    lost: 0,
+                };
+                self.probes.insert(*family, health);
+            }
+            Report::Records { family, count } => {
+                if let Some(probe) = self.probes.get_mut(family) {
+                    probe.records = *count;
+                }
+            }
+            Report::Own(cost) => {
+                self.own_before.get_or_insert((report.time, *cost));
+                self.own = Some(*cost);
+            }
+        }
+    }
+
+    fn tick(&mut self, time: Time, out: &mut impl FnMut(Output)) {
+        let due = *self.health_at.get_or_insert(time.plus(self.settings.health_interval_ns));
+        if time >= due {
+            self.health_at = Some(time.plus(self.settings.health_interval_ns));
+            out(Output::Health(self.health()));
+        }
+    }
+
+    fn health(&self) -> Health {
+        let cpu_percent = self.own.zip(self.own_before).and_then(|(now, (since, before))| {
+            let passed = self.now.since(since);
+            (passed > 0).then(|| now.cpu_ns.saturating_sub(before.cpu_ns) as f64 * 100.0 / passed as f64)
+        });
+        Health {
+            time: self.wall(self.now),
+            probes: self.probes.values().cloned().collect(),
+            own: self.own,
+            cpu_percent,
+        }
+    }
+
+    fn end(&mut self, end: &End, out: &mut impl FnMut(Output)) {
+        out(Output::Health(self.health()));
+        out(Output::Summary(Summary {
+            from: self.wall(self.from.unwrap_or(self.now)),
+            to: self.wall(self.now),
+            scope: self.settings.filter.describe(),
+            containers: self.starts,
+            starts: self.starts,
+            failed_starts: self.failed_starts,
+            not_measured: self.not_measured(),
+            lost: self.model.lost(),
+            command_exit: end.command_exit,
+        }));
+    }
+
+    /// What was missing for a complete picture, and what it would have given.
+    fn not_measured(&self) -> Vec<NotMeasured> {
+        let lacking = |probe: &&ProbeHealth| !matches!(probe.status, Status::Attached);
+        let mut lacks: Vec<NotMeasured> = self
+            .probes
+            .values()
+            .filter(lacking)
+            .map(|probe| NotMeasured {
+                layer: Layer::L3,
+                what: gives(probe.name).to_owned(),
+                why: format!("probe {} is {}", probe.name, probe.status.name()),
+                how: Some("observer doctor says what this node lacks".to_owned()),
+            })
+            .collect();
+        if self.model.given_up > 0 {
+            lacks.push(NotMeasured {
+                layer: Layer::L3,
+                what: format!("{} starts", self.model.given_up),
+                why: "more containers were being created at once than are followed".to_owned(),
+                how: None,
+            });
+        }
+        lacks
+    }
+
+    fn wall(&self, time: Time) -> Wall {
+        self.model.clock().wall(time)
+    }
+}
+
+fn family_name(id: u8) -> &'static str {
+    Family::of(u16::from(id) << 8).map_or("unknown", Family::name)
+}
+
+fn gives(name: &str) -> &'static str {
+    let family = Family::ALL.iter().find(|family| family.name() == name);
+    family.map_or("", |family| probes::spec(*family).gives)
+}
