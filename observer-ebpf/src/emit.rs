@@ -2,14 +2,14 @@
 //! length, so nothing of an older record travels with it. What cannot be handed over is counted per family.
 
 use aya_ebpf::{
-    bindings::BPF_RB_NO_WAKEUP,
+    bindings::{BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},
     helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_boot_ns, generated},
     macros::map,
     maps::{Array, PerCpuArray, RingBuf},
 };
 use observer_ebpf::{
     FAMILIES,
-    wire::{Header, MAX_RECORD, Record, flag},
+    wire::{Header, MAX_RECORD, Record, flag, process::Exec},
 };
 
 #[map]
@@ -84,7 +84,7 @@ pub fn emit<R: Record>(mut record: R, unreadable: bool) {
         header.flags |= flag::UNREADABLE;
     }
     record.set_header(header);
-    hand_over(R::KIND, (&raw const record).cast(), size_of::<R>() as u64);
+    hand_over(R::KIND, (&raw const record).cast(), size_of::<R>() as u64, BPF_RB_NO_WAKEUP);
 }
 
 /// Emits the record in `scratch`: `record` as its fixed part, then `text_len` bytes already in place.
@@ -102,22 +102,24 @@ pub fn emit_text<R: Record>(scratch: &mut Scratch, mut record: R, text_len: usiz
     record.set_header(header);
     // SAFETY: `Scratch` is larger than any record (checked where records are defined) and aligned to 8.
     unsafe { scratch.bytes.as_mut_ptr().cast::<R>().write(record) };
-    hand_over(R::KIND, scratch.bytes.as_ptr(), len as u64);
+    // User space polls on a timer, so that records pay for no wake-up; but what is to be looked up of a
+    // program that was just executed may be gone by then.
+    let wake = if R::KIND == Exec::KIND { BPF_RB_FORCE_WAKEUP } else { BPF_RB_NO_WAKEUP };
+    hand_over(R::KIND, scratch.bytes.as_ptr(), len as u64, wake);
 }
 
 #[inline(always)]
-fn hand_over(kind: u16, data: *const u8, len: u64) {
+fn hand_over(kind: u16, data: *const u8, len: u64, wake: u32) {
     if STOPPED.get(0).copied().unwrap_or(0) != 0 {
         return;
     }
-    // SAFETY: `data` is valid for `len` bytes; the verifier checks it again. User space polls on a timer,
-    // so no record pays for a wake-up.
+    // SAFETY: `data` is valid for `len` bytes; the verifier checks it again.
     let result = unsafe {
         generated::bpf_ringbuf_output(
             (&raw const EVENTS).cast_mut().cast(),
             data.cast_mut().cast(),
             len,
-            u64::from(BPF_RB_NO_WAKEUP),
+            u64::from(wake),
         )
     };
     if result != 0 {

@@ -94,7 +94,7 @@ pub struct ProcessFact {
 }
 
 /// A look-up that failed: what, and why.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{what}: {why}")]
 pub struct LookupError {
     pub what: String,

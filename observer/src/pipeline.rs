@@ -28,7 +28,11 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Settings { ready_wait_ns: 10_000_000_000, health_interval_ns: 60_000_000_000, filter: Filter::default() }
+        Settings {
+            ready_wait_ns: 10_000_000_000,
+            health_interval_ns: 60_000_000_000,
+            filter: Filter::default(),
+        }
     }
 }
 
@@ -37,6 +41,8 @@ pub struct Pipeline {
     settings: Settings,
     model: Model,
     probes: BTreeMap<u8, ProbeHealth>,
+    /// The last status report of each family.
+    statuses: BTreeMap<u8, ProbeReport>,
     own: Option<OwnCost>,
     own_before: Option<(Time, OwnCost)>,
     from: Option<Time>,
@@ -54,6 +60,7 @@ impl Pipeline {
             settings,
             model,
             probes: BTreeMap::new(),
+            statuses: BTreeMap::new(),
             own: None,
             own_before: None,
             from: None,
@@ -98,9 +105,20 @@ impl Pipeline {
         self.model.open_starts()
     }
 
-    /// Starts reported so far.
-    pub fn starts(&self) -> u64 {
-        self.starts
+    /// Records lost on this node so far.
+    pub fn lost(&self) -> u64 {
+        self.model.lost()
+    }
+
+    /// Whether the user asked for containers of which none started.
+    pub fn filter_never_matched(&self) -> bool {
+        !self.settings.filter.is_empty() && self.starts == 0
+    }
+
+    /// The inputs from which another pipeline would come to where this one is: a recording's checkpoint.
+    pub fn open_inputs(&self) -> Vec<Input> {
+        let reports = self.statuses.values().cloned().map(Input::Probe);
+        reports.chain(self.model.open_inputs(self.now)).collect()
     }
 
     fn advance(&mut self, time: Time) {
@@ -138,6 +156,7 @@ impl Pipeline {
                     lost: 0,
                 };
                 self.probes.insert(*family, health);
+                self.statuses.insert(*family, report.clone());
             }
             Report::Records { family, count } => {
                 if let Some(probe) = self.probes.get_mut(family) {

@@ -1,6 +1,9 @@
 //! Fork, exec and its failure, exit, rename.
 
-use aya_ebpf::helpers::generated::{bpf_probe_read_kernel_str, bpf_probe_read_user};
+use aya_ebpf::helpers::{
+    bpf_probe_read_kernel_str_bytes,
+    generated::{bpf_probe_read_kernel_str, bpf_probe_read_user},
+};
 use observer_ebpf::{
     control::{COMM_LEN, Watch, role},
     wire::{
@@ -71,8 +74,36 @@ fn exec(args: *const u64) {
         return; // something the payload runs
     }
     let init = if flags & role::PAYLOAD != 0 && before.init == 0 { tgid } else { before.init };
+    let filename: u64 = reader.at(arg(args, 2), offset!(bprm_filename));
+    let flags = if named & role::SHIM != 0 { flags | self_runtime(filename) } else { flags };
     filter::watch(tgid, &Watch { flags, init, outputs: 0, pad: 0 });
-    emit_exec(arg(args, 2), task, flags, comm, reader);
+    emit_exec(filename, task, flags, comm, reader);
+}
+
+/// Shims of Wasm engines execute no runtime: they are one. `task->comm` is too short to tell them, so the
+/// file name is searched for what follows `containerd-shim-`.
+#[inline(always)]
+fn self_runtime(filename: u64) -> u32 {
+    const MARK: [u8; 5] = *b"shim-";
+    let Some(scratch) = emit::scratch() else { return 0 };
+    let name = &mut scratch.bytes[..MAX_PATH];
+    // SAFETY: the helper checks the address itself.
+    if unsafe { bpf_probe_read_kernel_str_bytes(filename as *const u8, name) }.is_err() {
+        return 0;
+    }
+    for at in 0..MAX_PATH - 2 * MARK.len() {
+        let found = name[at] == MARK[0]
+            && name[at + 1] == MARK[1]
+            && name[at + 2] == MARK[2]
+            && name[at + 3] == MARK[3]
+            && name[at + 4] == MARK[4];
+        if found {
+            let (first, second) = (name[at + 5], name[at + 6]);
+            let wasm = first == b'w' && second == b'a' || first == b's' && second == b'p';
+            return if wasm { role::RUNTIME } else { 0 };
+        }
+    }
+    0
 }
 
 /// A name decides, except that a runtime that has changed its root now runs its payload, whatever its name.
@@ -88,11 +119,10 @@ fn role_after_exec(named: u32, before: u32) -> u32 {
 }
 
 #[inline(always)]
-fn emit_exec(bprm: u64, task: u64, flags: u32, comm: [u8; COMM_LEN], mut reader: Reader) {
+fn emit_exec(filename: u64, task: u64, flags: u32, comm: [u8; COMM_LEN], mut reader: Reader) {
     const FIXED: usize = size_of::<Exec>();
     let Some(scratch) = emit::scratch() else { return };
     let mm: u64 = reader.at(task, offset!(task_mm));
-    let filename: u64 = reader.at(bprm, offset!(bprm_filename));
     let text = scratch.bytes.as_mut_ptr();
 
     // SAFETY: FIXED + MAX_PATH is within the scratch buffer; the helper checks the source.

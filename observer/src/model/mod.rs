@@ -30,6 +30,9 @@ use start::{Start, StartId};
 /// Starts followed at once; the oldest is given up, and counted.
 const MAX_STARTS: usize = 16_384;
 
+/// How long a settled start waits for what the container engine says of it.
+const ANSWER_WAIT_NS: u64 = 1_000_000_000;
+
 /// What the model makes of an input.
 pub enum Made {
     ColdStart(Box<ColdStart>),
@@ -73,6 +76,31 @@ impl Model {
         self.lost.values().sum()
     }
 
+    /// The inputs behind everything that is still open, in the order of time.
+    pub fn open_inputs(&self, now: Time) -> Vec<Input> {
+        let fact = |what| Input::Fact(Fact { time: now, what });
+        let mut inputs = vec![fact(FactKind::Clock(self.clock))];
+        inputs.extend(self.lost.iter().map(|(family, count)| Input::Lost {
+            time: now,
+            family: *family,
+            count: *count,
+        }));
+        inputs.extend(self.processes.alive().map(|process| fact(FactKind::Process(process))));
+        let mut records: Vec<&Record> = self.pods.records().collect();
+        records.extend(self.starts.values().flat_map(|start| &start.records));
+        records.sort_by_key(|record| record.time);
+        records.dedup();
+        inputs.extend(records.into_iter().cloned().map(Input::Record));
+        let bundle_of = |tgid, result| fact(FactKind::Bundle { tgid, result });
+        inputs.extend(self.pods.bundles().map(|(tgid, bundle)| bundle_of(*tgid, Ok(bundle.clone()))));
+        for start in self.starts.values() {
+            if let Some(result) = &start.bundle {
+                inputs.push(bundle_of(start.id.root, result.clone()));
+            }
+        }
+        inputs
+    }
+
     /// Starts that have begun, or may yet.
     pub fn open_starts(&self) -> usize {
         self.starts.values().filter(|start| start.progress.begun.is_some()).count()
@@ -81,7 +109,7 @@ impl Model {
     pub fn step(&mut self, input: &Input, make: &mut impl FnMut(Made)) {
         match input {
             Input::Record(record) => self.record(record, make),
-            Input::Fact(fact) => self.fact(fact),
+            Input::Fact(fact) => self.fact(fact, make),
             Input::Lost { family, count, .. } => {
                 self.lost.insert(*family, *count);
             }
@@ -97,6 +125,7 @@ impl Model {
             Event::Mount(event) => self.mount(record, event),
             _ => {}
         }
+        self.pods.keep(record);
         if let Some(start) = self.member_of.get(&record.tgid).and_then(|id| self.starts.get_mut(id)) {
             start.push(record.clone());
         }
@@ -154,7 +183,8 @@ impl Model {
         let tgid = record.tgid;
         let before = self.processes.get(tgid).cloned();
         let program = exec.invocation.program();
-        let same_program = before.as_ref().is_some_and(|info| info.program.is_some() && info.program == program);
+        let same_program =
+            before.as_ref().is_some_and(|info| info.program.is_some() && info.program == program);
         let info = ProcessInfo {
             tgid,
             ppid: exec.ppid,
@@ -174,7 +204,9 @@ impl Model {
         };
         self.processes.insert(info);
         match &exec.invocation {
-            Invocation::Runtime { command: Command::Create | Command::Run, .. } => self.begin(record, exec, make),
+            Invocation::Runtime { command: Command::Create | Command::Run, .. } => {
+                self.begin(record, exec, make)
+            }
             Invocation::Runtime { command: Command::Start, id, .. } => self.join(tgid, id.as_deref()),
             Invocation::Runtime { command: Command::Init, .. } => {}
             Invocation::Runtime { .. } if !self.member_of.contains_key(&tgid) => {
@@ -269,11 +301,11 @@ impl Model {
         }
     }
 
-    fn fact(&mut self, fact: &Fact) {
+    fn fact(&mut self, fact: &Fact, make: &mut impl FnMut(Made)) {
         match &fact.what {
             FactKind::Clock(offset) => self.clock = *offset,
             FactKind::Process(process) => self.was_there(process),
-            FactKind::Bundle { tgid, result } => self.bundle(*tgid, result),
+            FactKind::Bundle { tgid, result } => self.bundle(*tgid, result, fact.time, make),
             FactKind::Cri { id, result } => self.cri(id, result),
             FactKind::RuntimeVersion { exe, result } => {
                 self.versions.insert(exe.clone(), result.as_ref().ok().cloned());
@@ -299,35 +331,58 @@ impl Model {
         });
     }
 
-    fn bundle(&mut self, tgid: u32, result: &Result<Bundle, LookupError>) {
-        let start = self.starts.values_mut().rev().find(|start| start.id.root == tgid && start.bundle.is_none());
+    fn bundle(
+        &mut self,
+        tgid: u32,
+        result: &Result<Bundle, LookupError>,
+        time: Time,
+        make: &mut impl FnMut(Made),
+    ) {
+        let start =
+            self.starts.values_mut().rev().find(|start| start.id.root == tgid && start.bundle.is_none());
         let Some(start) = start else { return };
         start.bundle = Some(result.clone());
         let id = start.id;
-        self.note_sandbox(id);
+        if self.note_sandbox(id)
+            && let Some(start) = self.starts.get_mut(&id)
+            && let Some(container_id) = start.container_id.clone()
+        {
+            start.asked = Some(time);
+            make(Made::Want(Want::Cri { id: container_id }));
+        }
     }
 
     fn cri(&mut self, container_id: &str, result: &Result<CriContainer, LookupError>) {
-        let Ok(known) = result else { return };
-        let asked = |start: &&mut Start| start.container_id.as_deref() == Some(container_id);
-        if let Some(start) = self.starts.values_mut().rev().find(asked) {
-            start.cri = Some(known.clone());
+        let of_it = |start: &&mut Start| start.container_id.as_deref() == Some(container_id);
+        if let Some(start) = self.starts.values_mut().rev().find(of_it) {
+            start.asked = None;
+            start.cri = result.as_ref().ok().cloned();
         }
     }
 
     /// The first container created in a sandbox is the one whose start the sandbox's own time belongs to.
-    fn note_sandbox(&mut self, id: StartId) {
-        let Some(start) = self.starts.get(&id) else { return };
+    /// Says whether it is a pod's container.
+    fn note_sandbox(&mut self, id: StartId) -> bool {
+        let Some(start) = self.starts.get(&id) else { return false };
         let container = coldstart::container(start, &self.context());
-        let Some(sandbox_id) = container.sandbox_id.filter(|_| container.kind != Kind::Sandbox) else { return };
+        let Some(sandbox_id) = container.sandbox_id.filter(|_| container.kind != Kind::Sandbox) else {
+            return false;
+        };
         let sandbox = self.pods.sandbox(&sandbox_id);
         if sandbox.first.is_none_or(|first| id < first) {
             sandbox.first = Some(id);
         }
+        true
     }
 
     fn context(&self) -> Context<'_> {
-        Context { pods: &self.pods, processes: &self.processes, clock: self.clock, versions: &self.versions, lost: self.lost() }
+        Context {
+            pods: &self.pods,
+            processes: &self.processes,
+            clock: self.clock,
+            versions: &self.versions,
+            lost: self.lost(),
+        }
     }
 
     /// Reports the starts that are settled as of `time`.
@@ -341,6 +396,9 @@ impl Model {
 
     fn is_settled(&self, start: &Start, time: Time) -> bool {
         let progress = &start.progress;
+        if start.asked.is_some_and(|asked| time.since(asked) < ANSWER_WAIT_NS) {
+            return false;
+        }
         if progress.listening.is_some() {
             return true;
         }
@@ -374,12 +432,18 @@ impl Model {
             return;
         }
         let cold_start = coldstart::cold_start(&start, &self.context());
+        if let Some(sandbox_id) = container.sandbox_id {
+            // Told with its first container; nothing else will ask for it.
+            self.pods.sandbox(&sandbox_id).records = Vec::new();
+        }
         make(Made::ColdStart(Box::new(cold_start)));
     }
 
     fn keep_pause(&mut self, start: &Start) {
         let Some(id) = start.container_id.clone() else { return };
         let sandbox = self.pods.sandbox(&id);
+        sandbox.records = start.records.clone();
+        sandbox.bundle = start.known_bundle().map(|bundle| (start.id.root, bundle.clone()));
         sandbox.begun = start.progress.begun;
         sandbox.markers = markers::markers(start);
     }

@@ -2,8 +2,14 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use observer_ebpf::control::role;
+
 use super::{markers::Marker, process::ProcessInfo, start::StartId};
-use crate::time::Time;
+use crate::{
+    input::{Bundle, Record},
+    probes::{Event, process},
+    time::Time,
+};
 
 /// Entries kept of each kind; the oldest goes first.
 const MAX_ENTRIES: usize = 8_192;
@@ -66,6 +72,10 @@ pub struct Sandbox {
     /// The pause container: when its payload began, and the markers of its start.
     pub begun: Option<Time>,
     pub markers: Vec<Marker>,
+    /// The pause container's records, until its pod's first container was reported.
+    pub records: Vec<Record>,
+    /// Its bundle, and the runtime process that was given it.
+    pub bundle: Option<(u32, Bundle)>,
     /// The first container that was created in it.
     pub first: Option<StartId>,
 }
@@ -80,12 +90,45 @@ pub struct Pods {
     unnamed: BTreeMap<u32, Time>,
     /// Running CNI plugins: whose sandbox.
     running: BTreeMap<u32, String>,
+    /// What all this was made of, for a checkpoint; the oldest go first.
+    records: VecDeque<Record>,
 }
 
 /// CNI runs kept of one sandbox.
 const MAX_CNI_RUNS: usize = 64;
 
 impl Pods {
+    /// Keeps a record if it says something of a pod's beginning.
+    pub fn keep(&mut self, record: &Record) {
+        let of_engine = |role: u32| role & (role::ENGINE | role::HELPER | role::SHIM) != 0;
+        let wanted = match &record.event {
+            Event::Namespace(event) => of_engine(event.role),
+            Event::Mount(event) => of_engine(event.role),
+            Event::Process(process::Event::Executed(exec)) => of_engine(exec.role),
+            Event::Process(process::Event::Forked { role, .. } | process::Event::Exited { role, .. }) => {
+                of_engine(*role)
+            }
+            _ => false,
+        };
+        if wanted {
+            if self.records.len() >= MAX_ENTRIES {
+                self.records.pop_front();
+            }
+            self.records.push_back(record.clone());
+        }
+    }
+
+    /// Bundles of pause containers that are kept.
+    pub fn bundles(&self) -> impl Iterator<Item = &(u32, Bundle)> {
+        let told = |sandbox: &&Sandbox| !sandbox.records.is_empty();
+        self.sandboxes.entries.values().filter(told).filter_map(|sandbox| sandbox.bundle.as_ref())
+    }
+
+    /// Records that would be needed to come to the same again.
+    pub fn records(&self) -> impl Iterator<Item = &Record> {
+        self.records.iter().chain(self.sandboxes.entries.values().flat_map(|sandbox| &sandbox.records))
+    }
+
     pub fn shim(&mut self, id: &str) -> &mut Shim {
         self.shims.entry(id.to_owned())
     }

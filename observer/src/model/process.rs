@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::{probes::invocation::Program, time::Time};
+use crate::{input::ProcessFact, probes::invocation::Program, time::Time};
 
 /// Processes kept; the oldest that ended goes first.
 const MAX_PROCESSES: usize = 131_072;
@@ -74,10 +74,25 @@ impl Processes {
         }
     }
 
+    /// Those that live and are programs of interest, as facts.
+    pub fn alive(&self) -> impl Iterator<Item = ProcessFact> {
+        let of_interest = |info: &&ProcessInfo| info.ended.is_none() && info.program.is_some();
+        self.by_tgid.values().filter(of_interest).map(|info| ProcessFact {
+            tgid: info.tgid,
+            ppid: info.ppid,
+            start: info.start,
+            comm: info.comm.clone(),
+            exe: info.exe.clone(),
+            role: 0,
+        })
+    }
+
     /// The process and its ancestors, as far as they are known. Ends, whatever pids are reused.
     pub fn ancestors(&self, tgid: u32) -> impl Iterator<Item = &ProcessInfo> {
-        std::iter::successors(self.get(tgid), |info| self.get(info.ppid).filter(|parent| parent.tgid != info.tgid))
-            .take(32)
+        std::iter::successors(self.get(tgid), |info| {
+            self.get(info.ppid).filter(|parent| parent.tgid != info.tgid)
+        })
+        .take(32)
     }
 }
 

@@ -40,6 +40,8 @@ pub struct Start {
     pub records_dropped: u64,
     pub bundle: Option<Result<Bundle, LookupError>>,
     pub cri: Option<CriContainer>,
+    /// When the container engine was asked about it, until it has answered.
+    pub asked: Option<Time>,
     /// Losses on the node before and since.
     pub lost_before: u64,
     pub progress: Progress,
@@ -73,6 +75,7 @@ impl Start {
             records_dropped: 0,
             bundle: None,
             cri: None,
+            asked: None,
             lost_before: lost,
             progress: Progress::default(),
         }
@@ -104,7 +107,9 @@ impl Start {
                 self.progress.begun.get_or_insert(time);
             }
             Event::File(event)
-                if Some(record.tgid) == self.init && event.call.errno().is_none() && self.is_module(&event.path) =>
+                if Some(record.tgid) == self.init
+                    && event.call.errno().is_none()
+                    && self.is_module(&event.path) =>
             {
                 self.progress.begun.get_or_insert(event.call.entered);
             }
@@ -138,7 +143,8 @@ impl Start {
         }
         let entrypoint = self.known_bundle().and_then(|bundle| bundle.entrypoint.as_deref());
         entrypoint.is_some_and(|entrypoint| {
-            !entrypoint.is_empty() && entrypoint.trim_start_matches(['.', '/']) == path.trim_start_matches(['.', '/'])
+            !entrypoint.is_empty()
+                && entrypoint.trim_start_matches(['.', '/']) == path.trim_start_matches(['.', '/'])
         })
     }
 
@@ -149,7 +155,8 @@ impl Start {
     /// Whether it will never begin: the runtime gave up, or the init ended before its payload began.
     pub fn has_failed(&self) -> bool {
         self.progress.begun.is_none()
-            && (self.progress.init_ended.is_some() || self.progress.root_ended.is_some_and(|(_, failed)| failed))
+            && (self.progress.init_ended.is_some()
+                || self.progress.root_ended.is_some_and(|(_, failed)| failed))
     }
 }
 

@@ -1,12 +1,16 @@
 //! Loads the programs and owns them while the observer runs.
 
 use std::{
-    os::fd::{AsRawFd, RawFd},
+    collections::BTreeMap,
+    os::fd::{AsRawFd, BorrowedFd},
     path::{Path, PathBuf},
 };
 
 use aya::{Btf, Ebpf, EbpfLoader, maps::RingBuf};
-use observer_ebpf::{Family, control::COMM_LEN};
+use observer_ebpf::{
+    Family,
+    control::{COMM_LEN, NO_OFFSET, Offsets},
+};
 use zerocopy::IntoBytes;
 
 use super::{
@@ -70,6 +74,7 @@ pub struct Live {
     links: Vec<Link>,
     plans: Vec<ProbePlan>,
     reported_lost: [u64; observer_ebpf::FAMILIES],
+    offsets: Offsets,
     // Holds the programs; dropped last.
     _ebpf: Ebpf,
 }
@@ -86,7 +91,7 @@ impl Live {
         let types = KernelTypes::read(options.btf).ok();
         let btf = Btf::parse_file(options.btf, aya::Endianness::default()).ok();
         let offsets = types.as_ref().map(|types| types.offsets().0);
-        let offsets = offsets.unwrap_or(observer_ebpf::control::Offsets::UNKNOWN);
+        let offsets = offsets.unwrap_or(Offsets::UNKNOWN);
         let mut ebpf = EbpfLoader::new()
             .btf(btf.as_ref())
             .override_global("OFFSETS", offsets.as_bytes(), true)
@@ -108,6 +113,7 @@ impl Live {
             links,
             plans,
             reported_lost: [0; observer_ebpf::FAMILIES],
+            offsets,
             _ebpf: ebpf,
         })
     }
@@ -167,6 +173,21 @@ impl Live {
         });
     }
 
+    /// Readable when a runtime was executed: look-ups about it cannot wait.
+    pub fn ring_fd(&self) -> BorrowedFd<'_> {
+        // SAFETY: the ring is open as long as `self` is borrowed.
+        unsafe { BorrowedFd::borrow_raw(self.ring.as_raw_fd()) }
+    }
+
+    /// Offsets and enum values as resolved, by `struct.member`; `None`: this kernel has none.
+    pub fn offsets(&self) -> BTreeMap<String, Option<u32>> {
+        let values = self.offsets.as_bytes().chunks_exact(4).map(|bytes| {
+            let value = u32::from_ne_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+            (value != NO_OFFSET).then_some(value)
+        });
+        Offsets::PATHS.iter().map(|path| (*path).to_owned()).zip(values).collect()
+    }
+
     pub fn records(&self) -> &[u64; observer_ebpf::FAMILIES] {
         &self.ring.records
     }
@@ -192,27 +213,25 @@ impl Live {
     }
 }
 
-impl AsRawFd for Live {
-    fn as_raw_fd(&self) -> RawFd {
-        self.ring.as_raw_fd()
-    }
-}
-
 /// Where tracepoints are described.
 #[derive(Clone, Debug)]
 pub struct Tracefs(pub Option<PathBuf>);
 
 impl Tracefs {
     /// Finds tracefs, mounting it where it belongs if it is mounted nowhere.
-    pub fn find_or_mount() -> Self {
+    ///
+    /// `host_root`: where the node's own files are, for an observer in a container.
+    pub fn find_or_mount(host_root: &Path) -> Self {
         const PLACES: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
-        let found = || PLACES.iter().map(Path::new).find(|place| place.join("events/syscalls").is_dir());
+        let in_host = PLACES.map(|place| host_root.join(&place[1..]));
+        let places: Vec<PathBuf> = PLACES.iter().map(PathBuf::from).chain(in_host).collect();
+        let found = || places.iter().find(|place| place.join("events/syscalls").is_dir()).cloned();
         if let Some(place) = found() {
-            return Self(Some(place.to_owned()));
+            return Self(Some(place));
         }
         let flags = rustix::mount::MountFlags::NOSUID | rustix::mount::MountFlags::NODEV;
         let _ = rustix::mount::mount("tracefs", PLACES[0], "tracefs", flags, None);
-        Self(found().map(Path::to_owned))
+        Self(found())
     }
 
     /// Whether the syscall's entry has these arguments in this order, at the offsets the programs use.

@@ -1,0 +1,282 @@
+//! The live edge: asks the kernel and the node, executes what the model wants, records every input on its way
+//! into the pipeline.
+
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::Arc,
+};
+
+use anyhow::Result;
+use observer_ebpf::Family;
+use tokio::sync::{Mutex, mpsc};
+
+use super::sinks::Sinks;
+use crate::{
+    health::{OwnCost, ProbePlan, ProbeReport, Report},
+    input::{Bundle, Fact, FactKind, Input, LookupError, Record},
+    output::{Output, Want},
+    pipeline::Pipeline,
+    probes::{
+        Event,
+        invocation::{Command, Invocation},
+        process,
+    },
+    record::RecordingWriter,
+    source::{
+        facts::{HostRoot, bundle, cri::Cri, host, procfs, version::Versions},
+        live::Live,
+    },
+    time::Time,
+};
+
+/// Look-ups under way at once; one more is answered with a refusal.
+const MAX_LOOKUPS: usize = 256;
+
+pub struct Edge {
+    pub live: Live,
+    pub pipeline: Pipeline,
+    pub sinks: Sinks,
+    recorder: Option<RecordingWriter>,
+    host: HostRoot,
+    bundles: Bundles,
+    cri: Arc<Cri>,
+    versions: Arc<Mutex<Versions>>,
+    answers: mpsc::Receiver<FactKind>,
+    answer: mpsc::Sender<FactKind>,
+    wants: Vec<Want>,
+}
+
+/// Bundles read when their runtime was seen, before the model asks: a container that lives 10 ms takes its
+/// bundle with it.
+type Bundles = BTreeMap<u32, Result<Bundle, LookupError>>;
+
+/// Bundles kept for a model that has not asked for them.
+const MAX_BUNDLES: usize = 4_096;
+
+impl Edge {
+    pub fn new(
+        live: Live,
+        pipeline: Pipeline,
+        sinks: Sinks,
+        recorder: Option<RecordingWriter>,
+        host: HostRoot,
+        cri: &[PathBuf],
+    ) -> Self {
+        let (answer, answers) = mpsc::channel(MAX_LOOKUPS);
+        Edge {
+            live,
+            pipeline,
+            sinks,
+            recorder,
+            host,
+            bundles: Bundles::new(),
+            cri: Arc::new(Cri::new(cri)),
+            versions: Arc::default(),
+            answers,
+            answer,
+            wants: Vec::new(),
+        }
+    }
+
+    /// Says how the probes were attached and what was there before: attach, then snapshot, so that nothing
+    /// falls between.
+    pub fn begin(&mut self) -> Result<()> {
+        self.clock()?;
+        for plan in self.live.plans().to_vec() {
+            self.report(status(&plan))?;
+        }
+        self.own_cost()?;
+        match procfs::snapshot(&self.host) {
+            Ok(processes) => {
+                for process in processes {
+                    // Full only if tens of thousands are watched; the kernel counts what it then misses.
+                    let _ = self.live.watch(process.tgid, process.role);
+                    self.fact(FactKind::Process(process))?;
+                }
+            }
+            Err(error) => eprintln!("observer: cannot list processes that were there before: {error}"),
+        }
+        Ok(())
+    }
+
+    /// Takes in what the kernel and the look-ups have, and executes what is wanted.
+    pub fn turn(&mut self) -> Result<()> {
+        let mut inputs = Vec::new();
+        let (bundles, host) = (&mut self.bundles, &self.host);
+        self.live.poll(now(), |record| prefetch(bundles, host, record), |input| inputs.push(input));
+        for input in inputs {
+            self.feed(&input)?;
+        }
+        self.answers()
+    }
+
+    /// Takes in the last of everything. The caller says how the run ended.
+    pub fn end(&mut self) -> Result<()> {
+        let mut inputs = Vec::new();
+        let (bundles, host) = (&mut self.bundles, &self.host);
+        self.live.stop(now(), |record| prefetch(bundles, host, record), |input| inputs.push(input));
+        for input in inputs {
+            self.feed(&input)?;
+        }
+        self.answers()?;
+        self.own_cost()?;
+        self.clock()
+    }
+
+    fn answers(&mut self) -> Result<()> {
+        while let Ok(answer) = self.answers.try_recv() {
+            self.fact(answer)?;
+        }
+        for want in std::mem::take(&mut self.wants) {
+            self.execute(want)?;
+        }
+        Ok(())
+    }
+
+    fn execute(&mut self, want: Want) -> Result<()> {
+        match want {
+            Want::Bundle { tgid, path } => {
+                let known = self.bundles.remove(&tgid);
+                let result = known.unwrap_or_else(|| bundle::read_bundle(&self.host, tgid, path.as_deref()));
+                self.fact(FactKind::Bundle { tgid, result })?;
+            }
+            Want::Cri { id } => {
+                let cri = Arc::clone(&self.cri);
+                self.look_up(async move { FactKind::Cri { result: cri.lookup(&id).await, id } });
+            }
+            Want::RuntimeVersion { tgid, exe } => {
+                let (versions, host) = (Arc::clone(&self.versions), self.host.clone());
+                self.look_up(async move {
+                    let result = versions.lock().await.lookup(&host, Some(tgid), &exe).await;
+                    FactKind::RuntimeVersion { exe, result }
+                });
+            }
+            Want::Unwatch { tgid } => self.live.unwatch(tgid),
+            Want::Quiet { init } => self.live.quiet(init),
+        }
+        Ok(())
+    }
+
+    /// Nothing waits for a look-up: its answer is an input when it comes.
+    fn look_up(&self, answer: impl Future<Output = FactKind> + Send + 'static) {
+        let sender = self.answer.clone();
+        tokio::spawn(async move {
+            let answer = answer.await;
+            let _ = sender.send(answer).await;
+        });
+    }
+
+    pub fn clock(&mut self) -> Result<()> {
+        self.fact(FactKind::Clock(host::clock_offset()))
+    }
+
+    /// Records handed over so far, and what observing has cost.
+    pub fn own_cost(&mut self) -> Result<()> {
+        let records = *self.live.records();
+        for family in Family::ALL {
+            let count = records[*family as usize];
+            self.report(Report::Records { family: *family as u8, count })?;
+        }
+        self.report(Report::Own(measure()))
+    }
+
+    pub fn fact(&mut self, what: FactKind) -> Result<()> {
+        self.feed(&Input::Fact(Fact { time: now(), what }))
+    }
+
+    fn report(&mut self, what: Report) -> Result<()> {
+        self.feed(&Input::Probe(ProbeReport { time: now(), what }))
+    }
+
+    fn feed(&mut self, input: &Input) -> Result<()> {
+        if let Some(recorder) = &mut self.recorder {
+            if recorder.needs_checkpoint() && matches!(input, Input::Tick(_)) {
+                recorder.begin_segment(input.time(), &self.pipeline.open_inputs());
+            }
+            recorder.write(input);
+        }
+        let (wants, sinks) = (&mut self.wants, &mut self.sinks);
+        let mut result = Ok(());
+        self.pipeline.step(input, |output| match output {
+            Output::Want(want) => wants.push(want),
+            output => {
+                let written = sinks.output(&output);
+                if result.is_ok() {
+                    result = written;
+                }
+            }
+        });
+        result
+    }
+
+    /// Ends the recording; says what it lacks.
+    pub fn finish_recording(&mut self) {
+        let Some(recorder) = self.recorder.take() else { return };
+        match recorder.finish() {
+            Ok(stats) if stats.lost > 0 => {
+                let why = stats.last_error.unwrap_or_else(|| "the disk was too slow".to_owned());
+                eprintln!("observer: the recording lacks {} inputs: {why}", stats.lost);
+            }
+            Ok(_) => {}
+            Err(error) => eprintln!("observer: {error}"),
+        }
+    }
+}
+
+/// Reads a bundle as soon as its runtime is seen.
+fn prefetch(bundles: &mut Bundles, host: &HostRoot, record: &Record) {
+    let Event::Process(process::Event::Executed(exec)) = &record.event else { return };
+    let Invocation::Runtime { command: Command::Create | Command::Run, bundle, .. } = &exec.invocation else {
+        return;
+    };
+    if bundles.len() >= MAX_BUNDLES {
+        bundles.pop_first();
+    }
+    // The second exec of a runtime that copies itself finds the same bundle.
+    let slot = bundles.entry(record.tgid).or_insert_with(|| Err(LookupError::default()));
+    if slot.is_err() {
+        *slot = bundle::read_bundle(host, record.tgid, bundle.as_deref());
+    }
+}
+
+/// How a family was attached, in one line.
+fn status(plan: &ProbePlan) -> Report {
+    let mut rungs: BTreeMap<&str, usize> = BTreeMap::new();
+    for rung in plan.hooks.iter().filter_map(|hook| hook.rung) {
+        *rungs.entry(rung).or_default() += 1;
+    }
+    let hook: Vec<String> = rungs.iter().map(|(rung, count)| format!("{count} {rung}")).collect();
+    let why: Vec<String> = plan
+        .hooks
+        .iter()
+        .filter_map(|hook| hook.why.as_ref().map(|why| format!("{}: {why}", hook.name)))
+        .collect();
+    Report::Status {
+        family: plan.family as u8,
+        status: plan.status,
+        hook: (!hook.is_empty()).then(|| hook.join(", ")),
+        why: (!why.is_empty()).then(|| why.join("; ")),
+    }
+}
+
+/// CPU time and memory of this process.
+fn measure() -> OwnCost {
+    let cpu = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages: u64 = statm.split(' ').nth(1).and_then(|pages| pages.parse().ok()).unwrap_or(0);
+    OwnCost {
+        cpu_ns: nanoseconds(cpu),
+        rss_bytes: pages * rustix::param::page_size() as u64,
+        bpf_run_ns: None,
+    }
+}
+
+/// CLOCK_BOOTTIME, as the kernel programs read it.
+pub fn now() -> Time {
+    Time(nanoseconds(rustix::time::clock_gettime(rustix::time::ClockId::Boottime)))
+}
+
+fn nanoseconds(time: rustix::time::Timespec) -> u64 {
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}

@@ -1,0 +1,44 @@
+//! One module a command, and what they share. Exit policy lives in `main`.
+
+pub mod coldstart;
+pub mod demo;
+pub mod doctor;
+mod edge;
+pub mod exit;
+pub mod replay;
+mod run;
+mod sinks;
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+
+use crate::{
+    compare::{Samples, baseline::Baseline},
+    sink::compare,
+};
+
+/// The user asked for something that there is not: exit code 2.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Usage(pub String);
+
+/// Where the baseline of this node is kept.
+fn baseline_path() -> PathBuf {
+    let state = std::env::var_os("STATE_DIRECTORY").map_or_else(|| PathBuf::from("/var/lib/observer"), PathBuf::from);
+    state.join("baseline.json")
+}
+
+/// Adds a run's starts to the baseline of this node.
+fn learn(samples: &Samples) -> Result<()> {
+    let path = baseline_path();
+    let mut baseline = compare::load(&path)?.unwrap_or_else(Baseline::default);
+    for sample in samples.kept() {
+        baseline.learn(sample.time, sample.clone());
+    }
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    }
+    compare::save(&path, &baseline)?;
+    Ok(())
+}

@@ -1,0 +1,157 @@
+//! `observer replay`: the same pipeline and sinks, fed from a recording.
+
+use anyhow::{Context, Result, bail};
+
+use super::{
+    exit,
+    run,
+    sinks::{Observer, Sinks},
+};
+use crate::{
+    cli,
+    input::{End, EndReason, Fact, FactKind, Input},
+    output::Output,
+    pipeline::{Pipeline, Settings},
+    record::{Ended, Header, ReadReport, RecordingReader},
+    sink::Identity,
+    time::{ClockOffset, Time},
+};
+
+pub fn run(args: &cli::Replay) -> Result<i32> {
+    let mut reader = RecordingReader::open(&args.path)?;
+    let header = reader.header().header.clone();
+    let begins = reader.header().begins;
+    let mut settings = recorded_settings(&header)?;
+    say_what_differs(&header, args, &mut settings);
+    let identity = Identity { node: header.node.clone(), host: header.host.clone() };
+    let mut sinks = Sinks::open(&args.output, &args.otlp, &Observer { identity, host_id: None })?;
+    let mut pipeline = Pipeline::new(settings);
+    let mut window = Window::new(args, begins);
+    let mut last = begins;
+    let mut ended = false;
+    for input in &mut reader {
+        window.note(&input)?;
+        if window.is_over(&input) {
+            break;
+        }
+        last = last.max(input.time());
+        ended = is_end(&input);
+        feed(&mut pipeline, &mut sinks, &input, window.shows(&input))?;
+        if sinks.reader_left {
+            return Ok(exit::RAN);
+        }
+    }
+    if !ended {
+        // Cut, or stopped before its end: what is known so far is reported as far as it came.
+        let end = End { why: EndReason::Interrupted, command_exit: None };
+        let input = Input::Fact(Fact { time: last, what: FactKind::End(end) });
+        feed(&mut pipeline, &mut sinks, &input, true)?;
+    }
+    sinks.finish()?;
+    say_what_is_missing(reader.report());
+    Ok(exit::code(&pipeline, &[], &[]))
+}
+
+fn feed(pipeline: &mut Pipeline, sinks: &mut Sinks, input: &Input, shown: bool) -> Result<()> {
+    let mut result = Ok(());
+    pipeline.step(input, |output| {
+        if shown && result.is_ok() && !matches!(output, Output::Want(_)) {
+            result = sinks.output(&output);
+        }
+    });
+    result
+}
+
+fn is_end(input: &Input) -> bool {
+    matches!(input, Input::Fact(Fact { what: FactKind::End(_), .. }))
+}
+
+fn recorded_settings(header: &Header) -> Result<Settings> {
+    let text = header.options.get("settings").context("the recording does not say with which settings it was made")?;
+    serde_json::from_str(text).context("the recording's settings cannot be read by this version")
+}
+
+/// Another binary or other options give another result: said, so that nobody takes it for the recorded one.
+fn say_what_differs(header: &Header, args: &cli::Replay, settings: &mut Settings) {
+    let version = env!("CARGO_PKG_VERSION");
+    if header.observer_version != version {
+        eprintln!("observer: recorded by version {}, replayed by {version}", header.observer_version);
+    }
+    let asked = run::filter(&args.filter);
+    if !asked.is_empty() && asked != settings.filter {
+        eprintln!("observer: recorded with {}, replayed with {}", settings.filter.describe(), asked.describe());
+        settings.filter = asked;
+    }
+}
+
+/// What the recording lacks.
+fn say_what_is_missing(report: &ReadReport) {
+    for damage in &report.damages {
+        match &damage.ended {
+            Ended::Complete => {}
+            Ended::Cut { at_byte } => {
+                eprintln!("observer: {} is cut at byte {at_byte}; replayed up to there", damage.path.display());
+            }
+            Ended::Damaged { at_byte, why } => {
+                eprintln!("observer: {} is damaged at byte {at_byte}: {why}", damage.path.display());
+            }
+        }
+    }
+    let counts = [
+        (report.lost, "inputs were not written"),
+        (report.missing_segments, "segments are missing"),
+        (report.unknown_frames, "frames are of a kind that a newer observer may know"),
+        (report.undecoded_frames, "frames cannot be read by this version"),
+    ];
+    for (count, what) in counts.into_iter().filter(|(count, _)| *count > 0) {
+        eprintln!("observer: {count} {what}");
+    }
+}
+
+/// `--since` and `--until`, which may be given on either clock.
+struct Window {
+    since: Option<String>,
+    until: Option<String>,
+    begins: Time,
+    clock: Option<ClockOffset>,
+    from: Option<Time>,
+    to: Option<Time>,
+}
+
+impl Window {
+    fn new(args: &cli::Replay, begins: Time) -> Self {
+        let (since, until) = (args.since.clone(), args.until.clone());
+        Window { since, until, begins, clock: None, from: None, to: None }
+    }
+
+    /// The first clock offset of the recording gives the bounds their meaning.
+    fn note(&mut self, input: &Input) -> Result<()> {
+        let Input::Fact(Fact { what: FactKind::Clock(offset), .. }) = input else { return Ok(()) };
+        if self.clock.is_none() {
+            self.clock = Some(*offset);
+            self.from = self.since.as_deref().map(|text| self.instant(text, *offset)).transpose()?;
+            self.to = self.until.as_deref().map(|text| self.instant(text, *offset)).transpose()?;
+        }
+        Ok(())
+    }
+
+    fn instant(&self, text: &str, offset: ClockOffset) -> Result<Time> {
+        if let Ok(duration) = cli::duration(text) {
+            return Ok(self.begins.plus(duration.as_nanos() as u64));
+        }
+        let Ok(wall) = text.parse::<jiff::Timestamp>() else {
+            bail!(super::Usage(format!("{text:?} is neither a time (RFC 3339) nor a duration")));
+        };
+        let boot = wall.as_nanosecond() - i128::from(offset.wall_minus_boot_ns);
+        Ok(Time(u64::try_from(boot).unwrap_or(0)))
+    }
+
+    /// Earlier inputs are taken in, for what they tell of later ones, but not shown.
+    fn shows(&self, input: &Input) -> bool {
+        self.from.is_none_or(|from| input.time() >= from)
+    }
+
+    fn is_over(&self, input: &Input) -> bool {
+        self.to.is_some_and(|to| input.time() > to) && !is_end(input)
+    }
+}
