@@ -15,5 +15,8 @@ pub mod probes;
 pub mod time;
 
 // edges
+// edges
+#[cfg(feature = "record")]
+pub mod record;
 #[cfg(feature = "edges")]
 pub mod source;

@@ -1,0 +1,161 @@
+//! One input of every variant.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    health::{OwnCost, ProbeReport, Report, Status},
+    input::*,
+    probes::{
+        Call, Event, cgroup, file, invocation::*, memory, mount, namespace, output, process, security, socket,
+    },
+    time::{ClockOffset, Time},
+};
+
+const CALL: Call = Call { entered: Time(7), ret: -2 };
+
+pub(super) fn all() -> Vec<Input> {
+    let records = events().into_iter().enumerate().map(|(index, event)| {
+        Input::Record(Record {
+            time: Time(100 + index as u64),
+            tgid: 4_000_000,
+            tid: 4_000_001,
+            unreadable: index % 2 == 0,
+            late: index % 3 == 0,
+            event,
+        })
+    });
+    let facts = facts().into_iter().map(|what| Input::Fact(Fact { time: Time(u64::MAX), what }));
+    let reports = reports().into_iter().map(|what| Input::Probe(ProbeReport { time: Time(0), what }));
+    let rest = [Input::Lost { time: Time(500), family: 9, count: u64::MAX }, Input::Tick(Time(501))];
+    records.chain(facts).chain(reports).chain(rest).collect()
+}
+
+fn invocations() -> Vec<Invocation> {
+    let text = || Some("a\u{1b}[31m\u{fffd}\0z".to_owned());
+    vec![
+        Invocation::Unknown,
+        Invocation::Program(Program::K3s),
+        Invocation::Runtime { program: Program::Crun, command: Command::Create, id: text(), bundle: None },
+        Invocation::Shim {
+            program: Program::WasmShim,
+            id: text(),
+            namespace: None,
+            bundle: text(),
+            starting: true,
+        },
+        Invocation::Conmon { id: text(), name: None, bundle: text() },
+        Invocation::Cni { command: CniCommand::Add, container_id: text(), netns: None, interface: text() },
+    ]
+}
+
+fn events() -> Vec<Event> {
+    let cgroup = process::CgroupIds { memory: 1, unified: u64::MAX };
+    let start = Time(3);
+    let executed = |invocation| {
+        Event::Process(process::Event::Executed(Box::new(process::Executed {
+            ppid: 1,
+            role: 4,
+            start,
+            cgroup,
+            major_faults: 2,
+            read_bytes: 4096,
+            comm: "crun".into(),
+            filename: "/usr/bin/crun".into(),
+            invocation,
+        })))
+    };
+    let (comm, path) = ("sh".to_owned(), "/x/é".to_owned());
+    let (major_faults, read_bytes) = (1, 2);
+    let mut events: Vec<Event> = invocations().into_iter().map(executed).collect();
+    events.extend([
+        Event::Process(process::Event::Forked { child: 2, role: 1, start, cgroup }),
+        Event::Process(process::Event::ExecFailed { call: CALL, role: 1, path: path.clone() }),
+        Event::Process(process::Event::Exited {
+            role: 1,
+            exit_code: 9,
+            start,
+            cgroup,
+            major_faults,
+            read_bytes,
+        }),
+        Event::Process(process::Event::Renamed { role: 4, comm: comm.clone() }),
+        Event::Cgroup(cgroup::Event::Made { id: 5, hierarchy: 1, path: path.clone() }),
+        Event::Cgroup(cgroup::Event::Entered { id: 5, hierarchy: 0, target: 6, role: 4, path: path.clone() }),
+        Event::Namespace(namespace::Event {
+            call: CALL,
+            flags: namespace::NEW_NET,
+            op: namespace::Op::Clone3,
+            role: 1,
+        }),
+        Event::Mount(mount::Event { call: CALL, op: mount::Op::PivotRoot, role: 1, target: None }),
+        Event::Security(security::Event { call: CALL, op: security::Op::Prctl, arg: 15, role: 1 }),
+        Event::File(file::Event { call: CALL, path, flags: 0o2_000_000, role: 1 }),
+        Event::Memory(memory::Event { call: CALL, bytes: 12 << 30, prot: 0, flags: 0x22, role: 1 }),
+        Event::Output(output::Event {
+            call: CALL,
+            fd: 1,
+            op: output::Op::Writev,
+            role: 16,
+            init: Some(77),
+            major_faults,
+            read_bytes,
+            comm: comm.clone(),
+        }),
+        Event::Socket(socket::Event {
+            call: CALL,
+            fd: 3,
+            op: socket::Op::Listen,
+            role: 16,
+            init: None,
+            major_faults,
+            read_bytes,
+            comm,
+        }),
+    ]);
+    events
+}
+
+fn facts() -> Vec<FactKind> {
+    let error = || LookupError { what: "bundle".into(), why: "No such file".into() };
+    let labels = BTreeMap::from([("app".to_owned(), "web".to_owned())]);
+    vec![
+        FactKind::Clock(ClockOffset { wall_minus_boot_ns: -5, error_ns: 900 }),
+        FactKind::Process(ProcessFact {
+            tgid: 1,
+            ppid: 0,
+            start: Time(0),
+            comm: "containerd".into(),
+            exe: None,
+            role: 1,
+        }),
+        FactKind::Bundle { tgid: 3, result: Err(error()) },
+        FactKind::Bundle {
+            tgid: 3,
+            result: Ok(Bundle {
+                path: "/b".into(),
+                new_netns: Some(false),
+                annotations: labels.clone(),
+                ..Bundle::default()
+            }),
+        },
+        FactKind::Cri { id: "c".into(), result: Err(error()) },
+        FactKind::Cri {
+            id: "c".into(),
+            result: Ok(CriContainer { attempt: Some(2), labels, ..CriContainer::default() }),
+        },
+        FactKind::RuntimeVersion { exe: "/usr/bin/crun".into(), result: Err(error()) },
+        FactKind::RuntimeVersion {
+            exe: "/usr/bin/crun".into(),
+            result: Ok(RuntimeVersion { version: "1.8.4".into(), features: vec!["+WASM:wasmedge".into()] }),
+        },
+        FactKind::End(End { why: EndReason::CommandEnded, command_exit: Some(-9) }),
+    ]
+}
+
+fn reports() -> Vec<Report> {
+    vec![
+        Report::Status { family: 1, status: Status::Degraded, hook: Some("btf".into()), why: None },
+        Report::Records { family: 2, count: 3 },
+        Report::Own(OwnCost { cpu_ns: 1, rss_bytes: 2, bpf_run_ns: None }),
+    ]
+}
