@@ -4,9 +4,14 @@
 //! [`output::Output`]s, sinks print those. Everything between input and output is pure: no clock, no files.
 
 // pure
+pub mod compare;
 pub mod health;
 pub mod input;
 pub mod layer;
 pub mod output;
 pub mod probes;
 pub mod time;
+
+// edges
+#[cfg(feature = "edges")]
+pub mod sink;
