@@ -4,6 +4,7 @@
 //! [`output::Output`]s, sinks print those. Everything between input and output is pure: no clock, no files.
 
 // pure
+pub mod compare;
 pub mod filter;
 pub mod health;
 pub mod input;
@@ -15,8 +16,13 @@ pub mod probes;
 pub mod time;
 
 // edges
-// edges
+#[cfg(feature = "edges")]
+pub mod app;
+#[cfg(feature = "edges")]
+pub mod cli;
 #[cfg(feature = "record")]
 pub mod record;
+#[cfg(feature = "edges")]
+pub mod sink;
 #[cfg(feature = "edges")]
 pub mod source;

@@ -1,0 +1,85 @@
+//! One self-contained page: no requests, no script, every text escaped. Written whole at the end of the run.
+
+mod closing;
+mod markup;
+mod numbers;
+mod page;
+mod starts;
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    compare::{Sample, Samples},
+    output::{Health, Output, Summary},
+    sink::{GroupBy, Identity, Sink, compare::Report, file, keep::Keep},
+};
+
+/// Starts shown one by one: the failed and the slowest. All count in the percentiles.
+const SHOWN: usize = 200;
+
+pub struct HtmlSink {
+    path: PathBuf,
+    content: Content,
+}
+
+/// All that a page is made of.
+struct Content {
+    identity: Identity,
+    group_by: GroupBy,
+    shown: Keep,
+    samples: Samples,
+    report: Option<Report>,
+    health: Option<Health>,
+    summary: Option<Summary>,
+}
+
+impl HtmlSink {
+    /// # Errors
+    /// When the file cannot be written: better said now than after the run.
+    pub fn create(path: &Path, identity: Identity, group_by: GroupBy) -> io::Result<HtmlSink> {
+        file::check(path).map_err(|error| naming(path, &error))?;
+        let content = Content {
+            identity,
+            group_by,
+            shown: Keep::failed_and_slowest(SHOWN),
+            samples: Samples::default(),
+            report: None,
+            health: None,
+            summary: None,
+        };
+        Ok(HtmlSink { path: path.to_owned(), content })
+    }
+}
+
+impl Sink for HtmlSink {
+    fn output(&mut self, output: &Output) -> io::Result<()> {
+        match output {
+            Output::ColdStart(start) => {
+                self.content.samples.add(Sample::of(start));
+                self.content.shown.add(start);
+            }
+            Output::Health(health) => self.content.health = Some(health.clone()),
+            Output::Summary(summary) => self.content.summary = Some(summary.clone()),
+            Output::Want(_) => {}
+        }
+        Ok(())
+    }
+
+    fn comparison(&mut self, report: &Report) -> io::Result<()> {
+        self.content.report = Some(report.clone());
+        Ok(())
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        let page = page::page(&self.content);
+        file::replace(&self.path, |out| out.write_all(page.as_bytes()))
+            .map_err(|error| naming(&self.path, &error))
+    }
+}
+
+fn naming(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("cannot write the page {}: {error}", path.display()))
+}

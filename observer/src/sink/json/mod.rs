@@ -1,0 +1,90 @@
+//! JSON lines: one object a line. These types are the outer format, apart from the model: fields are added,
+//! never renamed, and written in the order in which they are declared.
+
+mod coldstart;
+mod comparison;
+mod health;
+mod line;
+mod summary;
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use crate::{
+    output::{Output, Summary},
+    sink::{Identity, Sink, compare::Report},
+    time::Wall,
+};
+
+pub struct JsonSink<W> {
+    out: W,
+    identity: Identity,
+    summary: Option<Summary>,
+    /// The time of the latest output: a comparison has none of its own.
+    latest: Wall,
+}
+
+/// What every object begins with.
+#[derive(Serialize)]
+struct Common<'a> {
+    r#type: &'static str,
+    time: String,
+    node: Option<&'a str>,
+    host: &'a str,
+}
+
+impl<W: Write> JsonSink<W> {
+    pub fn new(out: W, identity: Identity) -> JsonSink<W> {
+        JsonSink { out, identity, summary: None, latest: Wall(0) }
+    }
+
+    /// A line is written whole and at once: whoever reads it live sees no halves.
+    fn line(&mut self, kind: &'static str, time: Wall, body: &impl Serialize) -> io::Result<()> {
+        #[derive(Serialize)]
+        struct Object<'a, B> {
+            #[serde(flatten)]
+            common: Common<'a>,
+            #[serde(flatten)]
+            body: &'a B,
+        }
+        self.latest = time;
+        let common = Common {
+            r#type: kind,
+            time: super::units::rfc3339(time),
+            node: self.identity.node.as_deref(),
+            host: &self.identity.host,
+        };
+        let mut line = line::to_vec(&Object { common, body })?;
+        line.push(b'\n');
+        self.out.write_all(&line)?;
+        self.out.flush()
+    }
+}
+
+impl<W: Write> Sink for JsonSink<W> {
+    fn output(&mut self, output: &Output) -> io::Result<()> {
+        match output {
+            Output::ColdStart(start) => {
+                self.line("coldstart", start.time, &coldstart::ColdStartBody::of(start))
+            }
+            Output::Health(health) => self.line("health", health.time, &health::HealthBody::of(health)),
+            Output::Summary(summary) => {
+                self.summary = Some(summary.clone());
+                Ok(())
+            }
+            Output::Want(_) => Ok(()),
+        }
+    }
+
+    fn comparison(&mut self, report: &Report) -> io::Result<()> {
+        self.line("comparison", self.latest, &comparison::ComparisonBody::of(report))
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        match self.summary.take() {
+            Some(summary) => self.line("summary", summary.to, &summary::SummaryBody::of(&summary)),
+            None => self.out.flush(),
+        }
+    }
+}

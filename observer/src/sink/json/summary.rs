@@ -1,0 +1,83 @@
+//! `summary`: the last line of a run.
+
+use serde::Serialize;
+
+use crate::{
+    output::{NotMeasured, Summary},
+    sink::units::rfc3339,
+};
+
+#[derive(Serialize)]
+pub(super) struct SummaryBody<'a> {
+    from: String,
+    to: String,
+    scope: &'a str,
+    containers: u64,
+    starts: u64,
+    failed_starts: u64,
+    /// No rules are run over cold starts, and no rules is not no findings.
+    findings: Option<()>,
+    findings_why: &'static str,
+    unproven: Option<()>,
+    checked: [(); 0],
+    not_measured: Vec<NotMeasuredJson<'a>>,
+    lost: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    command_exit: Option<CommandExit>,
+}
+
+#[derive(Serialize)]
+struct NotMeasuredJson<'a> {
+    layer: &'static str,
+    what: &'a str,
+    why: &'a str,
+    how: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct CommandExit {
+    code: Option<i32>,
+    signal: Option<i32>,
+}
+
+impl<'a> SummaryBody<'a> {
+    pub(super) fn of(summary: &'a Summary) -> Self {
+        SummaryBody {
+            from: rfc3339(summary.from),
+            to: rfc3339(summary.to),
+            scope: &summary.scope,
+            containers: summary.containers,
+            starts: summary.starts,
+            failed_starts: summary.failed_starts,
+            findings: None,
+            findings_why: "cold starts were measured, no rules were run",
+            unproven: None,
+            checked: [],
+            not_measured: summary.not_measured.iter().map(NotMeasuredJson::of).collect(),
+            lost: summary.lost,
+            command_exit: summary.command_exit.map(CommandExit::of),
+        }
+    }
+}
+
+impl<'a> NotMeasuredJson<'a> {
+    fn of(entry: &'a NotMeasured) -> Self {
+        NotMeasuredJson {
+            layer: entry.layer.name(),
+            what: &entry.what,
+            why: &entry.why,
+            how: entry.how.as_deref(),
+        }
+    }
+}
+
+impl CommandExit {
+    /// Of a negative status, which is a signal.
+    fn of(status: i32) -> Self {
+        if status < 0 {
+            CommandExit { code: None, signal: Some(-status) }
+        } else {
+            CommandExit { code: Some(status), signal: None }
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! What a run ends with: failures in full, probes, the summary.
+
+use super::text::{Page, Tone, columns, join, left, right};
+use crate::{
+    health::{ProbeHealth, Status},
+    output::{ColdStart, Health, Summary},
+    sink::{
+        timeline,
+        units::{self, date_time},
+    },
+};
+
+pub(super) fn failures(page: Page, failed: &[ColdStart], count: u64) -> String {
+    let mut text = page.paint(Tone::Heading, "FAILED STARTS") + "\n";
+    for start in failed {
+        let Some(failure) = &start.failure else { continue };
+        let name = timeline::full_name(&start.container);
+        let line =
+            format!("{} {name}: {}", units::time_of_day(start.time), timeline::failure_in_full(failure));
+        text.push_str(&page.wrapped(0, &line));
+        text.push_str(&page.wrapped(2, &failure.text));
+    }
+    if count > failed.len() as u64 {
+        text.push_str(&format!("and {} more: -o json has every start\n", count - failed.len() as u64));
+    }
+    text
+}
+
+const NAME: usize = 10;
+const STATUS: usize = 14;
+const COUNT: usize = 9;
+
+pub(super) fn health(page: Page, health: &Health) -> String {
+    let rest = page.width - NAME - STATUS - 2 * COUNT - 4;
+    let heading = join(&[
+        left("PROBE", NAME),
+        left("STATUS", STATUS),
+        right("RECORDS", COUNT),
+        right("LOST", COUNT),
+        left("HOOK, AND WHY NO BETTER", rest),
+    ]);
+    let mut text = page.paint(Tone::Heading, heading.trim_end()) + "\n";
+    for probe in &health.probes {
+        text.push_str(&probe_lines(page, probe, rest));
+    }
+    text.push_str(&page.paint(Tone::Dim, page.wrapped(0, &own_cost(health)).trim_end()));
+    text.push('\n');
+    text
+}
+
+fn probe_lines(page: Page, probe: &ProbeHealth, rest: usize) -> String {
+    let tone = match probe.status {
+        Status::Attached => Tone::Good,
+        Status::Failed => Tone::Bad,
+        Status::Degraded | Status::Waiting => Tone::Warn,
+        Status::Off | Status::NotApplicable => Tone::Dim,
+    };
+    let lost = if probe.lost > 0 { Tone::Bad } else { Tone::Plain };
+    let hook = probe.hook.as_deref().unwrap_or("");
+    let why = probe.why.as_deref().unwrap_or("");
+    let both = [hook, why].into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join("; ");
+    let fits = columns(&both) <= rest;
+    let mut text = join(&[
+        left(probe.name, NAME),
+        page.paint(tone, &left(probe.status.name(), STATUS)),
+        right(&probe.records.to_string(), COUNT),
+        page.paint(lost, &right(&probe.lost.to_string(), COUNT)),
+        if fits { left(&both, rest) } else { String::new() },
+    ]);
+    if !fits {
+        text.push_str(&page.wrapped(NAME + 1, &both));
+    }
+    text
+}
+
+fn own_cost(health: &Health) -> String {
+    let cpu = health.cpu_percent.map_or("CPU not measured".into(), |cpu| format!("{cpu:.2} % of a CPU"));
+    let rss = health.own.map_or("memory not measured".into(), |own| units::bytes_text(own.rss_bytes));
+    let bpf = health.own.and_then(|own| own.bpf_run_ns);
+    let bpf = bpf.map_or("not counted by the kernel".into(), |ns| format!("{} ms", units::ms_text(ns)));
+    format!("observer itself: {cpu}, {rss}, kernel programs {bpf}")
+}
+
+pub(super) fn summary(page: Page, summary: &Summary, health: Option<&Health>, with_loss: u64) -> String {
+    let mut text = page.paint(Tone::Heading, "SUMMARY") + "\n";
+    let seconds = summary.to.0.saturating_sub(summary.from.0) as f64 / 1e9;
+    let when =
+        format!("{} to {} UTC ({seconds:.1} s)", date_time(summary.from), units::time_of_day(summary.to));
+    text.push_str(&page.wrapped(0, &when));
+    let starts = match (summary.starts, summary.failed_starts) {
+        (0, _) => "No starts seen".to_owned(),
+        (starts, 0) => units::count(starts, "start"),
+        (starts, failed) => format!("{}, {failed} of them failed", units::count(starts, "start")),
+    };
+    let containers = units::count(summary.containers, "container");
+    let lost = units::count(summary.lost, "record");
+    let seen = format!("{starts}; {containers} known; {lost} lost; watched: {}", summary.scope);
+    text.push_str(&page.wrapped(0, &seen));
+    if with_loss > 0 {
+        let starts = units::count(with_loss, "start");
+        let note = format!("{starts} with losses: a phase of these may be missing or too long");
+        text.push_str(&(page.paint(Tone::Warn, page.wrapped(0, &note).trim_end()) + "\n"));
+    }
+    match summary.command_exit {
+        Some(signal) if signal < 0 => {
+            text.push_str(&format!("the command was ended by signal {}\n", -signal))
+        }
+        Some(code) => text.push_str(&format!("the command exited with {code}\n")),
+        None => {}
+    }
+    if summary.starts == 0 {
+        text.push_str(&page.wrapped(0, &probes_in_short(health)));
+    }
+    text.push_str(&not_measured(page, summary));
+    text
+}
+
+/// What could have been seen: without it, nothing seen says nothing.
+fn probes_in_short(health: Option<&Health>) -> String {
+    let Some(health) = health else {
+        return "it is not known which probes were attached".into();
+    };
+    let names = |attached: bool| {
+        let probes = health.probes.iter().filter(|probe| (probe.status == Status::Attached) == attached);
+        let names: Vec<&str> = probes.map(|probe| probe.name).collect();
+        if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+    };
+    format!("probes that watched: {}; that did not, or only in part: {}", names(true), names(false))
+}
+
+fn not_measured(page: Page, summary: &Summary) -> String {
+    if summary.not_measured.is_empty() {
+        return "not measured: nothing that was asked for\n".into();
+    }
+    let mut text = "not measured:\n".to_owned();
+    for entry in &summary.not_measured {
+        let how = entry.how.as_ref().map(|how| format!(" ({how})")).unwrap_or_default();
+        let line = format!("{} {}: {}{how}", entry.layer.name(), entry.what, entry.why);
+        text.push_str(&page.wrapped(2, &line));
+    }
+    text
+}

@@ -1,0 +1,154 @@
+//! The table for people: a line as each start ends; at the end the waterfalls, percentiles, what moved, the
+//! probes and the summary. Every width is that of [`Options::width`], whatever stdout is.
+
+mod closing;
+mod comparison;
+mod groups;
+mod row;
+mod text;
+mod waterfall;
+
+use std::io::{self, Write};
+
+use crate::{
+    compare::{Sample, Samples},
+    output::{ColdStart, Health, Output, Summary},
+    sink::{Sink, compare::Report, group::GroupBy, keep::Keep},
+};
+
+/// Waterfalls at the end, unless told otherwise.
+const SLOWEST: usize = 3;
+/// Failures told in full at the end.
+const FAILURES: usize = 20;
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Waterfall {
+    /// One under each start's line.
+    All,
+    /// Those of the slowest three, at the end.
+    #[default]
+    Slowest,
+    None,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Columns; fewer than [`Options::NARROWEST`] are not attempted.
+    pub width: usize,
+    pub color: bool,
+    pub waterfall: Waterfall,
+    pub group_by: GroupBy,
+}
+
+impl Options {
+    pub const NARROWEST: usize = 80;
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            width: Self::NARROWEST,
+            color: false,
+            waterfall: Waterfall::default(),
+            group_by: GroupBy::default(),
+        }
+    }
+}
+
+pub struct TableSink<W> {
+    out: W,
+    page: text::Page,
+    options: Options,
+    samples: Samples,
+    slowest: Keep,
+    failed: Vec<ColdStart>,
+    failed_count: u64,
+    /// Starts during which records were lost.
+    with_loss: u64,
+    report: Option<Report>,
+    health: Option<Health>,
+    summary: Option<Summary>,
+}
+
+impl<W: Write> TableSink<W> {
+    pub fn new(out: W, options: Options) -> TableSink<W> {
+        TableSink {
+            out,
+            page: text::Page { width: options.width.max(Options::NARROWEST), color: options.color },
+            options,
+            samples: Samples::default(),
+            slowest: Keep::slowest(SLOWEST),
+            failed: Vec::new(),
+            failed_count: 0,
+            with_loss: 0,
+            report: None,
+            health: None,
+            summary: None,
+        }
+    }
+
+    fn start(&mut self, start: &ColdStart) -> io::Result<()> {
+        let first = self.samples.kept().is_empty();
+        self.samples.add(Sample::of(start));
+        self.slowest.add(start);
+        self.with_loss += u64::from(start.lost > 0);
+        if start.failure.is_some() {
+            self.failed_count += 1;
+            if self.failed.len() < FAILURES {
+                self.failed.push(start.clone());
+            }
+        }
+        let mut text = if first { row::header(self.page) } else { String::new() };
+        text.push_str(&row::line(self.page, start));
+        if self.options.waterfall == Waterfall::All {
+            text.push_str(&waterfall::waterfall(self.page, start));
+            text.push('\n');
+        }
+        self.write(&text)
+    }
+
+    fn write(&mut self, text: &str) -> io::Result<()> {
+        self.out.write_all(text.as_bytes())?;
+        self.out.flush()
+    }
+}
+
+impl<W: Write> Sink for TableSink<W> {
+    fn output(&mut self, output: &Output) -> io::Result<()> {
+        match output {
+            Output::ColdStart(start) => return self.start(start),
+            Output::Health(health) => self.health = Some(health.clone()),
+            Output::Summary(summary) => self.summary = Some(summary.clone()),
+            Output::Want(_) => {}
+        }
+        Ok(())
+    }
+
+    fn comparison(&mut self, report: &Report) -> io::Result<()> {
+        self.report = Some(report.clone());
+        Ok(())
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        let page = self.page;
+        let mut sections = Vec::new();
+        if self.options.waterfall == Waterfall::Slowest {
+            sections.extend(self.slowest.iter().map(|start| waterfall::waterfall(page, start)));
+        }
+        if self.failed_count > 0 {
+            sections.push(closing::failures(page, &self.failed, self.failed_count));
+        }
+        if !self.samples.kept().is_empty() {
+            sections.push(groups::table(page, &self.samples, self.options.group_by));
+        }
+        sections.extend(self.report.as_ref().map(|report| comparison::table(page, report)));
+        sections.extend(self.health.as_ref().map(|health| closing::health(page, health)));
+        if let Some(summary) = &self.summary {
+            sections.push(closing::summary(page, summary, self.health.as_ref(), self.with_loss));
+        }
+        let blank = if self.samples.kept().is_empty() { "" } else { "\n" };
+        let text =
+            if sections.is_empty() { String::new() } else { format!("{blank}{}", sections.join("\n")) };
+        self.write(&text)
+    }
+}
