@@ -3,7 +3,11 @@
 
 use observer_ebpf::{
     control::role,
-    wire::{Syscall, file::File, flag},
+    wire::{
+        Syscall,
+        file::{File, op},
+        flag,
+    },
 };
 
 use super::{NO_HEADER, on_return};
@@ -13,24 +17,33 @@ use crate::{
     syscall::{self, InFlight},
 };
 
-on_return!(exit_openat, 0, opened);
-on_return!(exit_openat2, 1, opened);
-// The old call of x86-64 has its path first.
-on_return!(exit_open, 2, opened);
+on_return!(exit_openat, Call { op: op::OPEN, path: 1, flags: Some(2) }, returned);
+on_return!(exit_openat2, Call { op: op::OPEN, path: 1, flags: None }, returned);
+on_return!(exit_open, Call { op: op::OPEN, path: 0, flags: Some(1) }, returned);
+on_return!(exit_stat_at, Call { op: op::STAT, path: 1, flags: None }, returned);
+on_return!(exit_access, Call { op: op::ACCESS, path: 0, flags: None }, returned);
+on_return!(exit_access_at, Call { op: op::ACCESS, path: 1, flags: None }, returned);
+
+/// A call on a path: which of its arguments is what.
+struct Call {
+    op: u32,
+    path: usize,
+    flags: Option<usize>,
+}
 
 const FIXED: usize = size_of::<File>();
 /// How much of a path's end is looked at.
 const TAIL: usize = 16;
 
 #[inline(always)]
-fn opened(variant: u32, entry: &InFlight, syscall: Syscall) {
+fn returned(call: Call, entry: &InFlight, syscall: Syscall) {
     let Some(watch) = filter::lookup(filter::current_tgid()) else { return };
+    if call.op != op::OPEN && syscall.ret >= 0 {
+        return;
+    }
     let Some(scratch) = emit::scratch() else { return };
-    let (pointer, open_flags) = match variant {
-        0 => (entry.args[1], entry.args[2] as u32),
-        1 => (entry.args[1], 0),
-        _ => (entry.args[0], entry.args[1] as u32),
-    };
+    let open_flags = call.flags.map_or(0, |n| entry.args[n] as u32);
+    let pointer = entry.args[call.path];
     let (path_len, flags) = syscall::read_path::<FIXED>(scratch, pointer);
     let after_root = watch.flags & role::ROOTFS != 0;
     let unreadable = flags & flag::UNREADABLE != 0;
@@ -43,7 +56,7 @@ fn opened(variant: u32, entry: &InFlight, syscall: Syscall) {
         flags: open_flags,
         role: watch.flags,
         path_len: path_len as u32,
-        pad: 0,
+        op: call.op,
     };
     emit::emit_text(scratch, record, path_len, flags);
 }

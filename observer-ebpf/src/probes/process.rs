@@ -8,7 +8,7 @@ use observer_ebpf::{
     control::{COMM_LEN, Watch, role},
     wire::{
         Syscall, flag,
-        process::{Exec, ExecFailed, Exit, Fork, Rename},
+        process::{Exec, ExecFailed, Exit, Fork, OomVictim, Rename},
     },
 };
 
@@ -23,6 +23,8 @@ raw_rungs!(fork_btf, fork_raw, "sched_process_fork", fork);
 raw_rungs!(exec_btf, exec_raw, "sched_process_exec", exec);
 raw_rungs!(exit_btf, exit_raw, "sched_process_exit", exit);
 raw_rungs!(rename_btf, rename_raw, "task_rename", rename);
+raw_rungs!(oom_task_btf, oom_task_raw, "mark_victim", oom_task);
+raw_rungs!(oom_pid_btf, oom_pid_raw, "mark_victim", oom_pid);
 on_return!(exit_execve, 0, exec_failed);
 on_return!(exit_execveat, 1, exec_failed);
 
@@ -247,4 +249,24 @@ fn rename(args: *const u64) {
     let mut reader = Reader::new();
     let record = Rename { header: NO_HEADER, role: watch.flags, pad: 0, comm: reader.at(arg(args, 1), 0) };
     emit::emit(record, reader.failed);
+}
+
+/// `mark_victim(task, ..)`, as newer kernels have it.
+#[inline(always)]
+fn oom_task(args: *const u64) {
+    let mut reader = Reader::new();
+    let victim = reader.tgid(arg(args, 0));
+    oom(victim, reader.failed);
+}
+
+/// `mark_victim(pid)`, as older kernels have it.
+#[inline(always)]
+fn oom_pid(args: *const u64) {
+    oom(arg(args, 0) as u32, false);
+}
+
+#[inline(always)]
+fn oom(victim: u32, unreadable: bool) {
+    let Some(watch) = filter::lookup(victim) else { return };
+    emit::emit(OomVictim { header: NO_HEADER, victim, role: watch.flags }, unreadable);
 }

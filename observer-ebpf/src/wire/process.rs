@@ -50,4 +50,9 @@ records! { Process {
         pad: u32,
         comm: [u8; COMM_LEN],
     }
+    /// The kernel chose a watched process to be killed for want of memory. `header` is of whoever asked for it.
+    6 OomVictim text 0 {
+        victim: u32,
+        role: u32,
+    }
 } }

@@ -8,13 +8,14 @@ use std::{
 use anyhow::{Context, Result, bail};
 use observer_ebpf::Family;
 use tokio::{
+    io::{Interest, unix::AsyncFd},
     process::{Child, Command},
     signal::unix::{Signal, SignalKind, signal},
     time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
 
 use super::{
-    edge::{Edge, now},
+    edge::Edge,
     exit,
     run::{self, Watching},
 };
@@ -70,7 +71,8 @@ async fn until_the_end(
     child: &mut Option<Child>,
     signals: &mut Signals,
 ) -> Result<End> {
-    let ring = tokio::io::unix::AsyncFd::with_interest(run::ring_fd(&edge.live)?, tokio::io::Interest::READABLE)?;
+    // SAFETY: the descriptor is owned by what it is registered with, and stays open as long.
+    let ring = unsafe { AsyncFd::register_with_interest(run::ring_fd(&edge.live)?, Interest::READABLE) }?;
     let mut turns = interval(TURN);
     turns.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let mut measures = interval(MEASURE);

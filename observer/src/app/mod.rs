@@ -1,7 +1,7 @@
 //! One module a command, and what they share. Exit policy lives in `main`.
 
 pub mod coldstart;
-pub mod demo;
+
 pub mod doctor;
 mod edge;
 pub mod exit;
@@ -16,6 +16,7 @@ use anyhow::{Context, Result};
 use crate::{
     compare::{Samples, baseline::Baseline},
     sink::compare,
+    time::Wall,
 };
 
 /// The user asked for something that there is not: exit code 2.
@@ -33,8 +34,10 @@ fn baseline_path() -> PathBuf {
 fn learn(samples: &Samples) -> Result<()> {
     let path = baseline_path();
     let mut baseline = compare::load(&path)?.unwrap_or_else(Baseline::default);
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
+    let now = Wall(now.tv_sec * 1_000_000_000 + now.tv_nsec);
     for sample in samples.kept() {
-        baseline.learn(sample.time, sample.clone());
+        baseline.learn(now, sample.clone());
     }
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;

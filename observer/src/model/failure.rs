@@ -1,12 +1,13 @@
-//! Why a start failed: the last call that failed in the process that gave up, before it said so.
+//! Why a start failed: the last call that failed before the end, in a process that got no further after it.
 
 use super::{
     markers::{call_of, is_engine_library},
     start::Start,
 };
 use crate::{
+    input::Record,
     output::{Failure, PhaseName},
-    probes::{Event, process},
+    probes::{Event, process, security},
     time::Time,
 };
 
@@ -20,125 +21,176 @@ struct Failed {
     object: Option<String>,
 }
 
-/// The failure of a start that [`Start::has_failed`]; the process is left to the caller, as is its time.
+/// A process that ended, and its `task->exit_code`.
+#[derive(Clone, Copy)]
+struct Ended {
+    tgid: u32,
+    at: Time,
+    status: u32,
+}
+
+/// The failure of a start that [`Start::has_failed`], and when and in which process it happened, if a call
+/// is to blame. Its process is left to the caller.
 pub fn failure(start: &Start) -> (Failure, Option<(Time, u32)>) {
-    let (culprit, status) = culprit(start);
-    let last_word = last_word(start, culprit);
-    let candidates = start.records.iter().filter(|record| record.time <= last_word).filter_map(failed_call);
-    let failed: Vec<Failed> = candidates.filter(|failed| failed.tgid == culprit).collect();
-    if let Some(library) = missing_library(start, &failed) {
-        return library;
+    let ends: Vec<Ended> = start.records.iter().filter_map(end).collect();
+    let root = ends.iter().find(|ended| ended.tgid == start.id.root).copied();
+    let child = ends.iter().find(|ended| ended.status != 0 && ended.tgid != start.id.root).copied();
+    if let Some(killed) = out_of_memory(start) {
+        return killed;
     }
-    // A failed exec of the payload is the reason, whatever was tried after it.
-    let reason = failed.iter().rev().find(|failed| failed.call == "execve").or(failed.last());
-    match reason {
-        Some(reason) => (describe(reason, status), Some((reason.time, reason.tgid))),
-        None => (unexplained(status), None),
+    if let Some(missing) = missing_library(start) {
+        return missing;
+    }
+    // A child that ended badly before the runtime did is where it began; a child that was killed may have
+    // been killed because the runtime itself could not go on.
+    let blame = |ended: Ended, before: Time| last_failed(start, ended.tgid, before).map(|failed| (failed, ended));
+    let of_child = child.and_then(|child| blame(child, child.at));
+    let of_root = root.and_then(|root| blame(root, child.map_or(root.at, |child| child.at)));
+    let killed = child.is_some_and(|child| child.status & 0x7f == SIGKILL);
+    let blamed = match (of_child, of_root) {
+        (Some(child), Some(root)) if killed && root.0.time > child.0.time => Some(root),
+        (of_child, of_root) => of_child.or(of_root),
+    };
+    match blamed {
+        Some((failed, ended)) => (describe(&failed, ended.status), Some((failed.time, failed.tgid))),
+        None => (unexplained(child.or(root)), None),
     }
 }
 
-/// The process whose end ended the start, and its status: the init if it failed itself, else the runtime.
-fn culprit(start: &Start) -> (u32, Option<u32>) {
-    let status_of = |tgid: u32| {
-        start.records.iter().rev().find_map(|record| match &record.event {
-            Event::Process(process::Event::Exited { exit_code, .. }) if record.tgid == tgid => {
-                Some(*exit_code)
-            }
-            _ => None,
-        })
-    };
-    // A child that ended with an error before the runtime did is where it began.
-    let child = start.records.iter().find_map(|record| match &record.event {
-        Event::Process(process::Event::Exited { exit_code, .. })
-            if *exit_code != 0 && record.tgid != start.id.root && start.members.contains(&record.tgid) =>
-        {
-            Some((record.tgid, Some(*exit_code)))
+fn end(record: &Record) -> Option<Ended> {
+    match &record.event {
+        Event::Process(process::Event::Exited { exit_code, .. }) => {
+            Some(Ended { tgid: record.tgid, at: record.time, status: *exit_code })
         }
         _ => None,
-    });
-    child.unwrap_or((start.id.root, status_of(start.id.root)))
+    }
 }
 
-/// When the culprit began to report or clean up: its first words on standard error, else its end.
-fn last_word(start: &Start, culprit: u32) -> Time {
-    let of_culprit = start.records.iter().filter(|record| record.tgid == culprit);
-    let mut end = Time(u64::MAX);
-    for record in of_culprit {
-        match &record.event {
-            Event::Output(event) if event.fd == 2 && event.call.ret > 0 => return record.time,
-            Event::Process(process::Event::Exited { .. }) => end = record.time,
-            _ => {}
+/// The last call of a process that failed, and after which it got nothing of its work done any more.
+fn last_failed(start: &Start, tgid: u32, before: Time) -> Option<Failed> {
+    let mut last: Option<Failed> = None;
+    for record in start.records.iter().filter(|record| record.tgid == tgid && record.time <= before) {
+        // It reports what failed; what fails from here on is its cleaning up.
+        let reports = matches!(&record.event, Event::Output(event) if event.fd == 2 && event.call.ret > 0);
+        if reports && last.is_some() {
+            break;
+        }
+        match failed_call(record) {
+            // A payload that could not be executed is the reason, whatever is tried after it.
+            Some(_) if last.as_ref().is_some_and(|last| last.call == "execve") => {}
+            Some(failed) => last = Some(failed),
+            None if gets_on(record) => last = None,
+            None => {}
         }
     }
-    end
+    last
 }
 
-fn failed_call(record: &crate::input::Record) -> Option<Failed> {
+/// Whether a record shows that its process went on with its work.
+fn gets_on(record: &Record) -> bool {
+    let works = matches!(
+        record.event,
+        Event::Mount(_) | Event::Namespace(_) | Event::Security(_) | Event::Socket(_) | Event::Memory(_)
+    );
+    works && call_of(&record.event).is_some_and(|call| call.errno().is_none())
+}
+
+fn failed_call(record: &Record) -> Option<Failed> {
     let errno = call_of(&record.event)?.errno()?;
     let (phase, call, object) = match &record.event {
         Event::Process(process::Event::ExecFailed { path, .. }) => {
             (PhaseName::Exec, "execve", Some(path.clone()))
         }
-        Event::File(event) => (PhaseName::RuntimeLoad, "openat", Some(event.path.clone())),
+        Event::File(event) => (PhaseName::RuntimeLoad, event.op.name(), Some(event.path.clone())),
         Event::Namespace(event) => (PhaseName::Namespaces, event.op.name(), None),
         Event::Mount(event) => (PhaseName::Rootfs, event.op.name(), event.target.clone()),
+        // Runtimes ask by failing calls what the kernel's seccomp can do.
+        Event::Security(event) if event.op == security::Op::Seccomp && !event.confines() => return None,
+        Event::Security(event) if event.op == security::Op::Seccomp && errno == EFAULT => return None,
         Event::Security(event) => (PhaseName::Security, event.op.name(), None),
         Event::Memory(_) => (PhaseName::WasmInstantiate, "mmap", None),
+        // A runtime's failed writes are to control files: limits, id maps, the members of a group.
         Event::Output(event) => (PhaseName::Cgroup, event.op.name(), None),
         Event::Socket(_) | Event::Cgroup(_) | Event::Process(_) => return None,
     };
     Some(Failed { time: record.time, tgid: record.tgid, phase, call, errno, object })
 }
 
-/// The engine library was looked for everywhere and found nowhere.
-fn missing_library(start: &Start, failed: &[Failed]) -> Option<(Failure, Option<(Time, u32)>)> {
-    let name = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
-    let last = failed.iter().rev().find(|failed| {
-        failed.call == "openat" && failed.object.as_deref().is_some_and(|path| is_engine_library(&name(path)))
+const SIGKILL: u32 = 9;
+const EFAULT: i32 = 14;
+const ENOMEM: i32 = 12;
+
+/// A member was killed for want of memory.
+fn out_of_memory(start: &Start) -> Option<(Failure, Option<(Time, u32)>)> {
+    let (time, victim) = start.records.iter().find_map(|record| match &record.event {
+        Event::Process(process::Event::OomVictim { victim, .. }) => Some((record.time, *victim)),
+        _ => None,
     })?;
-    let library = name(last.object.as_deref()?);
-    let opened = start.records.iter().any(|record| match &record.event {
-        Event::File(event) => event.call.errno().is_none() && name(&event.path) == library,
-        _ => false,
-    });
+    let failure = Failure {
+        phase: PhaseName::Cgroup,
+        call: None,
+        errno: Some(ENOMEM),
+        object: Some("memory limit".to_owned()),
+        process: None,
+        text: "the kernel killed it for want of memory before its payload began".to_owned(),
+    };
+    Some((failure, Some((time, victim))))
+}
+
+/// The engine library was looked for everywhere and found nowhere.
+fn missing_library(start: &Start) -> Option<(Failure, Option<(Time, u32)>)> {
+    let name = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
+    let opens = || {
+        start.records.iter().filter_map(|record| match &record.event {
+            Event::File(event) if is_engine_library(&name(&event.path)) => Some((record, event)),
+            _ => None,
+        })
+    };
+    let (record, last) = opens().filter(|(_, event)| event.call.errno().is_some()).last()?;
+    let library = name(&last.path);
+    let opened = opens().any(|(_, event)| event.call.errno().is_none() && name(&event.path) == library);
     if opened || start.init.is_some() {
         return None;
     }
-    let text = format!("the engine library {library} is in none of the places where it was looked for");
     let failure = Failure {
         phase: PhaseName::WasmEngine,
-        call: Some(last.call.to_owned()),
-        errno: Some(last.errno),
+        call: Some(last.op.name().to_owned()),
+        errno: last.call.errno(),
+        text: format!("the engine library {library} is in none of the places where it was looked for"),
         object: Some(library),
         process: None,
-        text,
     };
-    Some((failure, Some((last.time, last.tgid))))
+    Some((failure, Some((record.time, record.tgid))))
 }
 
-fn describe(failed: &Failed, status: Option<u32>) -> Failure {
+fn describe(failed: &Failed, status: u32) -> Failure {
     let what = failed.object.as_deref().map(|object| format!(" of {object}")).unwrap_or_default();
-    let text = format!("{}{what} failed; then the runtime gave up ({})", failed.call, status_text(status));
     Failure {
         phase: failed.phase,
         call: Some(failed.call.to_owned()),
         errno: Some(failed.errno),
         object: failed.object.clone(),
         process: None,
-        text,
+        text: format!("{}{what} failed; the process ended with {}", failed.call, status_text(status)),
     }
 }
 
-fn unexplained(status: Option<u32>) -> Failure {
-    let text = format!("ended before its payload began ({}); no failed call was seen", status_text(status));
-    Failure { phase: PhaseName::Unattributed, call: None, errno: None, object: None, process: None, text }
+fn unexplained(ended: Option<Ended>) -> Failure {
+    let how = ended.map_or("its end was not seen".to_owned(), |ended| status_text(ended.status));
+    Failure {
+        phase: PhaseName::Unattributed,
+        call: None,
+        errno: None,
+        object: None,
+        process: None,
+        text: format!("ended before its payload began ({how}); no failed call was seen"),
+    }
 }
 
 /// `task->exit_code` for people.
-fn status_text(status: Option<u32>) -> String {
-    match status {
-        None => "its end was not seen".to_owned(),
-        Some(status) if status & 0x7f != 0 => format!("signal {}", status & 0x7f),
-        Some(status) => format!("exit status {}", status >> 8),
+fn status_text(status: u32) -> String {
+    match status & 0x7f {
+        0 => format!("exit status {}", status >> 8),
+        signal => format!("signal {signal}"),
     }
 }

@@ -146,7 +146,9 @@ impl<'a> Reading<'a> {
                 };
                 self.mark(time, name, tgid, Some("ended".to_owned()));
             }
-            process::Event::Exited { .. } | process::Event::ExecFailed { .. } => {}
+            process::Event::Exited { .. }
+            | process::Event::ExecFailed { .. }
+            | process::Event::OomVictim { .. } => {}
         }
     }
 

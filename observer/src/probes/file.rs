@@ -1,6 +1,9 @@
 //! Files opened by runtimes: config.json, exec.fifo, engine libraries, modules; and failures.
 
-use observer_ebpf::{Family, wire::file::File};
+use observer_ebpf::{
+    Family,
+    wire::file::{File, op},
+};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -12,17 +15,42 @@ use super::{
 pub const SPEC: Spec = Spec {
     family: Family::File,
     gives: "runtime-load, wait-start and the Wasm phases; which file was missing when a start failed",
-    cost: "a hash look-up at entry and exit of openat",
+    cost: "a hash look-up at entry and exit of openat, stat, access",
     hooks: &[
         syscall!("openat", "enter_runtime", "exit_openat", ["dfd", "filename", "flags", "mode"]),
         syscall!("openat2", "enter_runtime", "exit_openat2", ["dfd", "filename", "how"]),
         syscall!(optional "open", "enter_runtime", "exit_open", ["filename", "flags", "mode"]),
+        syscall!("newfstatat", "enter_runtime", "exit_stat_at", ["dfd", "filename"]),
+        syscall!("statx", "enter_runtime", "exit_stat_at", ["dfd", "filename"]),
+        syscall!(optional "access", "enter_runtime", "exit_access", ["filename"]),
+        syscall!("faccessat", "enter_runtime", "exit_access_at", ["dfd", "filename"]),
+        syscall!("faccessat2", "enter_runtime", "exit_access_at", ["dfd", "filename"]),
     ],
 };
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Op {
+    Open,
+    /// Failures only.
+    Stat,
+    /// Failures only.
+    Access,
+}
+
+impl Op {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Op::Open => "openat",
+            Op::Stat => "stat",
+            Op::Access => "access",
+        }
+    }
+}
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Event {
     pub call: Call,
+    pub op: Op,
     /// As the caller gave it.
     pub path: String,
     /// O_* bits.
@@ -35,6 +63,12 @@ pub fn decode(number: u8, bytes: &[u8]) -> Result<Event, Malformed> {
         return Err(Malformed::Operation(u32::from(number)));
     }
     let (wire, rest) = fixed::<File>(bytes)?;
+    let op = match wire.op {
+        op::OPEN => Op::Open,
+        op::STAT => Op::Stat,
+        op::ACCESS => Op::Access,
+        other => return Err(Malformed::Operation(other)),
+    };
     let (path, _) = text::take(rest, wire.path_len as usize)?;
-    Ok(Event { call: Call::from_wire(wire.syscall), path, flags: wire.flags, role: wire.role })
+    Ok(Event { call: Call::from_wire(wire.syscall), op, path, flags: wire.flags, role: wire.role })
 }

@@ -3,14 +3,14 @@
 use observer_ebpf::{
     Family,
     control::role,
-    wire::process::{Exec, ExecFailed, Exit, Fork, Rename},
+    wire::process::{Exec, ExecFailed, Exit, Fork, OomVictim, Rename},
 };
 use serde::{Deserialize, Serialize};
 
 use super::{
     Call, Malformed, fixed,
     invocation::{self, Invocation},
-    spec::{Spec, syscall, tracepoint},
+    spec::{Hook, Rung, Spec, syscall, tracepoint},
     text,
 };
 use crate::time::Time;
@@ -24,6 +24,17 @@ pub const SPEC: Spec = Spec {
         tracepoint!("sched_process_exec", "exec_btf", "exec_raw", ["task_struct", "", "linux_binprm"]),
         tracepoint!("sched_process_exit", "exit_btf", "exit_raw", ["task_struct"]),
         tracepoint!("task_rename", "rename_btf", "rename_raw", ["task_struct", ""]),
+        Hook {
+            name: "mark_victim",
+            required: false,
+            rungs: &[
+                Rung::Btf { program: "oom_task_btf", tracepoint: "mark_victim", arguments: &["task_struct"] },
+                Rung::Raw { program: "oom_task_raw", tracepoint: "mark_victim", arguments: &["task_struct"] },
+                // Up to 6.8 the victim's pid is all there is.
+                Rung::Btf { program: "oom_pid_btf", tracepoint: "mark_victim", arguments: &["int"] },
+                Rung::Raw { program: "oom_pid_raw", tracepoint: "mark_victim", arguments: &["int"] },
+            ],
+        },
         syscall!("execve", "enter_any", "exit_execve", ["filename", "argv", "envp"]),
         syscall!("execveat", "enter_any", "exit_execveat", ["fd", "filename", "argv", "envp", "flags"]),
     ],
@@ -49,6 +60,8 @@ pub enum Event {
     ExecFailed { call: Call, role: u32, path: String },
     Exited { role: u32, exit_code: u32, start: Time, cgroup: CgroupIds, major_faults: u64, read_bytes: u64 },
     Renamed { role: u32, comm: String },
+    /// Chosen to be killed for want of memory.
+    OomVictim { victim: u32, role: u32 },
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -90,6 +103,8 @@ pub fn decode(number: u8, bytes: &[u8]) -> Result<Event, Malformed> {
         }),
         5 => fixed::<Rename>(bytes)
             .map(|(wire, _)| Event::Renamed { role: wire.role, comm: text::comm(&wire.comm) }),
+        6 => fixed::<OomVictim>(bytes)
+            .map(|(wire, _)| Event::OomVictim { victim: wire.victim, role: wire.role }),
         _ => Err(Malformed::Operation(u32::from(number))),
     }
 }

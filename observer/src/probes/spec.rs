@@ -27,7 +27,7 @@ pub struct Hook {
 #[derive(Debug)]
 pub enum Rung {
     /// A kernel tracepoint through BTF. `arguments`: the leading argument types its prototype must have,
-    /// each the name of the structure pointed to, or "" for anything else.
+    /// each the name of the structure pointed to, `int`, or "" for anything else.
     Btf { program: &'static str, tracepoint: &'static str, arguments: &'static [&'static str] },
     /// The same tracepoint without type information from the verifier.
     Raw { program: &'static str, tracepoint: &'static str, arguments: &'static [&'static str] },

@@ -12,6 +12,7 @@ mod group;
 pub mod html;
 pub mod json;
 mod keep;
+pub mod otlp;
 pub mod table;
 mod timeline;
 mod units;

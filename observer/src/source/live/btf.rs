@@ -39,8 +39,7 @@ impl KernelTypes {
         (offsets, missing)
     }
 
-    /// Whether the tracepoint exists and its leading arguments are pointers to the named structures ("" is
-    /// anything).
+    /// Whether the tracepoint exists and its leading arguments are of the expected types (see [`crate::probes::spec::Rung`]).
     ///
     /// # Errors
     /// What differs, for people.
@@ -56,8 +55,8 @@ impl KernelTypes {
         for (n, expected) in arguments.iter().enumerate() {
             let found =
                 parameters.get(n).ok_or_else(|| format!("has only {} arguments", parameters.len()))?;
-            if !expected.is_empty() && self.pointee(found).as_deref() != Some(*expected) {
-                return Err(format!("argument {n} is not a pointer to struct {expected} on this kernel"));
+            if !self.is(found, expected) {
+                return Err(format!("argument {n} is not of type {expected} on this kernel"));
             }
         }
         Ok(())
@@ -69,6 +68,14 @@ impl KernelTypes {
         match self.btf.resolve_chained_type(&pointer) {
             Ok(Type::FuncProto(proto)) => Some(proto),
             _ => None,
+        }
+    }
+
+    fn is(&self, parameter: &btf_rs::Parameter, expected: &str) -> bool {
+        match expected {
+            "" => true,
+            "int" => matches!(self.btf.resolve_chained_type(parameter).map(|found| self.plain(found)), Ok(Some(Type::Int(_)))),
+            structure => self.pointee(parameter).as_deref() == Some(structure),
         }
     }
 
