@@ -57,7 +57,9 @@ impl Filter {
         if self.is_empty() {
             return "all containers".to_owned();
         }
-        let part = |name: &str, values: &[String]| (!values.is_empty()).then(|| format!("{name} {}", values.join(",")));
+        let part = |name: &str, values: &[String]| {
+            (!values.is_empty()).then(|| format!("{name} {}", values.join(",")))
+        };
         let parts = [
             part("namespace", &self.namespaces),
             part("pod", &self.pods),

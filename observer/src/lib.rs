@@ -15,7 +15,6 @@ pub mod probes;
 pub mod time;
 
 // edges
-// edges
 #[cfg(feature = "record")]
 pub mod record;
 #[cfg(feature = "edges")]

@@ -28,7 +28,11 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Settings { ready_wait_ns: 10_000_000_000, health_interval_ns: 60_000_000_000, filter: Filter::default() }
+        Settings {
+            ready_wait_ns: 10_000_000_000,
+            health_interval_ns: 60_000_000_000,
+            filter: Filter::default(),
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! What confines a process: seccomp, prctl, capset, user and group ids.
 
+use aya_ebpf::{macros::tracepoint, programs::TracePointContext};
 use observer_ebpf::{
     control::role,
     wire::{
@@ -7,7 +8,6 @@ use observer_ebpf::{
         security::{Security, op, pr},
     },
 };
-use aya_ebpf::{macros::tracepoint, programs::TracePointContext};
 
 use super::{NO_HEADER, on_return};
 use crate::{

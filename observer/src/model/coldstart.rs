@@ -1,8 +1,7 @@
 //! A settled start becomes a breakdown: prefix, markers, phases on one line, what is left over.
 
 use super::{
-    failure,
-    identity,
+    failure, identity,
     markers::{self, Marker},
     pods::{Pods, Sandbox},
     process::{ProcessInfo, Processes},
@@ -11,7 +10,9 @@ use super::{
 use crate::{
     input::RuntimeVersion,
     layer::Layer,
-    output::{ColdStart, Container, Exit, Failure, Instance, Kind, Milestones, Phase, PhaseName, Process, Ready, T0},
+    output::{
+        ColdStart, Container, Exit, Failure, Instance, Kind, Milestones, Phase, PhaseName, Process, Ready, T0,
+    },
     probes::{Event, invocation::Program, process},
     time::{ClockOffset, Time},
 };
@@ -134,7 +135,9 @@ fn origin(start: &Start, container: &Container, context: &Context) -> Origin {
             .and_then(|sandbox| pod_origin(start, id, sandbox, context.pods))
             .unwrap_or_else(|| runtime_origin(start));
     }
-    shim_origin(start, context).or_else(|| client_origin(start, context)).unwrap_or_else(|| runtime_origin(start))
+    shim_origin(start, context)
+        .or_else(|| client_origin(start, context))
+        .unwrap_or_else(|| runtime_origin(start))
 }
 
 fn runtime_origin(start: &Start) -> Origin {
@@ -160,10 +163,15 @@ fn pod_origin(start: &Start, id: &str, sandbox: &Sandbox, pods: &Pods) -> Option
     if let Some(shim) = shim {
         markers.extend(shim.starter.iter().map(|(at, _)| marker(*at, PhaseName::Sandbox, &engine, None)));
         let starter = shim.starter.as_ref().map_or(&engine, |(_, process)| process);
-        markers.extend(shim.daemon.iter().map(|(at, _)| marker(*at, PhaseName::Sandbox, starter, Some("shim"))));
+        markers
+            .extend(shim.daemon.iter().map(|(at, _)| marker(*at, PhaseName::Sandbox, starter, Some("shim"))));
     }
     for pause in &sandbox.markers {
-        markers.push(Marker { name: PhaseName::Sandbox, detail: Some(format!("pause container: {}", pause.name.name())), ..pause.clone() });
+        markers.push(Marker {
+            name: PhaseName::Sandbox,
+            detail: Some(format!("pause container: {}", pause.name.name())),
+            ..pause.clone()
+        });
     }
     markers.retain(|marker| marker.time <= begun);
     markers.push(marker(start.id.at, PhaseName::Engine, &engine, None));
@@ -176,7 +184,9 @@ fn cni_markers(sandbox: &Sandbox, engine: &ProcessInfo) -> Vec<Marker> {
     for run in &sandbox.cni {
         let parent = sandbox.cni.iter().find(|other| other.plugin.tgid == run.plugin.ppid);
         match parent {
-            Some(parent) => markers.push(marker(run.began, PhaseName::Cni, &parent.plugin, Some(&parent.plugin.comm))),
+            Some(parent) => {
+                markers.push(marker(run.began, PhaseName::Cni, &parent.plugin, Some(&parent.plugin.comm)))
+            }
             None => markers.push(marker(run.began, PhaseName::Sandbox, engine, None)),
         }
         if let Some(ended) = run.ended {
@@ -206,7 +216,8 @@ fn client_origin(start: &Start, context: &Context) -> Option<Origin> {
     let runtime = marker(start.id.at, PhaseName::Shim, conmon, None);
     let client = ancestors.iter().rev().find(|process| process.program == Some(Program::Podman));
     // A service that has started containers before is not this start's command.
-    let one_shot = client.filter(|client| client.starts <= 1).and_then(|client| Some((client, client.executed?)));
+    let one_shot =
+        client.filter(|client| client.starts <= 1).and_then(|client| Some((client, client.executed?)));
     let Some((client, client_exec)) = one_shot else {
         return Some(Origin { time: conmon_exec, t0: T0::Shim, markers: vec![runtime] });
     };
@@ -240,7 +251,8 @@ fn phases(
     for marker in markers {
         let duration_ns = marker.time.since(at);
         let same = phases.last().is_some_and(|last| {
-            last.name == marker.name && last.process.as_ref().is_some_and(|process| process.pid == marker.process.tgid)
+            last.name == marker.name
+                && last.process.as_ref().is_some_and(|process| process.pid == marker.process.tgid)
         });
         if same && let Some(last) = phases.last_mut() {
             last.duration_ns += duration_ns;
@@ -268,7 +280,11 @@ fn phases(
             phase.detail = Some(format!("{count} mounts"));
         }
     }
-    let told: u64 = phases.iter().filter(|phase| phase.name != PhaseName::Unattributed).map(|phase| phase.duration_ns).sum();
+    let told: u64 = phases
+        .iter()
+        .filter(|phase| phase.name != PhaseName::Unattributed)
+        .map(|phase| phase.duration_ns)
+        .sum();
     phases.retain(|phase| phase.name != PhaseName::Unattributed);
     (phases, until.since(from).saturating_sub(told))
 }
@@ -298,7 +314,9 @@ fn storage(start: &Start, until: Time) -> (u64, u64) {
     for record in start.records.iter().filter(|record| record.time <= until) {
         let counts = match &record.event {
             Event::Process(process::Event::Executed(exec)) => (exec.major_faults, exec.read_bytes),
-            Event::Process(process::Event::Exited { major_faults, read_bytes, .. }) => (*major_faults, *read_bytes),
+            Event::Process(process::Event::Exited { major_faults, read_bytes, .. }) => {
+                (*major_faults, *read_bytes)
+            }
             Event::Output(event) => (event.major_faults, event.read_bytes),
             Event::Socket(event) => (event.major_faults, event.read_bytes),
             _ => continue,
@@ -356,7 +374,9 @@ fn fill_from_kernel(container: &mut Container, start: &Start, init: u32) {
         _ => None,
     });
     let entered: Vec<(u64, &String)> = entered.collect();
-    let found = [ids.memory, ids.unified].into_iter().find_map(|id| entered.iter().rev().find(|(made, _)| *made == id));
+    let found = [ids.memory, ids.unified]
+        .into_iter()
+        .find_map(|id| entered.iter().rev().find(|(made, _)| *made == id));
     if let Some((id, path)) = found.or(entered.last()) {
         container.cgroup = Some((*path).clone());
         container.cgroup_id = Some(*id);
@@ -377,7 +397,8 @@ fn engine(start: &Start, processes: &Processes) -> Option<String> {
     let ancestors = start_ancestors(start, processes);
     let named = ancestors.iter().find_map(|process| match process.program? {
         Program::RuncShim | Program::OtherShim | Program::WasmShim => {
-            let in_k3s = process.exe.as_deref().is_some_and(|exe| exe.contains("/k3s/") || exe.contains("/rancher/"));
+            let in_k3s =
+                process.exe.as_deref().is_some_and(|exe| exe.contains("/k3s/") || exe.contains("/rancher/"));
             Some(if in_k3s { "k3s containerd" } else { "containerd" })
         }
         Program::Podman | Program::Crio | Program::Dockerd => process.program.map(Program::name),

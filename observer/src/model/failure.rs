@@ -41,7 +41,9 @@ pub fn failure(start: &Start) -> (Failure, Option<(Time, u32)>) {
 fn culprit(start: &Start) -> (u32, Option<u32>) {
     let status_of = |tgid: u32| {
         start.records.iter().rev().find_map(|record| match &record.event {
-            Event::Process(process::Event::Exited { exit_code, .. }) if record.tgid == tgid => Some(*exit_code),
+            Event::Process(process::Event::Exited { exit_code, .. }) if record.tgid == tgid => {
+                Some(*exit_code)
+            }
             _ => None,
         })
     };
@@ -74,7 +76,9 @@ fn last_word(start: &Start, culprit: u32) -> Time {
 fn failed_call(record: &crate::input::Record) -> Option<Failed> {
     let errno = call_of(&record.event)?.errno()?;
     let (phase, call, object) = match &record.event {
-        Event::Process(process::Event::ExecFailed { path, .. }) => (PhaseName::Exec, "execve", Some(path.clone())),
+        Event::Process(process::Event::ExecFailed { path, .. }) => {
+            (PhaseName::Exec, "execve", Some(path.clone()))
+        }
         Event::File(event) => (PhaseName::RuntimeLoad, "openat", Some(event.path.clone())),
         Event::Namespace(event) => (PhaseName::Namespaces, event.op.name(), None),
         Event::Mount(event) => (PhaseName::Rootfs, event.op.name(), event.target.clone()),

@@ -11,8 +11,11 @@ mod key {
     pub(super) const NAME: &[&str] = &["io.kubernetes.cri.container-name", "io.kubernetes.container.name"];
     pub(super) const POD: &[&str] =
         &["io.kubernetes.cri.sandbox-name", "io.kubernetes.pod.name", "io.kubernetes.cri-o.KubeName"];
-    pub(super) const NAMESPACE: &[&str] =
-        &["io.kubernetes.cri.sandbox-namespace", "io.kubernetes.pod.namespace", "io.kubernetes.cri-o.Namespace"];
+    pub(super) const NAMESPACE: &[&str] = &[
+        "io.kubernetes.cri.sandbox-namespace",
+        "io.kubernetes.pod.namespace",
+        "io.kubernetes.cri-o.Namespace",
+    ];
     pub(super) const POD_UID: &[&str] = &["io.kubernetes.cri.sandbox-uid", "io.kubernetes.pod.uid"];
     pub(super) const SANDBOX: &[&str] = &["io.kubernetes.cri.sandbox-id", "io.kubernetes.cri-o.SandboxID"];
     pub(super) const ATTEMPT: &[&str] = &["io.kubernetes.container.restartCount"];
@@ -22,7 +25,8 @@ mod key {
         "io.kubernetes.cri-o.ImageName",
         "org.opencontainers.image.ref.name",
     ];
-    pub(super) const KIND: &[&str] = &["io.kubernetes.cri.container-type", "io.kubernetes.cri-o.ContainerType"];
+    pub(super) const KIND: &[&str] =
+        &["io.kubernetes.cri.container-type", "io.kubernetes.cri-o.ContainerType"];
     pub(super) const OCI_HANDLER: &str = "run.oci.handler";
     pub(super) const WASM_VARIANT: &str = "module.wasm.image/variant";
     pub(super) const CRI_HANDLER: &[&str] =
@@ -190,10 +194,8 @@ mod tests {
             handler: some("crun"),
             ..CriContainer::default()
         };
-        let bundle = bundle(
-            "/app",
-            &[("io.kubernetes.cri.container-name", "app"), ("run.oci.handler", "wasm")],
-        );
+        let bundle =
+            bundle("/app", &[("io.kubernetes.cri.container-name", "app"), ("run.oci.handler", "wasm")]);
         let container = identified(Some(&bundle), Some(&cri));
         assert_eq!(container.name, some("app"), "the bundle is of this very start");
         assert_eq!(container.pod, some("web"));

@@ -81,7 +81,8 @@ impl<'a> Reading<'a> {
     }
 
     fn mark(&mut self, time: Time, name: PhaseName, tgid: u32, detail: Option<String>) {
-        let process = self.processes.get(&tgid).cloned().unwrap_or(ProcessInfo { tgid, ..ProcessInfo::default() });
+        let process =
+            self.processes.get(&tgid).cloned().unwrap_or(ProcessInfo { tgid, ..ProcessInfo::default() });
         self.markers.push(Marker { time, name, process, detail, mounts: 0 });
     }
 
@@ -126,7 +127,12 @@ impl<'a> Reading<'a> {
             process::Event::Renamed { comm, .. } => {
                 let begins = Some(tgid) == self.start.init && is_engine_name(comm) && !self.begun;
                 if begins {
-                    self.mark(time, PhaseName::Exec, tgid, Some("payload begins inside the runtime".to_owned()));
+                    self.mark(
+                        time,
+                        PhaseName::Exec,
+                        tgid,
+                        Some("payload begins inside the runtime".to_owned()),
+                    );
                     self.begun = true;
                 }
                 if let Some(info) = self.processes.get_mut(&tgid) {

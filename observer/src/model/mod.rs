@@ -154,7 +154,8 @@ impl Model {
         let tgid = record.tgid;
         let before = self.processes.get(tgid).cloned();
         let program = exec.invocation.program();
-        let same_program = before.as_ref().is_some_and(|info| info.program.is_some() && info.program == program);
+        let same_program =
+            before.as_ref().is_some_and(|info| info.program.is_some() && info.program == program);
         let info = ProcessInfo {
             tgid,
             ppid: exec.ppid,
@@ -174,7 +175,9 @@ impl Model {
         };
         self.processes.insert(info);
         match &exec.invocation {
-            Invocation::Runtime { command: Command::Create | Command::Run, .. } => self.begin(record, exec, make),
+            Invocation::Runtime { command: Command::Create | Command::Run, .. } => {
+                self.begin(record, exec, make)
+            }
             Invocation::Runtime { command: Command::Start, id, .. } => self.join(tgid, id.as_deref()),
             Invocation::Runtime { command: Command::Init, .. } => {}
             Invocation::Runtime { .. } if !self.member_of.contains_key(&tgid) => {
@@ -300,7 +303,8 @@ impl Model {
     }
 
     fn bundle(&mut self, tgid: u32, result: &Result<Bundle, LookupError>) {
-        let start = self.starts.values_mut().rev().find(|start| start.id.root == tgid && start.bundle.is_none());
+        let start =
+            self.starts.values_mut().rev().find(|start| start.id.root == tgid && start.bundle.is_none());
         let Some(start) = start else { return };
         start.bundle = Some(result.clone());
         let id = start.id;
@@ -319,7 +323,9 @@ impl Model {
     fn note_sandbox(&mut self, id: StartId) {
         let Some(start) = self.starts.get(&id) else { return };
         let container = coldstart::container(start, &self.context());
-        let Some(sandbox_id) = container.sandbox_id.filter(|_| container.kind != Kind::Sandbox) else { return };
+        let Some(sandbox_id) = container.sandbox_id.filter(|_| container.kind != Kind::Sandbox) else {
+            return;
+        };
         let sandbox = self.pods.sandbox(&sandbox_id);
         if sandbox.first.is_none_or(|first| id < first) {
             sandbox.first = Some(id);
@@ -327,7 +333,13 @@ impl Model {
     }
 
     fn context(&self) -> Context<'_> {
-        Context { pods: &self.pods, processes: &self.processes, clock: self.clock, versions: &self.versions, lost: self.lost() }
+        Context {
+            pods: &self.pods,
+            processes: &self.processes,
+            clock: self.clock,
+            versions: &self.versions,
+            lost: self.lost(),
+        }
     }
 
     /// Reports the starts that are settled as of `time`.

@@ -76,8 +76,10 @@ impl Processes {
 
     /// The process and its ancestors, as far as they are known. Ends, whatever pids are reused.
     pub fn ancestors(&self, tgid: u32) -> impl Iterator<Item = &ProcessInfo> {
-        std::iter::successors(self.get(tgid), |info| self.get(info.ppid).filter(|parent| parent.tgid != info.tgid))
-            .take(32)
+        std::iter::successors(self.get(tgid), |info| {
+            self.get(info.ppid).filter(|parent| parent.tgid != info.tgid)
+        })
+        .take(32)
     }
 }
 

@@ -104,7 +104,9 @@ impl Start {
                 self.progress.begun.get_or_insert(time);
             }
             Event::File(event)
-                if Some(record.tgid) == self.init && event.call.errno().is_none() && self.is_module(&event.path) =>
+                if Some(record.tgid) == self.init
+                    && event.call.errno().is_none()
+                    && self.is_module(&event.path) =>
             {
                 self.progress.begun.get_or_insert(event.call.entered);
             }
@@ -138,7 +140,8 @@ impl Start {
         }
         let entrypoint = self.known_bundle().and_then(|bundle| bundle.entrypoint.as_deref());
         entrypoint.is_some_and(|entrypoint| {
-            !entrypoint.is_empty() && entrypoint.trim_start_matches(['.', '/']) == path.trim_start_matches(['.', '/'])
+            !entrypoint.is_empty()
+                && entrypoint.trim_start_matches(['.', '/']) == path.trim_start_matches(['.', '/'])
         })
     }
 
@@ -149,7 +152,8 @@ impl Start {
     /// Whether it will never begin: the runtime gave up, or the init ended before its payload began.
     pub fn has_failed(&self) -> bool {
         self.progress.begun.is_none()
-            && (self.progress.init_ended.is_some() || self.progress.root_ended.is_some_and(|(_, failed)| failed))
+            && (self.progress.init_ended.is_some()
+                || self.progress.root_ended.is_some_and(|(_, failed)| failed))
     }
 }
 

@@ -1,8 +1,8 @@
 //! Writes to standard output and error: when, by whom, how many bytes; never what.
 
 use observer_ebpf::{
-    control::role,
     Family,
+    control::role,
     wire::output::{Output, op},
 };
 use serde::{Deserialize, Serialize};

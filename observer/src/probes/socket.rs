@@ -1,8 +1,8 @@
 //! Sockets of containers: listen; and accept of a runtime that waits to be started (youki).
 
 use observer_ebpf::{
-    control::role,
     Family,
+    control::role,
     wire::socket::{Socket, op},
 };
 use serde::{Deserialize, Serialize};

@@ -58,11 +58,7 @@ fn climb(
     plans
 }
 
-fn climb_hook(
-    kernel: &Kernel,
-    hook: &Hook,
-    take: &mut impl FnMut(&Rung) -> Result<(), String>,
-) -> HookPlan {
+fn climb_hook(kernel: &Kernel, hook: &Hook, take: &mut impl FnMut(&Rung) -> Result<(), String>) -> HookPlan {
     let mut refused = Vec::new();
     for rung in hook.rungs {
         match kernel.check(rung).and_then(|()| take(rung)) {
@@ -134,7 +130,6 @@ fn attach_rung(ebpf: &mut Ebpf, kernel: &Kernel, rung: &Rung, links: &mut Vec<Li
     }
     Ok(())
 }
-
 
 fn attach_tracepoint(ebpf: &mut Ebpf, program: &str, event: &str) -> Result<TracePointLink, String> {
     let program: &mut TracePoint = program_mut(ebpf, program)?;

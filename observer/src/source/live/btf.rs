@@ -54,7 +54,8 @@ impl KernelTypes {
         // The first parameter is the tracepoint's private data.
         let parameters = proto.parameters.get(1..).unwrap_or_default();
         for (n, expected) in arguments.iter().enumerate() {
-            let found = parameters.get(n).ok_or_else(|| format!("has only {} arguments", parameters.len()))?;
+            let found =
+                parameters.get(n).ok_or_else(|| format!("has only {} arguments", parameters.len()))?;
             if !expected.is_empty() && self.pointee(found).as_deref() != Some(*expected) {
                 return Err(format!("argument {n} is not a pointer to struct {expected} on this kernel"));
             }
