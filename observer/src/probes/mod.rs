@@ -17,7 +17,7 @@ mod text;
 
 use observer_ebpf::{
     Family, for_each_probe,
-    wire::{Header, flag},
+    wire::{Header, MAX_RECORD, flag},
 };
 use serde::{Deserialize, Serialize};
 use zerocopy::FromBytes;
@@ -83,11 +83,11 @@ pub struct Reduced {
 pub fn reduce(bytes: &[u8]) -> Result<Reduced, Malformed> {
     let (header, _) = Header::read_from_prefix(bytes).map_err(|_| Malformed::Short)?;
     let len = header.len as usize;
-    if len > bytes.len() || len < size_of::<Header>() {
+    if len != bytes.len() || !(size_of::<Header>()..=MAX_RECORD).contains(&len) {
         return Err(Malformed::Length);
     }
     let family = Family::of(header.kind).ok_or(Malformed::Kind(header.kind))?;
-    let event = decode(family, header.kind as u8, &bytes[..len])?;
+    let event = decode(family, header.kind as u8, bytes)?;
     let record = Record {
         time: Time(header.time_ns),
         tgid: header.tgid,
@@ -122,3 +122,6 @@ impl Call {
 fn fixed<R: observer_ebpf::wire::Record>(bytes: &[u8]) -> Result<(R, &[u8]), Malformed> {
     R::read_from_prefix(bytes).map_err(|_| Malformed::Short)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,110 @@
+//! Writes seeds/: a few small valid inputs for each target. Run in tests/fuzz: `cargo run --example seeds`.
+
+use std::{fs, path::Path};
+
+use observer::{
+    input::{Fact, FactKind, Input, LookupError, Record},
+    probes::reduce,
+    record::{Header, Limits, RecordingWriter},
+    time::{ClockOffset, Time},
+};
+use observer_ebpf::{
+    control::role,
+    wire::{self, Record as _, Syscall, cgroup::Ids},
+};
+use zerocopy::IntoBytes;
+
+const HEADER: wire::Header = wire::Header { kind: 0, flags: 0, len: 0, time_ns: 9, tgid: 7, tid: 7, lost: 0 };
+const SYSCALL: Syscall = Syscall { entered_ns: 5, ret: 0 };
+
+fn record<R: wire::Record>(mut record: R, text: &[u8]) -> Vec<u8> {
+    let len = (size_of::<R>() + text.len()) as u32;
+    record.set_header(wire::Header { kind: R::KIND, len, ..HEADER });
+    [record.as_bytes(), text].concat()
+}
+
+fn exec(role: u32, filename: &str, argv: &str, environ: &str) -> Vec<u8> {
+    let fixed = wire::process::Exec {
+        header: HEADER,
+        ppid: 1,
+        role,
+        start_ns: 4,
+        cgroup: Ids { memory: 1, unified: 2 },
+        major_faults: 0,
+        read_bytes: 0,
+        comm: *b"crun\0\0\0\0\0\0\0\0\0\0\0\0",
+        filename_len: filename.len() as u16,
+        argv_len: argv.len() as u16,
+        environ_len: environ.len() as u16,
+        pad: 0,
+    };
+    record(fixed, [filename, argv, environ].concat().as_bytes())
+}
+
+const CREATE: &str = "crun\0--root\0/r\0create\0--bundle\0/b\0c1\0";
+const CNI: &str = "CNI_COMMAND=ADD\0CNI_CONTAINERID=c1\0CNI_NETNS=/n\0CNI_IFNAME=eth0\0";
+
+fn records() -> Vec<(&'static str, Vec<u8>)> {
+    let (header, syscall, role) = (HEADER, SYSCALL, role::RUNTIME);
+    let cgroup = wire::cgroup::Mkdir { header, id: 3, hierarchy: 1, path_len: 3 };
+    let mount = wire::mount::Mount { header, syscall, op: 1, role, target_len: 4, pad: 0 };
+    let file = wire::file::File { header, syscall, flags: 0, role, path_len: 4, pad: 0 };
+    vec![
+        ("exec", exec(role, "/usr/bin/crun", CREATE, "")),
+        ("exec-cni", exec(role::HELPER, "/opt/cni/bin/bridge", "", CNI)),
+        ("cgroup", record(cgroup, b"/c1")),
+        ("mount", record(mount, b"/dev")),
+        ("file", record(file, b"/lib")),
+    ]
+}
+
+fn invocations() -> Vec<(&'static str, Vec<u8>)> {
+    let shim = "containerd-shim-runc-v2\0-namespace\0k8s.io\0-address\0/s\0-id\0c1\0start\0";
+    let conmon = "conmon\0--api-version\01\0-c\0c1\0-n\0web\0-b\0/b\0--syslog\0--runtime-arg\0--log\0";
+    vec![
+        ("runtime", format!("/usr/bin/crun\n{CREATE}").into_bytes()),
+        ("exec", b"runc\nrunc\0exec\0-e\0A=b\0--\0c1\0sh\0".to_vec()),
+        ("shim", format!("/bin/containerd-shim-runc-v2\n{shim}").into_bytes()),
+        ("conmon", format!("/usr/bin/conmon\n{conmon}").into_bytes()),
+        ("cni", format!("/opt/cni/bin/bridge\n{CNI}").into_bytes()),
+    ]
+}
+
+fn recording() -> Vec<u8> {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = directory.path().join("seed");
+    let inputs: Vec<Input> = records()
+        .iter()
+        .filter_map(|(_, bytes)| reduce(bytes).ok())
+        .map(|reduced| Input::Record(Record { late: true, ..reduced.record }))
+        .collect();
+    let error = LookupError { what: "bundle".into(), why: "gone".into() };
+    let facts = [
+        FactKind::Clock(ClockOffset { wall_minus_boot_ns: 1, error_ns: 1 }),
+        FactKind::Bundle { tgid: 7, result: Err(error) },
+    ];
+    let mut writer =
+        RecordingWriter::create(&path, Header::default(), Time(0), Limits::default()).expect("a writer");
+    facts.into_iter().for_each(|what| writer.write(&Input::Fact(Fact { time: Time(8), what })));
+    writer.begin_segment(Time(9), &inputs[..1]);
+    inputs.iter().for_each(|input| writer.write(input));
+    writer.write(&Input::Tick(Time(10)));
+    writer.finish().expect("a recording");
+    fs::read(&path).expect("what was written")
+}
+
+fn main() {
+    let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds");
+    let sets = [
+        ("reduce", records()),
+        ("invocation", invocations()),
+        ("recording", vec![("two-segments", recording())]),
+    ];
+    for (target, files) in sets {
+        let folder = seeds.join(target);
+        fs::create_dir_all(&folder).expect("a folder for seeds");
+        for (name, bytes) in files {
+            fs::write(folder.join(name), bytes).expect("a seed");
+        }
+    }
+}
