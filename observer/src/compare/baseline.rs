@@ -50,6 +50,10 @@ impl Baseline {
     pub fn starts(&self) -> impl Iterator<Item = (Wall, &Sample)> {
         self.groups.values().flat_map(|learned| learned.starts.iter().map(|sample| (learned.last, sample)))
     }
+
+    pub fn samples(&self) -> Vec<Sample> {
+        self.starts().map(|(_, sample)| sample.clone()).collect()
+    }
 }
 
 #[cfg(test)]
@@ -76,7 +80,7 @@ mod tests {
         for n in 0..MAX_STARTS as u64 + 5 {
             baseline.learn(Wall(n as i64), sample(0, n));
         }
-        let totals: Vec<u64> = baseline.starts().map(|(_, sample)| sample.total_ns).collect();
+        let totals: Vec<u64> = baseline.samples().iter().map(|sample| sample.total_ns).collect();
         assert_eq!((totals.len(), totals[0]), (MAX_STARTS, 5));
     }
 
@@ -87,7 +91,7 @@ mod tests {
             baseline.learn(Wall(if n == 7 { 0 } else { 10 + n as i64 }), sample(n, 1));
         }
         baseline.learn(Wall(10_000), sample(MAX_GROUPS, 1));
-        let images: Vec<_> = baseline.starts().filter_map(|(_, sample)| sample.image.clone()).collect();
+        let images: Vec<_> = baseline.samples().into_iter().filter_map(|sample| sample.image).collect();
         assert_eq!(images.len(), MAX_GROUPS);
         assert!(!images.contains(&"image-7".to_owned()));
         assert!(images.contains(&format!("image-{MAX_GROUPS}")));
