@@ -43,10 +43,9 @@ impl Builder {
     }
 
     pub fn phase(mut self, name: PhaseName, us: u64, who: (&str, u32), detail: Option<&str>) -> Builder {
-        let wasm = matches!(name, PhaseName::WasmEngine | PhaseName::WasmLoad | PhaseName::WasmInstantiate);
         let layer = match name {
             PhaseName::ImagePull | PhaseName::Snapshot => Layer::Host,
-            _ if wasm => Layer::L4,
+            PhaseName::WasmEngine | PhaseName::WasmLoad | PhaseName::WasmInstantiate => Layer::L4,
             _ => Layer::L3,
         };
         self.start.phases.push(Phase {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    compare::{Sample, Spread},
+    compare::{GroupKey, Sample, Spread},
     output::{PhaseName, T0},
 };
 
@@ -24,12 +24,13 @@ impl GroupBy {
         }
     }
 
-    fn key(self, sample: &Sample) -> Option<String> {
-        match self {
-            GroupBy::Image => sample.image.clone(),
-            GroupBy::Namespace => sample.namespace.clone(),
-            GroupBy::Runtime => sample.runtime.clone(),
-        }
+    fn key(self, sample: &Sample) -> String {
+        let known = match self {
+            GroupBy::Image => return GroupKey::of(sample).image,
+            GroupBy::Namespace => &sample.namespace,
+            GroupBy::Runtime => &sample.runtime,
+        };
+        known.clone().unwrap_or_else(|| format!("({} unknown)", self.name()))
     }
 }
 
@@ -39,7 +40,8 @@ pub(super) struct Group {
     pub t0: T0,
     /// Of those that succeeded; `None` if none did.
     pub total: Option<Spread>,
-    /// Over the starts that have the phase; the largest median first.
+    /// Over the starts that have the phase; the largest median first. None of a single start: that is what
+    /// its waterfall is for.
     pub phases: Vec<(PhaseName, Spread)>,
     pub failed: usize,
 }
@@ -54,8 +56,7 @@ impl Group {
 pub(super) fn groups(samples: &[Sample], by: GroupBy) -> Vec<Group> {
     let mut sorted: BTreeMap<(String, T0), Vec<&Sample>> = BTreeMap::new();
     for sample in samples {
-        let key = by.key(sample).unwrap_or_else(|| format!("({} unknown)", by.name()));
-        sorted.entry((key, sample.t0)).or_default().push(sample);
+        sorted.entry((by.key(sample), sample.t0)).or_default().push(sample);
     }
     let groups = sorted.into_iter().map(|((key, t0), samples)| group(key, t0, &samples));
     let mut groups: Vec<Group> = groups.collect();
@@ -69,7 +70,8 @@ fn group(key: String, t0: T0, samples: &[&Sample]) -> Group {
         let times = fine.iter().map(|sample| sample.phase_ns(name)).filter(|ns| *ns > 0);
         Some((name, Spread::of(times.collect())?))
     };
-    let mut phases: Vec<_> = PhaseName::ALL.iter().filter_map(|name| phase(*name)).collect();
+    let names: &[PhaseName] = if fine.len() > 1 { PhaseName::ALL } else { &[] };
+    let mut phases: Vec<_> = names.iter().filter_map(|name| phase(*name)).collect();
     phases.sort_by_key(|(_, spread)| std::cmp::Reverse(spread.p50));
     Group {
         key,

@@ -40,6 +40,14 @@ pub(super) fn percent(part: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 * 100.0 / whole as f64 }
 }
 
+/// The share as whole percents; what is there but rounds to none is `<1%`.
+pub(super) fn percent_text(part: u64, whole: u64) -> String {
+    match percent(part, whole) {
+        share if part > 0 && share < 0.5 => "<1%".to_owned(),
+        share => format!("{share:.0}%"),
+    }
+}
+
 pub(super) fn bytes_text(bytes: u64) -> String {
     const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
     if bytes < 1024 {
@@ -93,5 +101,7 @@ mod tests {
     #[test]
     fn a_share_of_nothing_is_nothing() {
         assert_eq!((percent(1, 4), percent(0, 0)), (25.0, 0.0));
+        let texts = [(1, 4), (1, 1000), (0, 1000), (0, 0)].map(|(part, whole)| percent_text(part, whole));
+        assert_eq!(texts, ["25%", "<1%", "0%", "0%"]);
     }
 }

@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::CompareError;
 use crate::{
-    compare::{Sample, Samples, baseline::Baseline, sums},
+    compare::{Sample, Samples, sums},
     output::{Kind, PhaseName, T0},
 };
 
@@ -25,14 +25,6 @@ const MAX_MS: f64 = 3.2e10;
 pub struct Earlier {
     pub samples: Samples,
     pub broken_lines: u64,
-}
-
-impl From<&Baseline> for Earlier {
-    fn from(baseline: &Baseline) -> Self {
-        let mut earlier = Earlier::default();
-        baseline.starts().for_each(|(_, sample)| earlier.samples.add(sample.clone()));
-        earlier
-    }
 }
 
 /// Reads the `coldstart` lines of an earlier `-o json` output.

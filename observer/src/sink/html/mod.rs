@@ -38,9 +38,9 @@ struct Content {
 
 impl HtmlSink {
     /// # Errors
-    /// When the file cannot be written: better said now than after the run.
+    /// Why the file cannot be written, without its name: better said now than after the run.
     pub fn create(path: &Path, identity: Identity, group_by: GroupBy) -> io::Result<HtmlSink> {
-        file::check(path).map_err(|error| naming(path, &error))?;
+        file::check(path)?;
         let content = Content {
             identity,
             group_by,
@@ -75,11 +75,9 @@ impl Sink for HtmlSink {
 
     fn finish(&mut self) -> io::Result<()> {
         let page = page::page(&self.content);
-        file::replace(&self.path, |out| out.write_all(page.as_bytes()))
-            .map_err(|error| naming(&self.path, &error))
+        file::replace(&self.path, |out| out.write_all(page.as_bytes())).map_err(|error| {
+            let text = format!("cannot write the page {}: {error}", self.path.display());
+            io::Error::new(error.kind(), text)
+        })
     }
-}
-
-fn naming(path: &Path, error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("cannot write the page {}: {error}", path.display()))
 }

@@ -37,6 +37,9 @@ pub(super) fn table(content: &Content) -> String {
     ];
     let mut html = legend();
     html.push_str(&markup_table("starts", "Container starts in the order of time", &heads, &rows));
+    html.push_str(&note(
+        "Each line is one start from its beginning to its end; the thin one under it compares the totals.",
+    ));
     if content.shown.left_out() > 0 {
         html.push_str(&note(&format!(
             "The {} failed or slowest are shown; {} more count in the percentiles only.",
@@ -68,7 +71,7 @@ fn row(rank: usize, start: &ColdStart, slowest: u64) -> String {
             format!("{} <small>{:.0}&nbsp;%</small>", name.name(), percent(ns, start.total_ns))
         }),
     };
-    let lost = if start.lost > 0 { " <b class=\"bad\">records lost</b>" } else { "" };
+    let lost = if start.lost > 0 { "<br><b class=\"bad\">records lost</b>" } else { "" };
     format!(
         "<tr{}><td class=\"t\">{}</td><th scope=\"row\"><a href=\"#start-{rank}\">{}</a>{}</th>\
          <td>{}<small>{}</small></td><td>{}</td><td>{}</td><td class=\"n\">{}</td>\
@@ -87,17 +90,20 @@ fn row(rank: usize, start: &ColdStart, slowest: u64) -> String {
     )
 }
 
-/// All phases on one small line, as long as the start took compared with the slowest.
+/// All phases on one small line, and under it how long the start took compared with the slowest.
 fn strip(start: &ColdStart, slowest: u64) -> String {
-    let width = percent(start.total_ns, slowest);
     let bars: String = timeline::segments(start).iter().map(|segment| bar(start, segment)).collect();
-    format!("<span class=\"strip\" aria-hidden=\"true\" style=\"width:{width:.2}%\">{bars}</span>")
+    let size = percent(start.total_ns, slowest);
+    format!(
+        "<span class=\"strip\" aria-hidden=\"true\">{bars}</span>\
+         <span class=\"size\" aria-hidden=\"true\" style=\"width:{size:.2}%\"></span>"
+    )
 }
 
 pub(super) fn waterfalls(content: &Content) -> String {
     let all = content.shown.iter().enumerate();
     let html: String = all.map(|(rank, start)| waterfall(rank, start)).collect();
-    if html.is_empty() { html } else { section("waterfalls", "Waterfalls, slowest first", &html) }
+    if html.is_empty() { html } else { section("waterfalls", "Waterfalls, failed and slowest first", &html) }
 }
 
 fn waterfall(rank: usize, start: &ColdStart) -> String {

@@ -70,6 +70,7 @@ impl<W: Write> Sink for JsonSink<W> {
             }
             Output::Health(health) => self.line("health", health.time, &health::HealthBody::of(health)),
             Output::Summary(summary) => {
+                self.latest = summary.to;
                 self.summary = Some(summary.clone());
                 Ok(())
             }

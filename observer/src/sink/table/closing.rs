@@ -101,12 +101,9 @@ pub(super) fn summary(page: Page, summary: &Summary, health: Option<&Health>, wi
         let note = format!("{starts} with losses: a phase of these may be missing or too long");
         text.push_str(&(page.paint(Tone::Warn, page.wrapped(0, &note).trim_end()) + "\n"));
     }
-    match summary.command_exit {
-        Some(signal) if signal < 0 => {
-            text.push_str(&format!("the command was ended by signal {}\n", -signal))
-        }
-        Some(code) => text.push_str(&format!("the command exited with {code}\n")),
-        None => {}
+    if let Some(status) = summary.command_exit {
+        let end = if status < 0 { "was ended by signal" } else { "exited with" };
+        text.push_str(&format!("the command {end} {}\n", status.unsigned_abs()));
     }
     if summary.starts == 0 {
         text.push_str(&page.wrapped(0, &probes_in_short(health)));

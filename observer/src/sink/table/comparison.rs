@@ -25,7 +25,7 @@ pub(super) fn table(page: Page, report: &Report) -> String {
 }
 
 fn group_lines(page: Page, group: &Group) -> String {
-    let title = format!("{} (from {} on)", group.key.image, group.key.t0.name());
+    let title = format!("{}, from {} on", group.key.image, group.key.t0.name());
     let mut text = page.wrapped(0, &title);
     let Some(change) = &group.change else {
         let why = format!(

@@ -77,6 +77,6 @@ fn last_cell(page: Page, start: &ColdStart, width: usize) -> String {
     let Some((name, ns)) = timeline::largest(start) else {
         return String::new();
     };
-    let share = format!(" {:.0}%", units::percent(ns, start.total_ns));
+    let share = format!(" {}", units::percent_text(ns, start.total_ns));
     cut(name.name(), width.saturating_sub(share.len())) + &share
 }

@@ -5,11 +5,11 @@ use anstyle::{AnsiColor, Style};
 use super::text::{Page, Tone, columns, cut, join, left, right};
 use crate::{
     layer::Layer,
-    output::ColdStart,
+    output::{ColdStart, Process},
     sink::{
         escape, timeline,
         timeline::Segment,
-        units::{self, ms_text, percent},
+        units::{self, ms_text, percent_text},
     },
 };
 
@@ -72,7 +72,8 @@ fn heading(page: Page, start: &ColdStart) -> String {
 }
 
 fn segment_lines(page: Page, total_ns: u64, segment: &Segment, bar: usize, rest: usize) -> String {
-    let process = segment.phase.and_then(|phase| phase.process.as_ref()).map(units::process_text);
+    let process = segment.phase.and_then(|phase| phase.process.as_ref());
+    let process = process.map(|process| process_cell(process, rest));
     let detail = segment.phase.and_then(|phase| phase.detail.clone());
     let both: Vec<String> = [&process, &detail].into_iter().flatten().cloned().collect();
     let both = both.join(" ");
@@ -83,7 +84,7 @@ fn segment_lines(page: Page, total_ns: u64, segment: &Segment, bar: usize, rest:
         left(segment.layer(), LAYER),
         format!("│{}│", page.styled(style(segment), &bar_of(segment, total_ns, bar))),
         right(&ms_text(segment.duration_ns), MS),
-        right(&format!("{:.0}%", percent(segment.duration_ns, total_ns)), SHARE),
+        right(&percent_text(segment.duration_ns, total_ns), SHARE),
         left(&last, rest),
     ]);
     if let Some(detail) = detail.filter(|_| !fits) {
@@ -92,6 +93,12 @@ fn segment_lines(page: Page, total_ns: u64, segment: &Segment, bar: usize, rest:
         }
     }
     text
+}
+
+/// A long name is cut, the pid is not.
+fn process_cell(process: &Process, width: usize) -> String {
+    let pid = format!("[{}]", process.pid);
+    cut(&escape::terminal(&process.comm), width.saturating_sub(pid.len())) + &pid
 }
 
 fn style(segment: &Segment) -> Style {
