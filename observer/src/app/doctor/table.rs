@@ -6,7 +6,7 @@ use std::fmt::Write;
 use super::{Doctor, State};
 use crate::{
     health::{ProbePlan, Status},
-    probes::spec,
+    probes::{invocation::Program, spec},
 };
 
 pub(super) fn render(doctor: &Doctor) -> String {
@@ -64,8 +64,9 @@ fn runtimes(doctor: &Doctor) -> Vec<Vec<String>> {
         let wasm = match (runtime.wasm(), &runtime.version) {
             (Some(""), _) => "yes".to_owned(),
             (Some(engine), _) => escape(engine),
-            // A runtime that lists its features lists this one, too.
+            // A runtime that lists its features lists this one, too; runc has never had it.
             (None, Ok(known)) if !known.features.is_empty() => "no".to_owned(),
+            (None, _) if runtime.program == Program::Runc => "no".to_owned(),
             (None, _) => "unknown".to_owned(),
         };
         vec![escape(&runtime.path), version, wasm, escape(&features)]

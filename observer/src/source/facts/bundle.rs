@@ -43,7 +43,10 @@ fn directory(host: &HostRoot, tgid: u32, path: Option<&str>) -> Result<PathBuf, 
         return Ok(path.to_owned());
     }
     let cwd = procfs::cwd(host, tgid).ok_or_else(|| {
-        failed(format!("bundle {}", path.display()), "the runtime's working directory is not known any more")
+        failed(
+            format!("bundle {}", path.display()),
+            "the runtime's working directory is not known: it is gone, or may not be looked at",
+        )
     })?;
     Ok(Path::new(&cwd)
         .components()

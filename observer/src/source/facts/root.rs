@@ -74,12 +74,17 @@ impl HostRoot {
     }
 }
 
+/// Where init's root may not be looked at (a process with fewer rights than init's may not), a folder that has
+/// a `/proc` with an init of its own is taken for the node's root.
 fn find(init_root: &Path, slash: &Path, host: &Path) -> PathBuf {
-    let (Ok(init), Ok(own), Ok(mounted)) = (fs::metadata(init_root), fs::metadata(slash), fs::metadata(host))
-    else {
+    let (Ok(own), Ok(mounted)) = (fs::metadata(slash), fs::metadata(host)) else {
         return slash.to_owned();
     };
-    if !same(&init, &own) && same(&init, &mounted) { host.to_owned() } else { slash.to_owned() }
+    let elsewhere = match fs::metadata(init_root) {
+        Ok(init) => !same(&init, &own) && same(&init, &mounted),
+        Err(_) => !same(&own, &mounted) && host.join("proc/1/stat").exists(),
+    };
+    if elsewhere { host.to_owned() } else { slash.to_owned() }
 }
 
 fn same(one: &Metadata, other: &Metadata) -> bool {
@@ -106,7 +111,15 @@ mod tests {
             assert_eq!(&find(&init, &slash, &host), expected);
             fs::remove_file(&init).unwrap();
         }
-        assert_eq!(find(&init, &slash, &host), slash, "init's root cannot be seen");
+        assert_eq!(
+            find(&init, &slash, &host),
+            slash,
+            "init's root cannot be seen, and there is no other init"
+        );
+        fs::create_dir_all(host.join("proc/1")).unwrap();
+        fs::write(host.join("proc/1/stat"), "").unwrap();
+        assert_eq!(find(&init, &slash, &host), host);
+        assert_eq!(find(&init, &host, &host), host, "one and the same");
     }
 
     #[test]

@@ -22,6 +22,7 @@ use tokio::{
 use super::{
     HostRoot, failed,
     files::{self, Last},
+    procfs,
 };
 use crate::input::{LookupError, RuntimeVersion};
 
@@ -55,6 +56,10 @@ impl Versions {
         if tgid.is_some_and(|tgid| has_other_root(host, tgid)) {
             return Err(refuse("it was executed inside another root than the node's".to_owned()));
         }
+        // A relative name means something only to the process that was executed by it.
+        let absolute =
+            if exe.starts_with('/') { None } else { tgid.and_then(|tgid| procfs::exe(host, tgid)) };
+        let exe = absolute.as_deref().unwrap_or(exe);
         let (file, stat) = locate(host, exe).map_err(|why| refuse(why.to_string()))?;
         let identity = (stat.st_dev, stat.st_ino, stat.st_mtime, stat.st_mtime_nsec as i64);
         if let Some(known) = self.known.get(&identity) {
