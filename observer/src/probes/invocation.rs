@@ -35,6 +35,7 @@ const PROGRAMS: &[(&str, Program)] = &[
     ("containerd-shim", Program::OtherShim),
     ("containerd", Program::Containerd),
     ("conmon", Program::Conmon),
+    ("conmonrs", Program::Conmon),
     ("crio", Program::Crio),
     ("crun", Program::Crun),
     ("dockerd", Program::Dockerd),
@@ -50,7 +51,12 @@ const PROGRAMS: &[(&str, Program)] = &[
 impl Program {
     pub fn from_path(path: &str) -> Option<Program> {
         let name = path.rsplit('/').next().unwrap_or(path);
-        PROGRAMS.iter().find(|(prefix, _)| name.starts_with(prefix)).map(|(_, program)| *program)
+        // A name goes on with a dash or a dot, not with a letter: runcon is not runc.
+        let is = |prefix: &str| {
+            name.strip_prefix(prefix)
+                .is_some_and(|rest| !rest.starts_with(|next: char| next.is_alphanumeric()))
+        };
+        PROGRAMS.iter().find(|(prefix, _)| is(prefix)).map(|(_, program)| *program)
     }
 
     pub const fn name(self) -> &'static str {

@@ -1,0 +1,99 @@
+//! `observer doctor`: can this node be observed, and what does each lack cost? It looks and asks, and
+//! attaches nothing; how probes would attach is told to it.
+
+mod checks;
+mod json;
+mod runtimes;
+mod table;
+
+use std::{io, path::Path};
+
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::{
+    health::{ProbePlan, Status},
+    input::{LookupError, ProcessFact},
+    source::facts::{
+        HostRoot,
+        cri::{self, EngineVersion},
+        host::HostFacts,
+        procfs,
+    },
+    time::Wall,
+};
+
+pub use checks::{Check, State};
+pub use runtimes::Runtime;
+
+/// What was found on a node.
+#[derive(Clone, Debug)]
+pub struct Doctor {
+    pub time: Wall,
+    pub host: HostFacts,
+    pub runtimes: Vec<Runtime>,
+    /// Processes that are container engines.
+    pub engines: Vec<ProcessFact>,
+    pub sockets: Vec<EngineSocket>,
+    pub probes: Vec<ProbePlan>,
+}
+
+/// A container engine's CRI socket, and who answers there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EngineSocket {
+    pub path: String,
+    pub answer: Result<EngineVersion, LookupError>,
+}
+
+impl Doctor {
+    /// Looks at the node. `socket` is a configured CRI socket; `probes` is how each would attach.
+    pub async fn examine(host: &HostRoot, socket: Option<&Path>, probes: Vec<ProbePlan>) -> Self {
+        let mut sockets = Vec::new();
+        for path in cri::sockets(host, socket) {
+            let answer = cri::Engine::new(&path).version().await;
+            sockets.push(EngineSocket { path: path.display().to_string(), answer });
+        }
+        let mut engines = procfs::snapshot(host).unwrap_or_default();
+        engines.retain(|process| process.role & observer_ebpf::control::role::ENGINE != 0);
+        let now = clock_gettime(ClockId::Realtime);
+        Self {
+            time: Wall(now.tv_sec * 1_000_000_000 + now.tv_nsec),
+            host: HostFacts::read(host),
+            runtimes: runtimes::find(host).await,
+            engines,
+            sockets,
+            probes,
+        }
+    }
+
+    pub fn checks(&self) -> Vec<Check> {
+        checks::checks(self)
+    }
+
+    /// The probes that cannot attach at all although they are asked for.
+    pub fn failed_probes(&self) -> impl Iterator<Item = &ProbePlan> {
+        self.probes.iter().filter(|plan| plan.status == Status::Failed)
+    }
+
+    /// 0 when the node can be observed, 3 when a probe that is needed cannot attach.
+    pub fn exit_code(&self) -> u8 {
+        if self.failed_probes().next().is_some() { 3 } else { 0 }
+    }
+
+    /// # Errors
+    /// What writing to `out` gave.
+    pub fn write_table(&self, out: &mut impl io::Write) -> io::Result<()> {
+        out.write_all(table::render(self).as_bytes())
+    }
+
+    /// One JSON object on one line.
+    ///
+    /// # Errors
+    /// What writing to `out` gave.
+    pub fn write_json(&self, out: &mut impl io::Write) -> io::Result<()> {
+        serde_json::to_writer(&mut *out, &json::Object::new(self, &self.checks()))?;
+        out.write_all(b"\n")
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,19 @@
+//! Facts that are read or asked rather than traced: processes, bundles, container engines, versions, the
+//! host. Every reader takes the [`HostRoot`] or endpoint it is to look at, waits for nothing without a
+//! bound, and turns a failure into a [`LookupError`], which is a result like any other.
+
+pub mod bundle;
+pub mod cri;
+pub mod files;
+pub mod host;
+pub mod procfs;
+pub mod root;
+pub mod version;
+
+use crate::input::LookupError;
+
+pub use root::HostRoot;
+
+fn failed(what: impl Into<String>, why: impl ToString) -> LookupError {
+    LookupError { what: what.into(), why: why.to_string() }
+}
