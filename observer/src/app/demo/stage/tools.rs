@@ -52,12 +52,12 @@ pub fn cni_plugins() -> Option<PathBuf> {
 /// A sentence that says what is missing and how to get it.
 pub fn static_busybox() -> Result<PathBuf, String> {
     let Some(path) = find("busybox") else {
-        return Err("busybox is not on this machine (Debian: apt-get install busybox-static)".into());
+        return Err("busybox is not on this machine (apt-get install busybox-static)".into());
     };
     match is_static(&path) {
         Ok(true) => Ok(path),
         Ok(false) => Err(format!(
-            "{} needs shared libraries, which an empty root does not have (Debian: apt-get install busybox-static)",
+            "{} needs shared libraries, which an empty root does not have (apt-get install busybox-static)",
             path.display()
         )),
         Err(error) => Err(format!("{}: {error}", path.display())),
