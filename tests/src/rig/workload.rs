@@ -1,0 +1,48 @@
+//! Programs and modules built from `tests/workloads/`, once a test run.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use super::program;
+
+const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/workloads");
+
+/// A Wasm module from `NAME.wat`.
+pub fn wasm(name: &str) -> Vec<u8> {
+    module(&Path::new(SOURCES).join(format!("{name}.wat")))
+}
+
+/// The bytes that wat2wasm makes of a text.
+pub fn module(text: &Path) -> Vec<u8> {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let binary = folder.path().join("module.wasm");
+    build(Command::new(program("wat2wasm")).arg(text).arg("-o").arg(&binary));
+    fs::read(&binary).expect("the module just written")
+}
+
+/// A static program from `NAME.c`, built into `folder`.
+pub fn static_program(name: &str, folder: &Path) -> PathBuf {
+    compile(name, folder.join(name), &["-static"])
+}
+
+/// A program or library from `NAME.c` with further compiler options.
+pub fn compile(name: &str, output: PathBuf, options: &[&str]) -> PathBuf {
+    let source = Path::new(SOURCES).join(format!("{name}.c"));
+    build(
+        Command::new(program("cc"))
+            .args(["-O2", "-Wall", "-Werror"])
+            .arg(source)
+            .arg("-o")
+            .arg(&output)
+            .args(options),
+    );
+    output
+}
+
+fn build(command: &mut Command) {
+    let built = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    assert!(built.status.success(), "{command:?}: {}", String::from_utf8_lossy(&built.stderr));
+}

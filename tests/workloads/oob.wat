@@ -1,0 +1,8 @@
+;; Prints a line, then loads from beyond its memory.
+(module
+  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 0) "\08\00\00\00\0e\00\00\00about to trap\n")
+  (func (export "_start")
+    (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 64)))
+    (drop (i32.load (i32.const 0x7fff0000)))))
