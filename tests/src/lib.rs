@@ -1,4 +1,6 @@
-//! What the tests share: rigs that make real containers, and starts to show to sinks.
+//! What the tests share: rigs that make real containers, starts to show to sinks, and the init of the
+//! machines in which other kernels are tried.
 
 pub mod rig;
 pub mod starts;
+pub mod vm;

@@ -1,0 +1,36 @@
+//! What is shown on every kernel.
+
+use super::command::expect;
+use super::container::{GREETING, bundle};
+use super::report::Report;
+use anyhow::{Result, ensure};
+use std::fs;
+
+pub fn run_all(report: &mut Report) {
+    report.case("pure-cgroup-v2", pure_cgroup_v2);
+    report.case("container-runs", container_runs);
+}
+
+/// The premise of all that follows: one hierarchy, and the controllers that limits need.
+fn pure_cgroup_v2() -> Result<String> {
+    let membership = fs::read_to_string("/proc/self/cgroup")?;
+    ensure!(membership == "0::/\n", "the cgroups are not the unified hierarchy alone: {membership}");
+    let enabled = fs::read_to_string("/sys/fs/cgroup/cgroup.subtree_control")?;
+    for controller in ["cpu", "memory", "pids"] {
+        ensure!(
+            enabled.split_whitespace().any(|on| on == controller),
+            "{controller} is not among `{}`",
+            enabled.trim()
+        );
+    }
+    Ok(format!("controllers: {}", enabled.trim()))
+}
+
+/// Without the observer: what fails here is the machine's fault.
+fn container_runs() -> Result<String> {
+    let bundle = bundle("plain", 7)?;
+    let said = expect(7, &["crun", "run", "--bundle", &bundle.path, "plain"])?;
+    ensure!(said.trim() == GREETING, "the container said `{said}`");
+    let version = expect(0, &["crun", "--version"])?;
+    Ok(version.lines().next().unwrap_or_default().to_owned())
+}

@@ -1,0 +1,128 @@
+//! `cargo xtask vm`: the same binaries on kernels that are not this machine's, in QEMU under software emulation.
+//! Owns the way from a kernel's name to the results of the cases in it. Refuses to know the cases: those are in
+//! `tests/src/vm`, whose console lines it reads. Nothing of the host is changed but the cache folder.
+
+mod boot;
+mod build;
+mod console;
+mod cpio;
+mod debian;
+mod image;
+mod machine;
+
+use anyhow::Result;
+use boot::Verdict;
+use clap::builder::PossibleValuesParser;
+use machine::{MACHINES, Machine};
+use std::path::PathBuf;
+
+#[derive(Debug, Clone, clap::Args)]
+pub struct VmArgs {
+    /// Which of Debian's cloud kernels to boot
+    #[arg(long, default_value = "all", value_parser = kernel_names())]
+    pub kernel: String,
+}
+
+fn kernel_names() -> PossibleValuesParser {
+    PossibleValuesParser::new(MACHINES.iter().map(|machine| machine.name).chain(["all"]))
+}
+
+/// What was seen on every machine asked for.
+#[derive(Debug, Default)]
+pub struct VmOutcome {
+    pub machines: Vec<MachineOutcome>,
+}
+
+#[derive(Debug)]
+pub struct MachineOutcome {
+    pub machine: &'static str,
+    pub result: MachineResult,
+}
+
+#[derive(Debug)]
+pub enum MachineResult {
+    /// This host lacks something; says what and how to get it.
+    Skipped(String),
+    Ran(Verdict),
+}
+
+impl VmOutcome {
+    pub fn passed(&self) -> usize {
+        self.verdicts().map(|verdict| verdict.passed.len()).sum()
+    }
+
+    /// A machine that did not come to its last line counts as one failure more.
+    pub fn failed(&self) -> usize {
+        self.verdicts().map(|verdict| verdict.failed.len() + usize::from(verdict.broken.is_some())).sum()
+    }
+
+    /// Machine and reason.
+    pub fn skipped(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.machines.iter().filter_map(|outcome| match &outcome.result {
+            MachineResult::Skipped(why) => Some((outcome.machine, why.as_str())),
+            MachineResult::Ran(_) => None,
+        })
+    }
+
+    fn verdicts(&self) -> impl Iterator<Item = &Verdict> {
+        self.machines.iter().filter_map(|outcome| match &outcome.result {
+            MachineResult::Ran(verdict) => Some(verdict),
+            MachineResult::Skipped(_) => None,
+        })
+    }
+}
+
+/// Boots the machines one after the other and prints what each said. An error is a fault of the build; what a
+/// machine reports, a panic included, is in the outcome.
+pub fn run(args: &VmArgs) -> Result<VmOutcome> {
+    let mut outcome = VmOutcome::default();
+    for machine in MACHINES.iter().filter(|machine| args.kernel == "all" || args.kernel == machine.name) {
+        let result = match provide(machine) {
+            Ok(parts) => MachineResult::Ran(boot_with(machine, &parts)?),
+            Err(missing) => MachineResult::Skipped(format!("{missing:#}")),
+        };
+        announce(machine, &result);
+        outcome.machines.push(MachineOutcome { machine: machine.name, result });
+    }
+    println!(
+        "vm: {} passed, {} failed, {} kernels skipped",
+        outcome.passed(),
+        outcome.failed(),
+        outcome.skipped().count()
+    );
+    Ok(outcome)
+}
+
+/// What a machine needs and this project does not build.
+struct Parts {
+    kernel: PathBuf,
+    userland: PathBuf,
+}
+
+/// An error here is a lack of this host, with the way to mend it.
+fn provide(machine: &Machine) -> Result<Parts> {
+    machine.arch.require_tools()?;
+    let cache = debian::Cache::open(machine.arch)?;
+    Ok(Parts { kernel: cache.kernel(machine.series)?, userland: cache.userland()? })
+}
+
+fn boot_with(machine: &Machine, parts: &Parts) -> Result<Verdict> {
+    let binaries = build::static_binaries(machine.arch)?;
+    let initramfs = image::write(machine, &binaries, &parts.userland)?;
+    boot::boot(machine, &parts.kernel, &initramfs)
+}
+
+fn announce(machine: &Machine, result: &MachineResult) {
+    let name = machine.name;
+    match result {
+        MachineResult::Skipped(why) => println!("vm {name}: SKIPPED: {why}"),
+        MachineResult::Ran(verdict) => {
+            let (passed, failed, seconds) =
+                (verdict.passed.len(), verdict.failed.len(), verdict.took.as_secs_f64());
+            println!("vm {name}: {passed} passed, {failed} failed in {seconds:.1} s");
+            if let Some(broken) = &verdict.broken {
+                println!("vm {name}: FAILED: {broken}");
+            }
+        }
+    }
+}
