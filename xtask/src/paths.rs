@@ -3,11 +3,17 @@
 use std::{
     env,
     path::{Path, PathBuf},
+    sync::LazyLock,
 };
 
-/// The repository's root.
+/// The repository's root: of the checkout that cargo was called in, or that this was built in.
 pub fn repo() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the repository's root")
+    static REPO: LazyLock<PathBuf> = LazyLock::new(|| {
+        let built_in = || PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+        let package = env::var_os("CARGO_MANIFEST_DIR").map_or_else(built_in, PathBuf::from);
+        package.parent().map(Path::to_owned).unwrap_or(package)
+    });
+    &REPO
 }
 
 /// The target directory, as cargo sees it.

@@ -34,9 +34,13 @@ fn install(venv: &Path, wanted: &[String]) -> Result<()> {
     for package in PIP {
         announce(&requirement(package), package.why, None);
     }
-    let python = ["/usr/bin/python3", "python3"].into_iter().find(|python| Path::new(python).exists());
-    let python = python.unwrap_or("python3");
-    Cmd::new(python).args(["-m", "venv"]).arg(venv).run().context("no virtual environment")?;
+    // One that an interrupted setup or another Python left behind is made anew.
+    let usable = Cmd::new(venv.join("bin/python3")).args(["-c", "import pip"]).output().is_ok();
+    if !usable {
+        let system = "/usr/bin/python3";
+        let python = if Path::new(system).exists() { system } else { "python3" };
+        Cmd::new(python).args(["-m", "venv", "--clear"]).arg(venv).run().context("no virtual environment")?;
+    }
     Cmd::new(venv.join("bin/pip"))
         .args(["install", "--quiet", "--disable-pip-version-check"])
         .args(wanted)
