@@ -1,9 +1,52 @@
-use std::{env, fs, path::PathBuf};
-fn main() {
-    let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap()).join("..");
-    let object = root.join("target/bpf/bpfel-unknown-none/release/observer-ebpf");
-    println!("cargo:rerun-if-changed={}", object.display());
-    let out = PathBuf::from(env::var_os("OUT_DIR").unwrap()).join("observer-ebpf");
-    fs::write(&out, fs::read(&object).unwrap_or_default()).unwrap();
-    println!("cargo:rustc-env=OBSERVER_BPF_OBJECT={}", out.display());
+//! Embeds the kernel programs, if `cargo xtask build` has made them from today's sources; otherwise an empty
+//! object and a warning. So check, clippy and unit tests need no BPF toolchain, and a stale object is never
+//! shipped. Use: `aya::include_bytes_aligned!(env!("OBSERVER_BPF_OBJECT"))`.
+
+#[path = "../xtask/src/bpf_object.rs"]
+mod bpf_object;
+
+use std::{
+    env, fs, io,
+    path::{Path, PathBuf},
+};
+
+fn main() -> io::Result<()> {
+    println!("cargo::rerun-if-changed=build.rs");
+    if env::var_os("CARGO_FEATURE_EDGES").is_none() {
+        return Ok(());
+    }
+    let repo =
+        Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("observer lies in the repository's root");
+    let arch = env::var("CARGO_CFG_TARGET_ARCH").expect("cargo sets it");
+    let embedded = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it")).join("observer-ebpf");
+
+    // A path that does not exist would make cargo run this, and rebuild the crate, every time.
+    fs::create_dir_all(bpf_object::dir(repo, &arch))?;
+    println!("cargo::rerun-if-changed={}", bpf_object::dir(repo, &arch).display());
+    for source in bpf_object::sources(repo)? {
+        println!("cargo::rerun-if-changed={}", source.display());
+    }
+
+    match fresh_object(repo, &arch)? {
+        Ok(object) => fs::write(&embedded, object)?,
+        Err(why) => {
+            println!(
+                "cargo::warning=no kernel programs inside ({why}): to run observer, use `cargo xtask build`"
+            );
+            fs::write(&embedded, [])?;
+        }
+    }
+    println!("cargo::rustc-env=OBSERVER_BPF_OBJECT={}", embedded.display());
+    Ok(())
+}
+
+/// The object, or why there is none to embed.
+fn fresh_object(repo: &Path, arch: &str) -> io::Result<Result<Vec<u8>, &'static str>> {
+    let Ok(made_of) = fs::read_to_string(bpf_object::hash_file(repo, arch)) else {
+        return Ok(Err("not built yet"));
+    };
+    if made_of.trim() != bpf_object::hash(repo)? {
+        return Ok(Err("their sources have changed"));
+    }
+    Ok(fs::read(bpf_object::object(repo, arch)).map_err(|_| "the object cannot be read"))
 }

@@ -2,6 +2,10 @@
 //!
 //! Data flows one way: kernel records and facts become [`input::Input`]s, the pipeline turns them into
 //! [`output::Output`]s, sinks print those. Everything between input and output is pure: no clock, no files.
+#![cfg_attr(
+    not(feature = "edges"),
+    deny(clippy::disallowed_macros, clippy::disallowed_methods, clippy::disallowed_types)
+)]
 
 // pure
 pub mod compare;

@@ -1,18 +1,61 @@
-//! The project's own commands: what cargo cannot do.
+//! `cargo xtask`: what cargo cannot do by itself. One file (or folder) a command.
 
+mod bpf_object;
+mod build;
+mod cmd;
+mod demo;
+mod dist;
+mod paths;
+mod setup;
+mod test;
+mod tidy;
+mod toolchain;
 mod vm;
 
-use clap::Parser;
 use std::process::ExitCode;
 
+use clap::{Parser, Subcommand};
+
 #[derive(Parser)]
-enum Command {
-    /// Boot other kernels in QEMU and observe container starts there
-    Vm(vm::VmArgs),
+#[command(name = "cargo xtask", version, about = "Sets up, builds, tests and releases observer")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
 }
 
-fn main() -> anyhow::Result<ExitCode> {
-    let Command::Vm(args) = Command::parse();
-    let outcome = vm::run(&args)?;
-    Ok(if outcome.failed() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+#[derive(Subcommand)]
+enum Command {
+    /// Install what building, the demo and the tests need; takes what is there
+    Setup(setup::SetupArgs),
+    /// Build the kernel programs and observer with them inside
+    Build(build::BuildArgs),
+    /// Set up, build, and watch real containers start and fail on this machine (root)
+    Demo(demo::DemoArgs),
+    /// Set up and run every check that this machine can run, cheapest first
+    Test(test::TestArgs),
+    /// Check the house rules: imports, mirror files, sizes
+    Tidy,
+    /// Boot other kernels in QEMU and observe container starts there
+    Vm(vm::VmArgs),
+    /// Make stripped, static release binaries for x86-64 and arm64, with checksums
+    Dist,
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Setup(args) => setup::run(&args),
+        Command::Build(args) => build::run(&args),
+        Command::Demo(args) => demo::run(&args),
+        Command::Test(args) => test::run(&args),
+        Command::Tidy => tidy::run(),
+        Command::Vm(args) => vm::run(&args).and_then(vm::VmOutcome::into_result),
+        Command::Dist => dist::run(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
 }

@@ -1,0 +1,92 @@
+//! `build`: the kernel programs, then observer with them inside.
+
+use std::fs;
+
+use anyhow::{Context as _, Result, ensure};
+use clap::{Args, ValueEnum};
+
+use crate::{
+    bpf_object,
+    cmd::Cmd,
+    paths,
+    toolchain::{Toolchain, require_bpf_linker},
+};
+
+#[derive(Args, Default)]
+pub struct BuildArgs {
+    /// Build observer with optimisation
+    #[arg(long)]
+    pub release: bool,
+    /// Build the kernel programs for this architecture; observer itself only if it is this machine's
+    #[arg(long, value_enum)]
+    pub arch: Option<Arch>,
+}
+
+/// An architecture whose kernels observer's programs run on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Arch {
+    #[value(name = "x86_64")]
+    X86_64,
+    #[value(name = "aarch64")]
+    Aarch64,
+}
+
+impl Arch {
+    pub const HOST: Arch = if cfg!(target_arch = "aarch64") { Arch::Aarch64 } else { Arch::X86_64 };
+
+    /// As in rustc's `target_arch`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Arch::X86_64 => "x86_64",
+            Arch::Aarch64 => "aarch64",
+        }
+    }
+}
+
+pub fn run(args: &BuildArgs) -> Result<()> {
+    let arch = args.arch.unwrap_or(Arch::HOST);
+    kernel_programs(arch)?;
+    if arch != Arch::HOST {
+        return Ok(());
+    }
+    let release = args.release.then_some("--release");
+    Cmd::cargo().args(["build", "--locked", "-p", "observer"]).args(release).run()
+}
+
+/// Builds the kernel programs into `target/bpf/<arch>/`, unless those there are of today's sources.
+pub fn kernel_programs(arch: Arch) -> Result<()> {
+    let repo = paths::repo();
+    let object = bpf_object::object(repo, arch.name());
+    let hash_file = bpf_object::hash_file(repo, arch.name());
+    let hash = bpf_object::hash(repo).context("cannot read the kernel programs' sources")?;
+    if object.exists() && fs::read_to_string(&hash_file).is_ok_and(|made_of| made_of.trim() == hash) {
+        eprintln!("build: {} is of today's sources", object.display());
+        return Ok(());
+    }
+
+    let toolchain = Toolchain::require()?;
+    require_bpf_linker()?;
+    let target_dir = repo.join("target/bpf/build").join(arch.name());
+    let cfg = format!("bpf_target_arch=\"{}\"", arch.name());
+    let flags = ["--cfg", &cfg, "-C", "linker=bpf-linker", "-C", "debuginfo=2", "-C", "link-arg=--btf"];
+    toolchain
+        .cargo()
+        .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"))
+        .args(["build", "--locked", "--release", "-p", "observer-ebpf", "--bin", "observer-ebpf"])
+        .args(["--target", "bpfel-unknown-none", "-Z", "build-std=core", "--target-dir"])
+        .arg(&target_dir)
+        .run()?;
+
+    let built = target_dir.join("bpfel-unknown-none/release/observer-ebpf");
+    let bytes = fs::read(&built).with_context(|| format!("cannot read {}", built.display()))?;
+    ensure!(bytes.starts_with(b"\x7fELF"), "{} is not an ELF file", built.display());
+    fs::create_dir_all(bpf_object::dir(repo, arch.name()))?;
+    // Without a hash from here until the object is whole: an interrupted build leaves nothing to embed.
+    if hash_file.exists() {
+        fs::remove_file(&hash_file)?;
+    }
+    fs::write(&object, bytes)?;
+    fs::write(&hash_file, hash)?;
+    eprintln!("build: {} made", object.display());
+    Ok(())
+}

@@ -1,0 +1,66 @@
+//! `test`: every check that this machine can run, cheapest first. A stage that fails does not stop the next
+//! one, but for `build`: without it there is nothing to run. What cannot run is named in the last lines.
+
+mod stages;
+mod tally;
+
+use std::{fs, time::Instant};
+
+use anyhow::{Result, bail};
+use clap::Args;
+
+use crate::{
+    build::{self, BuildArgs},
+    setup::{self, Level},
+};
+use stages::STAGES;
+use tally::Tally;
+
+#[derive(Args)]
+pub struct TestArgs {
+    /// Run these stages only: fmt, clippy, tidy, unit, build, live, fuzz
+    #[arg(long, value_name = "STAGE", value_delimiter = ',')]
+    only: Vec<String>,
+    /// Take the machine as it is
+    #[arg(long)]
+    no_setup: bool,
+}
+
+pub fn run(args: &TestArgs) -> Result<()> {
+    let names = || STAGES.iter().map(|stage| stage.name);
+    if let Some(unknown) = args.only.iter().find(|only| !names().any(|name| name == *only)) {
+        bail!("there is no stage `{unknown}`; there are {}", names().collect::<Vec<_>>().join(", "));
+    }
+    let mut tally = Tally::default();
+    if !args.no_setup {
+        for item in setup::ensure(Level::Test)? {
+            tally.skip(format!("what needs {item}"));
+        }
+    }
+    let _ = fs::remove_file(stages::skips_file());
+    for stage in
+        STAGES.iter().filter(|stage| args.only.is_empty() || args.only.iter().any(|o| o == stage.name))
+    {
+        eprintln!("\n== {}: {}", stage.name, stage.about);
+        let began = Instant::now();
+        let failed_before = tally.failed;
+        (stage.run)(&mut tally);
+        let verdict = if tally.failed == failed_before { "done" } else { "FAILED" };
+        eprintln!("== {}: {verdict} in {:.1} s", stage.name, began.elapsed().as_secs_f32());
+        if stage.name == "build" && tally.failed > failed_before {
+            tally.skip("everything after build: there is nothing to run".to_owned());
+            break;
+        }
+    }
+    println!("\n{}", tally.closing().trim_end());
+    if tally.failed > 0 {
+        // The closing lines have said it all, and are the last ones.
+        std::process::exit(1);
+    }
+    Ok(())
+}
+
+/// The kernel programs and observer, as the live stage runs them.
+fn build(tally: &mut Tally) {
+    tally.one("build", build::run(&BuildArgs::default()));
+}

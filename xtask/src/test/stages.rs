@@ -1,0 +1,123 @@
+//! The stages of `test`, in order of cost.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use super::tally::{Tally, counts};
+use crate::{
+    cmd::{self, Cmd},
+    paths::{self, find_program},
+    tidy,
+};
+
+pub(super) struct Stage {
+    pub(super) name: &'static str,
+    pub(super) about: &'static str,
+    pub(super) run: fn(&mut Tally),
+}
+
+pub(super) const STAGES: &[Stage] = &[
+    Stage { name: "fmt", about: "the format", run: fmt },
+    Stage { name: "clippy", about: "lints, warnings are errors", run: clippy },
+    Stage { name: "tidy", about: "the house rules", run: |tally| tally.one("tidy", tidy::run()) },
+    Stage { name: "unit", about: "unit and replay tests: no root, no BPF toolchain", run: unit },
+    Stage { name: "build", about: "kernel programs and observer", run: super::build },
+    Stage { name: "live", about: "real containers and faults on this kernel (root)", run: live },
+    Stage { name: "fuzz", about: "whatever parses untrusted bytes, a minute in all", run: fuzz },
+];
+
+/// Seconds of fuzzing, over all targets.
+const FUZZ_SECONDS: usize = 60;
+
+/// Where tests name what they could not do, one line each: `<test>: <reason>`. Runners hide the output of
+/// tests that pass, so this is how a skip stays loud. Tests find it in `OBSERVER_TEST_SKIPS`.
+pub(super) fn skips_file() -> PathBuf {
+    paths::target().join("test-skips")
+}
+
+fn fmt(tally: &mut Tally) {
+    tally.one("fmt", Cmd::cargo().args(["fmt", "--all", "--check"]).run());
+}
+
+fn clippy(tally: &mut Tally) {
+    let clippy =
+        Cmd::cargo().args(["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]);
+    tally.one("clippy", clippy.run());
+}
+
+fn unit(tally: &mut Tally) {
+    tests(tally, "unit", &["--workspace"], false);
+}
+
+fn live(tally: &mut Tally) {
+    if !cmd::is_root() {
+        return tally.skip("live: needs root to load kernel programs and start containers".to_owned());
+    }
+    if !Path::new("/sys/kernel/btf/vmlinux").exists() {
+        return tally.skip("live: this kernel has no BTF (/sys/kernel/btf/vmlinux)".to_owned());
+    }
+    tests(tally, "live", &["-p", "observer-tests", "--features", "live"], true);
+}
+
+/// Runs tests with nextest where it is there; `alone`: one at a time.
+fn tests(tally: &mut Tally, stage: &str, which: &[&str], alone: bool) {
+    let cargo = Cmd::cargo().env("OBSERVER_TEST_SKIPS", skips_file());
+    let command = if find_program("cargo-nextest").is_some() {
+        let run = ["nextest", "run", "--locked", "--no-fail-fast", "--no-tests=pass", "--color=never"];
+        cargo.args(run).args(which).args(alone.then_some("--test-threads=1"))
+    } else {
+        let run = ["test", "--locked", "--no-fail-fast", "--lib", "--bins", "--tests"];
+        cargo.args(run).args(which).args(["--color=never", "--"]).args(alone.then_some("--test-threads=1"))
+    };
+    let (mut passed, mut failed, mut ignored) = (0, 0, 0);
+    let result = command.watch(|line| {
+        if let Some(counts) = counts(line) {
+            passed += counts.passed;
+            failed += counts.failed;
+            ignored += counts.ignored;
+        }
+    });
+    let skips = take_skips();
+    tally.passed += passed.saturating_sub(skips.len());
+    tally.skips.extend(skips.into_iter().map(|skip| format!("{stage}: {skip}")));
+    tally.skips.extend((0..ignored).map(|_| format!("{stage}: a test marked #[ignore]")));
+    match result {
+        Ok(true) => {}
+        Ok(false) if failed > 0 => {
+            tally.failed += failed;
+            tally.failures.push(format!("{stage}: {failed} tests, see above"));
+        }
+        Ok(false) => tally.fail(format!("{stage}: the tests do not build or do not run, see above")),
+        Err(error) => tally.fail(format!("{stage}: {error:#}")),
+    }
+}
+
+fn take_skips() -> Vec<String> {
+    let text = fs::read_to_string(skips_file()).unwrap_or_default();
+    let _ = fs::remove_file(skips_file());
+    text.lines().map(str::to_owned).collect()
+}
+
+fn fuzz(tally: &mut Tally) {
+    let dir = paths::repo().join("tests/fuzz");
+    if find_program("cargo-fuzz").is_none() {
+        return tally.skip("fuzz: no cargo-fuzz: run `cargo xtask setup`".to_owned());
+    }
+    let cargo_fuzz = |command: &str| {
+        // Coverage instrumentation is unstable, and every stable compiler has it.
+        Cmd::cargo().env("RUSTC_BOOTSTRAP", "1").args(["fuzz", command, "--fuzz-dir"]).arg(&dir)
+    };
+    let targets = match cargo_fuzz("list").output() {
+        Ok(targets) => targets,
+        Err(error) => return tally.fail(format!("fuzz: {error:#}")),
+    };
+    let targets: Vec<&str> = targets.lines().collect();
+    for target in &targets {
+        let seconds = format!("-max_total_time={}", FUZZ_SECONDS / targets.len());
+        // The code under test has no `unsafe`, so no sanitizer: panics, hangs and memory are what is looked for.
+        let run = cargo_fuzz("run").args(["--sanitizer", "none", target, "--"]).arg(seconds);
+        tally.one(target, run.args(["-timeout=10", "-rss_limit_mb=1024", "-print_final_stats=1"]).run());
+    }
+}
