@@ -47,6 +47,14 @@ pub enum MachineResult {
 }
 
 impl VmOutcome {
+    /// An error when anything failed.
+    pub fn into_result(self) -> Result<()> {
+        match self.failed() {
+            0 => Ok(()),
+            failed => anyhow::bail!("{failed} failed in the machines, see above"),
+        }
+    }
+
     pub fn passed(&self) -> usize {
         self.verdicts().map(|verdict| verdict.passed.len()).sum()
     }
