@@ -1,0 +1,63 @@
+//! Trace and span ids that follow from the start itself: sending a start again, or replaying its recording,
+//! gives the same ids, and a back end sees one trace.
+
+use sha2::{Digest, Sha256};
+
+use super::resource::Host;
+use crate::output::ColdStart;
+
+pub type TraceId = [u8; 16];
+pub type SpanId = [u8; 8];
+
+/// From the host, the container, its instance and what the start's first instant is. A start that never got as
+/// far as an init has no instance; its time tells it from the next attempt under the same id.
+pub fn trace_id(start: &ColdStart, host: &Host) -> TraceId {
+    let mut hash = Sha256::new();
+    hash.update(b"observer cold start 1");
+    for part in [host.id.as_deref().unwrap_or(&host.name), &start.container.id, start.t0.name()] {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part);
+    }
+    match start.container.instance {
+        Some(instance) => {
+            hash.update([1]);
+            hash.update(instance.init.to_le_bytes());
+            hash.update(instance.start.0.to_le_bytes());
+        }
+        None => {
+            hash.update([0]);
+            hash.update(start.time.0.to_le_bytes());
+        }
+    }
+    leading(&hash.finalize())
+}
+
+/// Span `index` of a trace; the root is 0.
+pub fn span_id(trace: &TraceId, index: usize) -> SpanId {
+    let mut hash = Sha256::new();
+    hash.update(b"observer span 1");
+    hash.update(trace);
+    hash.update((index as u64).to_le_bytes());
+    leading(&hash.finalize())
+}
+
+/// The first `N` bytes, made valid: an id of zeros means "none".
+fn leading<const N: usize>(digest: &[u8]) -> [u8; N] {
+    let mut id = [0; N];
+    id.copy_from_slice(&digest[..N]);
+    if id == [0; N] {
+        id[N - 1] = 1;
+    }
+    id
+}
+
+#[cfg(test)]
+mod tests {
+    use super::leading;
+
+    #[test]
+    fn an_id_is_never_zero() {
+        assert_eq!(leading::<8>(&[0; 32]), [0, 0, 0, 0, 0, 0, 0, 1]);
+        assert_eq!(leading::<4>(&[0, 0, 9, 0, 7]), [0, 0, 9, 0]);
+    }
+}

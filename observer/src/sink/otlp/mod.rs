@@ -1,0 +1,146 @@
+//! Cold starts as OTLP traces, one trace a start, to a collector over gRPC or HTTP.
+//!
+//! Owns the queue in front of the collector and the count of what did not get through it. The caller is never
+//! made to wait: a full queue, a collector that is down, slow or no collector at all costs spans, which are
+//! counted, and nothing else. Refuses TLS (none is compiled in), compression (every receiver takes plain
+//! bodies) and spans of anybody else.
+//!
+//! The messages are OTLP's own and the clients are used directly, without an SDK exporter: that one cannot say
+//! how many spans the collector rejected, and has one resource where every container here has its own.
+
+mod ids;
+mod resource;
+mod settings;
+mod spans;
+mod transport;
+mod worker;
+
+use std::{
+    fmt, io,
+    sync::{Arc, mpsc as std_mpsc},
+    thread,
+    time::Duration,
+};
+
+use tokio::{
+    runtime,
+    sync::{mpsc, watch},
+    time::Instant,
+};
+
+pub use self::{
+    resource::Host,
+    settings::{OtlpSettings, Protocol},
+    spans::resource_spans,
+};
+use self::{
+    transport::Transport,
+    worker::{Queued, Shared, Worker},
+};
+use crate::output::ColdStart;
+
+/// Starts that wait for the collector; one more is dropped and counted.
+const QUEUE_STARTS: usize = 2048;
+/// How much longer than its deadline [`OtlpSink::flush`] waits for the exporting thread to notice it.
+const GRACE: Duration = Duration::from_millis(200);
+
+#[derive(Debug, thiserror::Error)]
+pub enum OtlpError {
+    #[error("--otlp {url}: {why}; write it as http://HOST:PORT")]
+    Url { url: String, why: String },
+    #[error("--otlp {url}: this build speaks no TLS; send to a collector on this node over http://")]
+    Tls { url: String },
+    #[error("OTLP protocol {name:?} is not known: use grpc or http/protobuf")]
+    Protocol { name: String },
+    /// Only the header's name: its value is often a secret.
+    #[error("{variable}: header {name:?} is malformed: use NAME=VALUE[,NAME=VALUE], values percent-encoded")]
+    Header { variable: &'static str, name: String },
+    #[error("{variable}: {value:?} is not a positive number of milliseconds")]
+    Timeout { variable: &'static str, value: String },
+    #[error("cannot start the thread that exports spans: {0}")]
+    Thread(#[from] io::Error),
+}
+
+/// What became of the spans of a run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OtlpStats {
+    /// Taken by the collector.
+    pub exported_spans: u64,
+    /// Everything else: queue full, rejected, given up, not sent or not confirmed before the deadline.
+    pub dropped_spans: u64,
+    /// Safe to print.
+    pub last_error: Option<String>,
+}
+
+impl fmt::Display for OtlpStats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "otlp: {} spans exported, {} dropped", self.exported_spans, self.dropped_spans)?;
+        match &self.last_error {
+            Some(why) => write!(f, "; last error: {why}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Sends cold starts to a collector from a thread of its own.
+pub struct OtlpSink {
+    queue: mpsc::Sender<Queued>,
+    stop: watch::Sender<Option<Instant>>,
+    done: std_mpsc::Receiver<()>,
+    shared: Arc<Shared>,
+}
+
+impl OtlpSink {
+    /// `say` is handed the one line about a collector that does not take spans, at most once a run.
+    pub fn new(
+        settings: OtlpSettings,
+        host: Host,
+        say: impl Fn(&str) + Send + 'static,
+    ) -> Result<Self, OtlpError> {
+        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+        let transport = {
+            let _inside = runtime.enter();
+            Transport::new(&settings)?
+        };
+        let (queue, queued) = mpsc::channel(QUEUE_STARTS);
+        let (stop, stopping) = watch::channel(None);
+        let (finished, done) = std_mpsc::channel();
+        let shared = Arc::new(Shared::default());
+        let worker =
+            Worker::new(transport, settings, host, queued, stopping, Arc::clone(&shared), Box::new(say));
+        thread::Builder::new().name("observer-otlp".into()).spawn(move || {
+            runtime.block_on(worker.run());
+            // A name look-up may still sit in a thread of the runtime's; nobody waits for it.
+            runtime.shutdown_background();
+            // Nobody listens if the sink was dropped without a flush.
+            let _ = finished.send(());
+        })?;
+        Ok(OtlpSink { queue, stop, done, shared })
+    }
+
+    /// Queues one start. Never blocks.
+    pub fn send(&self, start: &ColdStart) {
+        let spans = spans::count(start);
+        self.shared.offer(spans);
+        let queued = Queued { start: Box::new(start.clone()), spans };
+        match self.queue.try_send(queued) {
+            Ok(()) => {}
+            Err(mpsc::error::TrySendError::Full(_)) => {
+                self.shared.fail(format!("more than {QUEUE_STARTS} starts were waiting for the collector"));
+            }
+            Err(mpsc::error::TrySendError::Closed(_)) => {
+                self.shared.fail("the thread that exports spans has ended".into());
+            }
+        }
+    }
+
+    /// Sends what is queued, for at most `deadline`; what is left then is counted as dropped.
+    pub fn flush(self, deadline: Duration) -> OtlpStats {
+        let OtlpSink { queue, stop, done, shared } = self;
+        drop(queue);
+        stop.send_replace(Some(Instant::now() + deadline));
+        // Either the thread has ended, or it is stuck and what it holds counts as dropped.
+        let _ = done.recv_timeout(deadline + GRACE);
+        shared.stats()
+    }
+}
