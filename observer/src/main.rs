@@ -12,7 +12,9 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match &cli.command {
         Command::Coldstart(args) => app::coldstart::run(args),
-        Command::Replay(args) => app::replay::run(args), _ => todo!(),
+        Command::Replay(args) => app::replay::run(args),
+        Command::Doctor(args) => app::doctor::run(args),
+        Command::Demo(args) => app::demo::run(args),
     };
     let code = result.unwrap_or_else(|error| {
         eprintln!("observer: {error:#}");

@@ -1,5 +1,5 @@
-//! `observer doctor`: can this node be observed, and what does each lack cost? It looks and asks, and
-//! attaches nothing; how probes would attach is told to it.
+//! `observer doctor`: can this node be observed, and what does each lack cost? It looks and asks;
+//! probes are attached to see how, and taken back at once.
 
 mod checks;
 mod json;
@@ -8,22 +8,64 @@ mod table;
 
 use std::{io, path::Path};
 
+use anyhow::{Context, Result};
+use observer_ebpf::Family;
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::{
+    cli,
     health::{ProbePlan, Status},
     input::{LookupError, ProcessFact},
-    source::facts::{
-        HostRoot,
-        cri::{self, EngineVersion},
-        host::HostFacts,
-        procfs,
+    sink::is_broken_pipe,
+    source::{
+        facts::{
+            HostRoot,
+            cri::{self, EngineVersion},
+            host::HostFacts,
+            procfs,
+        },
+        live::{self, Live, Options, Tracefs},
     },
     time::Wall,
 };
 
 pub use checks::{Check, State};
 pub use runtimes::Runtime;
+
+/// Runs the command and gives its exit code.
+///
+/// # Errors
+/// What writing the result gave.
+pub fn run(args: &cli::Doctor) -> Result<i32> {
+    let host = super::run::host_root(&args.host);
+    let probes = trial(&args.host.btf, &host);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let doctor = runtime.block_on(Doctor::examine(&host, args.host.cri.as_deref(), probes));
+    let mut out = io::stdout().lock();
+    let written = match args.output {
+        cli::Format::Table => doctor.write_table(&mut out),
+        cli::Format::Json => doctor.write_json(&mut out),
+    };
+    match written {
+        Err(error) if is_broken_pipe(&error) => {}
+        written => written.context("cannot write the output")?,
+    }
+    Ok(i32::from(doctor.exit_code()))
+}
+
+/// How each probe attaches: tried, and taken back at once. Without the rights to try: how it would.
+fn trial(btf: &Path, host: &HostRoot) -> Vec<ProbePlan> {
+    let tracefs = Tracefs::find_or_mount(&host.path("/"));
+    let options = Options { families: Family::ALL, btf, tracefs: tracefs.clone(), names: &[] };
+    match Live::load(&options) {
+        Ok(live) => {
+            let plans = live.plans().to_vec();
+            live.detach();
+            plans
+        }
+        Err(error) => live::plan(btf, tracefs, &error),
+    }
+}
 
 /// What was found on a node.
 #[derive(Clone, Debug)]

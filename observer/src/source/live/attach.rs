@@ -36,9 +36,9 @@ pub fn attach(ebpf: &mut Ebpf, kernel: &Kernel, asked: &[Family], links: &mut Ve
     climb(kernel, asked, |rung| attach_rung(ebpf, kernel, rung, links))
 }
 
-/// What [`attach`] would do, without loading anything.
-pub fn plan(kernel: &Kernel, asked: &[Family]) -> Vec<ProbePlan> {
-    climb(kernel, asked, |_| Ok(()))
+/// What there is to attach when nothing could be loaded, and why not.
+pub fn refused(kernel: &Kernel, why: &str) -> Vec<ProbePlan> {
+    climb(kernel, Family::ALL, |_| Err(why.to_owned()))
 }
 
 fn climb(

@@ -213,6 +213,14 @@ impl Live {
     }
 }
 
+/// How each family would attach, when nothing could be loaded because of `error`.
+pub fn plan(btf: &Path, tracefs: Tracefs, error: &LoadError) -> Vec<ProbePlan> {
+    let types = KernelTypes::read(btf).ok();
+    let kernel_btf = Btf::parse_file(btf, aya::Endianness::default()).ok();
+    let kernel = Kernel { types: types.as_ref(), btf: kernel_btf.as_ref(), tracefs };
+    attach::refused(&kernel, &error.to_string())
+}
+
 /// Where tracepoints are described.
 #[derive(Clone, Debug)]
 pub struct Tracefs(pub Option<PathBuf>);

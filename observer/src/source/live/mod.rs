@@ -7,5 +7,4 @@ mod maps;
 mod reorder;
 mod ring;
 
-pub use attach::{Kernel, plan};
-pub use load::{Live, LoadError, Options, Tracefs};
+pub use load::{Live, LoadError, Options, Tracefs, plan};
