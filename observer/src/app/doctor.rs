@@ -8,22 +8,46 @@ mod table;
 
 use std::{io, path::Path};
 
+use observer_ebpf::{Family, control::role};
 use rustix::time::{ClockId, clock_gettime};
 
+use super::exit;
 use crate::{
+    cli,
     health::{ProbePlan, Status},
     input::{LookupError, ProcessFact},
-    source::facts::{
-        HostRoot,
-        cri::{self, EngineVersion},
-        host::HostFacts,
-        procfs,
+    source::{
+        facts::{
+            HostRoot,
+            cri::{self, EngineVersion},
+            host::HostFacts,
+            procfs,
+        },
+        live::{self, Tracefs},
     },
     time::Wall,
 };
 
 pub use checks::{Check, State};
 pub use runtimes::Runtime;
+
+/// The command: prints what was found, and gives the exit code.
+///
+/// # Errors
+/// When standard output cannot be written to.
+pub fn run(args: &cli::Doctor) -> anyhow::Result<i32> {
+    let host = args.host.host_root.as_ref().map_or_else(HostRoot::find, HostRoot::at);
+    let tracefs = Tracefs::find_or_mount(&host.path("/"));
+    let plans = live::plan_with(&args.host.btf, tracefs, Family::ALL);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let doctor = runtime.block_on(Doctor::examine(&host, args.host.cri.as_deref(), plans));
+    let mut out = io::stdout().lock();
+    match args.output {
+        cli::Format::Table => doctor.write_table(&mut out)?,
+        cli::Format::Json => doctor.write_json(&mut out)?,
+    }
+    Ok(doctor.exit_code())
+}
 
 /// What was found on a node.
 #[derive(Clone, Debug)]
@@ -53,7 +77,7 @@ impl Doctor {
             sockets.push(EngineSocket { path: path.display().to_string(), answer });
         }
         let mut engines = procfs::snapshot(host).unwrap_or_default();
-        engines.retain(|process| process.role & observer_ebpf::control::role::ENGINE != 0);
+        engines.retain(|process| process.role & role::ENGINE != 0);
         let now = clock_gettime(ClockId::Realtime);
         Self {
             time: Wall(now.tv_sec * 1_000_000_000 + now.tv_nsec),
@@ -75,8 +99,8 @@ impl Doctor {
     }
 
     /// 0 when the node can be observed, 3 when a probe that is needed cannot attach.
-    pub fn exit_code(&self) -> u8 {
-        if self.failed_probes().next().is_some() { 3 } else { 0 }
+    pub fn exit_code(&self) -> i32 {
+        if self.failed_probes().next().is_some() { exit::LESS_MEASURED } else { exit::RAN }
     }
 
     /// # Errors
