@@ -9,9 +9,10 @@ mod table;
 use std::{io, path::Path};
 
 use anyhow::{Context, Result};
-use observer_ebpf::Family;
+use observer_ebpf::{Family, control::role};
 use rustix::time::{ClockId, clock_gettime};
 
+use super::exit;
 use crate::{
     cli,
     health::{ProbePlan, Status},
@@ -50,7 +51,7 @@ pub fn run(args: &cli::Doctor) -> Result<i32> {
         Err(error) if is_broken_pipe(&error) => {}
         written => written.context("cannot write the output")?,
     }
-    Ok(i32::from(doctor.exit_code()))
+    Ok(doctor.exit_code())
 }
 
 /// How each probe attaches: tried, and taken back at once. Without the rights to try: how it would.
@@ -95,7 +96,7 @@ impl Doctor {
             sockets.push(EngineSocket { path: path.display().to_string(), answer });
         }
         let mut engines = procfs::snapshot(host).unwrap_or_default();
-        engines.retain(|process| process.role & observer_ebpf::control::role::ENGINE != 0);
+        engines.retain(|process| process.role & role::ENGINE != 0);
         let now = clock_gettime(ClockId::Realtime);
         Self {
             time: Wall(now.tv_sec * 1_000_000_000 + now.tv_nsec),
@@ -116,9 +117,9 @@ impl Doctor {
         self.probes.iter().filter(|plan| plan.status == Status::Failed)
     }
 
-    /// 0 when the node can be observed, 3 when a probe that is needed cannot attach.
-    pub fn exit_code(&self) -> u8 {
-        if self.failed_probes().next().is_some() { 3 } else { 0 }
+    /// Whether less can be measured than a run would ask for.
+    pub fn exit_code(&self) -> i32 {
+        if self.failed_probes().next().is_some() { exit::LESS_MEASURED } else { exit::RAN }
     }
 
     /// # Errors

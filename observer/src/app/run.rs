@@ -18,7 +18,7 @@ use crate::{
     record::{Header, HookTaken, Limits, RecordingWriter},
     sink::Identity,
     source::{
-        facts::{HostRoot, cri, host::{CgroupMode, HostFacts}},
+        facts::{HostRoot, cri, host::HostFacts},
         live::{Live, Options, Tracefs},
     },
 };
@@ -64,7 +64,7 @@ pub fn host_root(args: &cli::Host) -> HostRoot {
 }
 
 pub fn observer(host: &HostFacts) -> Observer {
-    let identity = Identity { node: host.node_name.clone(), host: host.hostname.clone().unwrap_or_default() };
+    let identity = Identity { node: host.node_name.clone(), host: host.hostname.clone() };
     Observer { identity, host_id: host.host_id.clone() }
 }
 
@@ -119,7 +119,7 @@ fn header(
         kernel_release: host.kernel_release.clone(),
         arch: std::env::consts::ARCH.to_owned(),
         page_size: rustix::param::page_size() as u64,
-        cgroup_mode: host.cgroup_mode.map_or("unknown", CgroupMode::name).to_owned(),
+        cgroup_mode: host.cgroup_mode.name().to_owned(),
         hooks: hooks.collect(),
         offsets: live.offsets(),
         ..Header::default()

@@ -1,7 +1,7 @@
 //! What a node must have, what it has, and what each lack costs. Pure: it judges what was found.
 
 use super::Doctor;
-use crate::source::facts::host::{Capability, HostFacts};
+use crate::source::facts::host::{Capability, CgroupMode, HostFacts};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
@@ -144,8 +144,8 @@ fn right(host: &HostFacts, capability: Capability) -> Check {
 fn cgroups(host: &HostFacts) -> Check {
     const NAME: &str = "cgroups";
     match host.cgroup_mode {
-        Some(mode) => Check::ok(NAME, mode.name()),
-        None => Check::lacks(
+        CgroupMode::V1 | CgroupMode::Hybrid | CgroupMode::V2 => Check::ok(NAME, host.cgroup_mode.name()),
+        CgroupMode::Unknown => Check::lacks(
             NAME,
             "none mounted, or init's mounts may not be read",
             "a container is known by its runtime's arguments only",

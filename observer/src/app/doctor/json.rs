@@ -10,17 +10,17 @@ pub(super) struct Object<'a> {
     r#type: &'static str,
     time: String,
     node: Option<&'a str>,
-    host: Option<&'a str>,
+    host: &'a str,
     host_id: Option<&'a str>,
     kernel: Kernel<'a>,
-    cgroup_mode: Option<&'static str>,
+    cgroup_mode: &'static str,
     capabilities: Vec<&'static str>,
     checks: Vec<CheckObject<'a>>,
     runtimes: Vec<RuntimeObject<'a>>,
     engines: Vec<EngineObject<'a>>,
     sockets: Vec<SocketObject<'a>>,
     probes: Vec<ProbeObject<'a>>,
-    exit_code: u8,
+    exit_code: i32,
 }
 
 #[derive(Serialize)]
@@ -89,7 +89,7 @@ impl<'a> Object<'a> {
             r#type: "doctor",
             time: rfc3339(doctor.time.0),
             node: host.node_name.as_deref(),
-            host: host.hostname.as_deref(),
+            host: &host.hostname,
             host_id: host.host_id.as_deref(),
             kernel: Kernel {
                 release: &host.kernel_release,
@@ -98,7 +98,7 @@ impl<'a> Object<'a> {
                 btf: host.btf,
                 tracefs: host.tracefs,
             },
-            cgroup_mode: host.cgroup_mode.map(|mode| mode.name()),
+            cgroup_mode: host.cgroup_mode.name(),
             capabilities: host.capabilities.iter().map(|capability| capability.name()).collect(),
             checks: checks.iter().map(check).collect(),
             runtimes: doctor.runtimes.iter().map(runtime).collect(),

@@ -11,8 +11,7 @@ use crate::{
 
 pub(super) fn render(doctor: &Doctor) -> String {
     let mut out = String::new();
-    let unknown = || "unknown".to_owned();
-    let name = doctor.host.hostname.as_deref().map_or_else(unknown, escape);
+    let name = escape(&doctor.host.hostname);
     let node = doctor.host.node_name.as_deref().map(|node| format!(", Kubernetes node {}", escape(node)));
     let _ = writeln!(out, "host {name}{}\n", node.unwrap_or_default());
     section(&mut out, &["CHECK", "STATE", "FOUND", "WITHOUT IT"], checks(doctor));

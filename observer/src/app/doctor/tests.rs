@@ -24,10 +24,10 @@ fn fit() -> Doctor {
             kernel_release: "6.1.0-38-cloud-amd64".to_owned(),
             arch: "x86_64",
             page_size: 4096,
-            hostname: Some("node-a".to_owned()),
+            hostname: "node-a".to_owned(),
             host_id: None,
             node_name: Some("worker-1".to_owned()),
-            cgroup_mode: Some(CgroupMode::V2),
+            cgroup_mode: CgroupMode::V2,
             btf: true,
             tracefs: true,
             capabilities: Capability::ALL.into_iter().collect(),
@@ -171,7 +171,10 @@ fn others_text_is_shown_not_obeyed() {
 /// Shown with `--nocapture`; whatever this machine lacks, it is said and nothing fails.
 #[tokio::test]
 async fn this_machine_is_examined() {
-    let doctor = Doctor::examine(&HostRoot::find(), None, Vec::new()).await;
+    let btf = Path::new("/sys/kernel/btf/vmlinux");
+    let plans = live::plan_with(btf, Tracefs(Some("/sys/kernel/tracing".into())), Family::ALL);
+    let doctor = Doctor::examine(&HostRoot::find(), None, plans).await;
+    assert_eq!(doctor.probes.len(), Family::ALL.len());
     assert_eq!(doctor.host.kernel_release, rustix::system::uname().release().to_string_lossy());
     assert_eq!(json(&doctor)["kernel"]["page_size_bytes"], rustix::param::page_size());
     eprintln!("{}", table(&doctor));

@@ -8,8 +8,11 @@ use super::{HostRoot, procfs};
 use crate::time::ClockOffset;
 
 /// Which hierarchies the node's init has mounted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CgroupMode {
+    /// None is mounted, or init's mounts may not be read.
+    #[default]
+    Unknown,
     V1,
     /// Controllers in v1, an empty v2 hierarchy beside them.
     Hybrid,
@@ -19,6 +22,7 @@ pub enum CgroupMode {
 impl CgroupMode {
     pub const fn name(self) -> &'static str {
         match self {
+            CgroupMode::Unknown => "unknown",
             CgroupMode::V1 => "v1",
             CgroupMode::Hybrid => "hybrid",
             CgroupMode::V2 => "v2",
@@ -73,15 +77,15 @@ pub struct HostFacts {
     pub kernel_release: String,
     pub arch: &'static str,
     pub page_size: usize,
-    pub hostname: Option<String>,
+    pub hostname: String,
     /// The content of machine-id, which is what `host.id` is by convention.
     pub host_id: Option<String>,
     /// Kubernetes' name for the node.
     pub node_name: Option<String>,
-    pub cgroup_mode: Option<CgroupMode>,
+    pub cgroup_mode: CgroupMode,
     /// The kernel describes its own types.
     pub btf: bool,
-    /// The tracepoints' descriptions can be read.
+    /// The tracepoints' descriptions can be read, in the node's root or in the observer's own.
     pub tracefs: bool,
     /// Those of [`Capability::ALL`] that this process has.
     pub capabilities: BTreeSet<Capability>,
@@ -100,12 +104,14 @@ impl HostFacts {
             host_id: line(host.read("/etc/machine-id")),
             node_name: env::var("NODE_NAME").ok().filter(|name| !name.is_empty()).or_else(|| {
                 let node = node_process(host)?;
-                node_name(&node, host.read(K3S_CONFIG).ok().as_deref(), hostname.as_deref())
+                Some(node_name(&node, host.read(K3S_CONFIG).ok().as_deref(), &hostname))
             }),
             hostname,
-            cgroup_mode: host.read_proc("1/mountinfo").ok().and_then(|mounts| cgroup_mode(&mounts)),
+            cgroup_mode: host.read_proc("1/mountinfo").map(|mounts| cgroup_mode(&mounts)).unwrap_or_default(),
             btf: host.path("/sys/kernel/btf/vmlinux").exists(),
-            tracefs: TRACEFS.iter().any(|path| host.path(path).join("events/sched").exists()),
+            tracefs: TRACEFS.iter().any(|path| {
+                [host.path(path), path.into()].iter().any(|place| place.join("events/sched").exists())
+            }),
             capabilities: capabilities(&status),
             initial_pids: host.shows_initial_pids(),
         }
@@ -127,21 +133,21 @@ fn line(text: std::io::Result<String>) -> Option<String> {
     (!line.is_empty()).then(|| line.to_owned())
 }
 
-/// `/proc` gives the reader's own name, which in a container is not the node's.
-fn hostname(host: &HostRoot) -> Option<String> {
-    let kernels = || line(host.read_proc("sys/kernel/hostname"));
-    let files = || line(host.read("/etc/hostname"));
-    if host.is_slash() { kernels().or_else(files) } else { files().or_else(kernels) }
+/// The kernel gives the reader's own name, which in a container is not the node's.
+fn hostname(host: &HostRoot) -> String {
+    let own = || rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let nodes = || line(host.read("/etc/hostname"));
+    if host.is_slash() { own() } else { nodes().unwrap_or_else(own) }
 }
 
-fn cgroup_mode(mountinfo: &str) -> Option<CgroupMode> {
+fn cgroup_mode(mountinfo: &str) -> CgroupMode {
     // The file system's type is the first word after the separator.
     let types = || mountinfo.lines().filter_map(|mount| mount.split_once(" - ")?.1.split(' ').next());
     match (types().any(|kind| kind == "cgroup"), types().any(|kind| kind == "cgroup2")) {
-        (true, true) => Some(CgroupMode::Hybrid),
-        (true, false) => Some(CgroupMode::V1),
-        (false, true) => Some(CgroupMode::V2),
-        (false, false) => None,
+        (true, true) => CgroupMode::Hybrid,
+        (true, false) => CgroupMode::V1,
+        (false, true) => CgroupMode::V2,
+        (false, false) => CgroupMode::Unknown,
     }
 }
 
@@ -163,7 +169,7 @@ fn node_process(host: &HostRoot) -> Option<Vec<String>> {
 }
 
 /// The kubelet registers under its option, else k3s's configured name, else the lower-case host name.
-fn node_name(arguments: &[String], k3s: Option<&str>, hostname: Option<&str>) -> Option<String> {
+fn node_name(arguments: &[String], k3s: Option<&str>, hostname: &str) -> String {
     let option = |name: &str| {
         let position =
             arguments.iter().position(|word| word == name || word.starts_with(&format!("{name}=")))?;
@@ -180,7 +186,7 @@ fn node_name(arguments: &[String], k3s: Option<&str>, hostname: Option<&str>) ->
         .or_else(|| option("--node-name"))
         .or_else(configured)
         .filter(|name| !name.is_empty())
-        .or_else(|| hostname.map(str::to_lowercase))
+        .unwrap_or_else(|| hostname.to_lowercase())
 }
 
 /// Measures how far the wall clock is from CLOCK_BOOTTIME: the tightest of several brackets.
@@ -238,10 +244,10 @@ mod tests {
         write("sys/kernel/btf/vmlinux", "");
         let facts = HostFacts::read(&HostRoot::at(dir.path()));
         assert_eq!(facts.kernel_version(), Some((6, 1)));
-        assert_eq!(facts.hostname.as_deref(), Some("Node-A"));
+        assert_eq!(facts.hostname, "Node-A");
         assert_eq!(facts.host_id.as_deref(), Some("0123456789abcdef0123456789abcdef"));
         assert_eq!(facts.node_name.as_deref(), Some("worker-1"));
-        assert_eq!(facts.cgroup_mode, Some(CgroupMode::V2));
+        assert_eq!(facts.cgroup_mode, CgroupMode::V2);
         assert!(facts.btf && facts.tracefs && !facts.initial_pids);
     }
 
@@ -249,9 +255,9 @@ mod tests {
     fn cgroup_modes() {
         let v1 = "40 30 0:35 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n";
         let v2 = "41 30 0:36 / /sys/fs/cgroup/unified rw shared:1 - cgroup2 none rw\n";
-        assert_eq!(cgroup_mode(v1), Some(CgroupMode::V1));
-        assert_eq!(cgroup_mode(&format!("{v1}{v2}")), Some(CgroupMode::Hybrid));
-        assert_eq!(cgroup_mode("1 0 0:1 / /cgroup rw - ext4 /dev/sda rw\n"), None);
+        assert_eq!(cgroup_mode(v1), CgroupMode::V1);
+        assert_eq!(cgroup_mode(&format!("{v1}{v2}")), CgroupMode::Hybrid);
+        assert_eq!(cgroup_mode("1 0 0:1 / /cgroup rw - ext4 /dev/sda rw\n"), CgroupMode::Unknown);
     }
 
     #[test]
@@ -269,12 +275,11 @@ mod tests {
 
     #[test]
     fn node_names() {
-        let name = |line, k3s| node_name(&words(line), k3s, Some("Host"));
-        assert_eq!(name("kubelet --hostname-override n1", None).as_deref(), Some("n1"));
-        assert_eq!(name("k3s server --node-name=n2", Some("node-name: x")).as_deref(), Some("n2"));
-        assert_eq!(name("k3s server", Some("token: y\nnode-name: \"n3\"\n")).as_deref(), Some("n3"));
-        assert_eq!(name("k3s server", None).as_deref(), Some("host"));
-        assert_eq!(node_name(&words("kubelet"), None, None), None);
+        let name = |line, k3s| node_name(&words(line), k3s, "Host");
+        assert_eq!(name("kubelet --hostname-override n1", None), "n1");
+        assert_eq!(name("k3s server --node-name=n2", Some("node-name: x")), "n2");
+        assert_eq!(name("k3s server", Some("token: y\nnode-name: \"n3\"\n")), "n3");
+        assert_eq!(name("k3s server", None), "host");
     }
 
     #[test]
