@@ -19,6 +19,7 @@ use crate::{
 };
 
 /// Something attached; dropping it detaches.
+#[expect(dead_code, reason = "held to be dropped")]
 pub enum Link {
     Raw(FdLink),
     Trace(TracePointLink),
