@@ -10,7 +10,7 @@ use observer::{
 };
 use observer_ebpf::{
     control::role,
-    wire::{self, Record as _, Syscall, cgroup::Ids},
+    wire::{self, Syscall, cgroup::Ids},
 };
 use zerocopy::IntoBytes;
 
