@@ -4,9 +4,9 @@
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::probes::Record;
 use crate::{
     health::ProbeReport,
-    probes::Event,
     time::{ClockOffset, Time},
 };
 
@@ -34,20 +34,6 @@ impl Input {
             Input::Lost { time, .. } | Input::Tick(time) => *time,
         }
     }
-}
-
-/// A decoded and reduced kernel record.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Record {
-    pub time: Time,
-    /// In the initial pid namespace.
-    pub tgid: u32,
-    pub tid: u32,
-    /// A field of it could not be read: its zeros mean nothing.
-    pub unreadable: bool,
-    /// It arrived after a tick that had promised its time was over.
-    pub late: bool,
-    pub event: Event,
 }
 
 /// What was looked up. `time` is the time from which it holds.

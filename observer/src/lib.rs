@@ -3,7 +3,7 @@
 //! Data flows one way: kernel records and facts become [`input::Input`]s, the pipeline turns them into
 //! [`output::Output`]s, sinks print those. Everything between input and output is pure: no clock, no files.
 #![cfg_attr(
-    not(feature = "edges"),
+    not(feature = "record"),
     deny(clippy::disallowed_macros, clippy::disallowed_methods, clippy::disallowed_types)
 )]
 

@@ -185,7 +185,7 @@ fn cni_markers(sandbox: &Sandbox, engine: &ProcessInfo) -> Vec<Marker> {
         let parent = sandbox.cni.iter().find(|other| other.plugin.tgid == run.plugin.ppid);
         match parent {
             Some(parent) => {
-                markers.push(marker(run.began, PhaseName::Cni, &parent.plugin, Some(&parent.plugin.comm)))
+                markers.push(marker(run.began, PhaseName::Cni, &parent.plugin, Some(&parent.plugin.comm)));
             }
             None => markers.push(marker(run.began, PhaseName::Sandbox, engine, None)),
         }

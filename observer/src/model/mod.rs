@@ -206,7 +206,7 @@ impl Model {
         self.processes.insert(info);
         match &exec.invocation {
             Invocation::Runtime { command: Command::Create | Command::Run, .. } => {
-                self.begin(record, exec, make)
+                self.begin(record, exec, make);
             }
             Invocation::Runtime { command: Command::Start, id, .. } => self.join(tgid, id.as_deref()),
             Invocation::Runtime { command: Command::Init, .. } => {}

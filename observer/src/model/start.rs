@@ -113,15 +113,19 @@ impl Start {
             {
                 self.progress.begun.get_or_insert(event.call.entered);
             }
-            Event::Output(event) if self.progress.begun.is_some() && event.is_standard_output() => {
-                if event.is_of_payload() || Some(record.tgid) == self.init {
-                    self.progress.first_output.get_or_insert(time);
-                }
+            Event::Output(event)
+                if self.progress.begun.is_some()
+                    && event.is_standard_output()
+                    && (event.is_of_payload() || Some(record.tgid) == self.init) =>
+            {
+                self.progress.first_output.get_or_insert(time);
             }
-            Event::Socket(event) if self.progress.begun.is_some() && event.is_listening() => {
-                if event.is_of_payload() || Some(record.tgid) == self.init {
-                    self.progress.listening.get_or_insert(time);
-                }
+            Event::Socket(event)
+                if self.progress.begun.is_some()
+                    && event.is_listening()
+                    && (event.is_of_payload() || Some(record.tgid) == self.init) =>
+            {
+                self.progress.listening.get_or_insert(time);
             }
             Event::Process(process::Event::Exited { exit_code, .. }) => {
                 if Some(record.tgid) == self.init {

@@ -22,7 +22,7 @@ use observer_ebpf::{
 use serde::{Deserialize, Serialize};
 use zerocopy::FromBytes;
 
-use crate::{input::Record, time::Time};
+use crate::time::Time;
 use spec::Spec;
 
 macro_rules! define_events {
@@ -46,6 +46,20 @@ macro_rules! define_events {
     };
 }
 for_each_probe!(define_events);
+
+/// A decoded and reduced kernel record.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    pub time: Time,
+    /// In the initial pid namespace.
+    pub tgid: u32,
+    pub tid: u32,
+    /// A field of it could not be read: its zeros mean nothing.
+    pub unreadable: bool,
+    /// It arrived after a tick that had promised its time was over.
+    pub late: bool,
+    pub event: Event,
+}
 
 /// The spec of a family.
 pub fn spec(family: Family) -> &'static Spec {

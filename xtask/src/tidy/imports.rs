@@ -11,7 +11,10 @@ pub(super) const PURE: &[&str] = &[
     "health",
     "probes",
     "input",
+    // Types only: the model asks for what it needs with an `output::Want`.
     "output",
+    "filter",
+    "compare",
     "model",
     "signals",
     "rules",
@@ -28,9 +31,9 @@ const HOMES: &[(&[&str], &str)] = &[
     (&["opentelemetry", "opentelemetry_http", "opentelemetry_proto"], "observer/src/sink/otlp"),
 ];
 
-/// Pure modules that may be serialised: what is recorded, and what is read from the catalogue. The model and
-/// what is made from it are not: outer formats are separate types.
-const SERIALISED: &[&str] = &["time", "layer", "health", "probes", "input", "rules"];
+/// Pure modules that may be serialised: what is recorded (the options of a run too), and what is read from the
+/// catalogue. The model and what is made from it are not: outer formats are separate types.
+const SERIALISED: &[&str] = &["time", "layer", "health", "probes", "input", "filter", "rules", "pipeline"];
 
 pub(super) fn check(root: &Path, file: &Source) -> Vec<Violation> {
     let Some(module) = module_path(&file.path) else { return Vec::new() };

@@ -60,6 +60,16 @@ mod tests {
     }
 
     #[test]
+    fn tests_in_files_of_their_own_do_not_count() {
+        let module = ("observer/src/time.rs", "//! Doc.\n#[cfg(test)]\nmod tests;\n");
+        let long = format!("//! Doc.\n{}", "const A: u8 = 0;\n".repeat(301));
+        let files = |path| check_tree(&[module, (path, &long)]);
+        assert_eq!(files("observer/src/time/tests.rs"), [""; 0]);
+        assert_eq!(files("observer/src/time/tests/many.rs"), [""; 0]);
+        assert_eq!(files("observer/src/time/test.rs").len(), 1);
+    }
+
+    #[test]
     fn a_reason_excuses_a_long_file() {
         let code = "const A: u8 = 0;\n".repeat(301);
         assert!(check(&format!("//! Doc.\n// long: one table\n{code}")).is_empty());

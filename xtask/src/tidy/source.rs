@@ -31,6 +31,8 @@ pub struct Source {
     /// Of everything but tests and docs.
     pub tokens: Vec<Token>,
     pub functions: Vec<Function>,
+    /// Modules in files of their own that are built for tests only.
+    test_modules: Vec<String>,
     /// Lines that hold any of `tokens`.
     pub code_lines: BTreeSet<usize>,
     /// Why it is not Rust, with the line.
@@ -43,6 +45,7 @@ impl Source {
             path: path.to_owned(),
             tokens: Vec::new(),
             functions: Vec::new(),
+            test_modules: Vec::new(),
             code_lines: BTreeSet::new(),
             unreadable: None,
             text,
@@ -65,7 +68,11 @@ impl Source {
         while at < trees.len() {
             match attribute(&trees[at..]) {
                 Some(Attribute::Doc { length }) => at += length,
-                Some(Attribute::Test) => at += item_length(&trees[at..]),
+                Some(Attribute::Test) => {
+                    let length = item_length(&trees[at..]);
+                    self.test_modules.extend(module_in_its_own_file(&trees[at..at + length]));
+                    at += length;
+                }
                 None => {
                     if let Some(function) = function(&trees[at..]) {
                         self.functions.push(function);
@@ -74,6 +81,15 @@ impl Source {
                 }
             }
         }
+    }
+
+    /// Where the files of its test modules lie: `<this>.rs`, or all below `<this>/`.
+    fn test_files(&self) -> impl Iterator<Item = PathBuf> {
+        let folder = match self.path.file_stem().and_then(|stem| stem.to_str()) {
+            Some("mod" | "lib" | "main") => self.path.with_file_name(""),
+            _ => self.path.with_extension(""),
+        };
+        self.test_modules.iter().map(move |module| folder.join(module))
     }
 
     /// Adds the first tree and returns how many it took.
@@ -125,7 +141,7 @@ fn attribute(trees: &[TokenTree]) -> Option<Attribute> {
     if content.starts_with("doc=") {
         Some(Attribute::Doc { length })
     } else {
-        (content == "cfg(test)").then_some(Attribute::Test)
+        (content == "cfg(test)" || content.starts_with("cfg(all(test,")).then_some(Attribute::Test)
     }
 }
 
@@ -137,6 +153,14 @@ fn item_length(trees: &[TokenTree]) -> usize {
         _ => false,
     };
     trees.iter().position(ends).map_or(trees.len(), |end| end + 1)
+}
+
+/// `mod NAME;` at the end of these trees.
+fn module_in_its_own_file(item: &[TokenTree]) -> Option<String> {
+    let [.., TokenTree::Ident(keyword), TokenTree::Ident(name), TokenTree::Punct(_)] = item else {
+        return None;
+    };
+    (keyword == "mod").then(|| name.to_string())
 }
 
 /// The function whose `fn` these trees begin with, if it has a body.
@@ -170,6 +194,12 @@ pub fn rust_files(root: &Path) -> Result<Vec<Source>> {
         collect(root, &root.join(package), &mut found)?;
     }
     found.sort_by(|a, b| a.path.cmp(&b.path));
+    let tests: Vec<PathBuf> = found.iter().flat_map(Source::test_files).collect();
+    for file in &mut found {
+        if tests.iter().any(|test| file.path.starts_with(test) || file.path == test.with_extension("rs")) {
+            *file = Source::parse(&file.path, String::new());
+        }
+    }
     Ok(found)
 }
 
