@@ -2,6 +2,7 @@
 
 use super::command::expect;
 use super::container::{GREETING, bundle};
+use super::observed;
 use super::report::Report;
 use anyhow::{Result, ensure};
 use std::fs;
@@ -9,6 +10,15 @@ use std::fs;
 pub fn run_all(report: &mut Report) {
     report.case("pure-cgroup-v2", pure_cgroup_v2);
     report.case("container-runs", container_runs);
+    report.case("doctor", observed::doctor);
+    match observed::observe_a_start() {
+        Ok(observed) => {
+            report.case("probes-attach", || observed.every_probe_attached());
+            report.case("coldstart", || observed.start_is_broken_down());
+            report.case("replay", || observed.replay_is_identical());
+        }
+        Err(error) => report.failed("coldstart", &format!("{error:#}")),
+    }
 }
 
 /// The premise of all that follows: one hierarchy, and the controllers that limits need.

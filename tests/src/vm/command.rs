@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result, ensure};
 use std::process::{Command, Output, Stdio};
 
 /// Software emulation is slow and the machine below it may be busy: this only catches what hangs.
-const LIMIT_SECONDS: &str = "120";
+const LIMIT_SECONDS: &str = "300";
 
 /// Runs `argv`; a program that exceeds the limit is killed and shows as exit 137.
 pub fn run(argv: &[&str]) -> Result<Output> {

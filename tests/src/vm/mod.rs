@@ -6,6 +6,7 @@ mod boot;
 mod cases;
 mod command;
 mod container;
+mod observed;
 mod report;
 
 use report::Report;

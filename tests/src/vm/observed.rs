@@ -56,7 +56,7 @@ impl Observed {
 
     /// One start, of our container, whose phases make up its whole time.
     pub fn start_is_broken_down(&self) -> Result<String> {
-        let starts: Vec<_> = self.of_type("coldstart").collect();
+        let starts: Vec<_> = self.objects.iter().filter(|object| object["type"] == "coldstart").collect();
         let [start] = starts[..] else { bail!("{} starts were reported instead of one", starts.len()) };
         let container = &start["container"];
         ensure!(container["id"] == "observed", "the container is called {}", container["id"]);
@@ -94,17 +94,18 @@ impl Observed {
         if live != again {
             let differing = live.lines().zip(again.lines()).find(|(live, again)| live != again);
             let counts = (live.lines().count(), again.lines().count());
-            bail!("replay differs: {counts:?} lines, the first that differ are {differing:?}; it said: {complaint}");
+            bail!(
+                "replay differs: {counts:?} lines, the first that differ are {differing:?}; it said: {complaint}"
+            );
         }
         Ok(format!("{} bytes again from {} recorded", again.len(), fs::metadata(RECORDING)?.len()))
     }
 
-    fn of_type<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = &'a Value> {
-        self.objects.iter().filter(move |object| object["type"] == kind)
-    }
-
     fn last(&self, kind: &str) -> Result<&Value> {
-        self.of_type(kind).last().with_context(|| format!("no `{kind}` object was printed"))
+        self.objects
+            .iter()
+            .rfind(|object| object["type"] == kind)
+            .with_context(|| format!("no `{kind}` object was printed"))
     }
 }
 
@@ -115,7 +116,10 @@ fn observer_lines(stdout: &str) -> String {
 
 fn objects(stdout: &str) -> Result<Vec<Value>> {
     let lines = observer_lines(stdout);
-    lines.lines().map(|line| serde_json::from_str(line).with_context(|| format!("not JSON: {line}"))).collect()
+    lines
+        .lines()
+        .map(|line| serde_json::from_str(line).with_context(|| format!("not JSON: {line}")))
+        .collect()
 }
 
 fn number(object: &Value, key: &str) -> Result<f64> {

@@ -12,7 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// Far more than a machine needs under emulation: this only ends one that hangs.
-const LIMIT: Duration = Duration::from_secs(600);
+const LIMIT: Duration = Duration::from_secs(1200);
 /// A kernel that is lost prints its call trace after the line that says so.
 const LAST_WORDS: Duration = Duration::from_secs(3);
 const TAIL_LINES: usize = 40;

@@ -54,5 +54,10 @@ fn has_std(arch: Arch) -> Result<bool> {
 
 /// Debian's compiler comes with the source of the standard library, which is then built along.
 fn use_distribution_compiler(cargo: &mut Command) {
-    cargo.args(["-Z", "build-std"]).env("RUSTC", "/usr/bin/rustc").env("RUSTC_BOOTSTRAP", "1");
+    cargo
+        .args(["-Z", "build-std"])
+        .env("RUSTC", "/usr/bin/rustc")
+        .env("RUSTC_BOOTSTRAP", "1")
+        // `cargo xtask` sets it to the libraries of the compiler in use.
+        .env_remove("LD_LIBRARY_PATH");
 }
