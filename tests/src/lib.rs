@@ -1,6 +1,7 @@
 //! What the tests share: rigs that make real containers, starts to show to sinks, and the init of the
 //! machines in which other kernels are tried.
 
+pub mod check;
 pub mod rig;
 pub mod starts;
 pub mod vm;

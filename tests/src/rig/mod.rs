@@ -1,5 +1,6 @@
 //! Rigs: the stage of `observer demo`, and what tests need beside it.
 
+pub mod watch;
 pub mod workload;
 
 pub use observer::app::demo::stage::{self, Ran, Stage, bundle::Bundle, tools};
