@@ -120,8 +120,8 @@ fn every_kind(op: u32) -> Vec<(Vec<u8>, Event)> {
             Event::Security(security::Event { call: CALL, op: security::Op::Seccomp, arg: 15, role }),
         ),
         (
-            bytes(wire::file::File { header, syscall, flags: 14, role, path_len: len, pad: 0 }, text),
-            Event::File(file::Event { call: CALL, path: path(), flags: 14, role }),
+            bytes(wire::file::File { header, syscall, flags: 14, role, path_len: len, op }, text),
+            Event::File(file::Event { call: CALL, op: file::Op::Open, path: path(), flags: 14, role }),
         ),
         (
             bytes(wire::memory::Memory { header, syscall, bytes: 15, prot: 1, flags: 2, role, pad: 0 }, b""),
@@ -200,7 +200,7 @@ fn unknown_operations_are_an_error() {
         .filter(|((zero, _), (one, _))| zero != one)
         .map(|((zero, _), _)| assert_eq!(reduce(zero), Err(Malformed::Operation(0))))
         .count();
-    assert_eq!(with_operation, 6, "namespace, mount twice, security, output, socket");
+    assert_eq!(with_operation, 7, "namespace, mount twice, security, file, output, socket");
 }
 
 #[test]
@@ -247,7 +247,7 @@ fn a_cut_record_is_an_error_wherever_it_is_cut() {
 #[test]
 fn lying_text_lengths_are_an_error() {
     let mut record =
-        wire::file::File { header: HEADER, syscall: SYSCALL, flags: 0, role: 0, path_len: 4, pad: 0 };
+        wire::file::File { header: HEADER, syscall: SYSCALL, flags: 0, role: 0, path_len: 4, op: 1 };
     assert_eq!(reduce(&bytes(record, b"abc")), Err(Malformed::Text));
     record.path_len = u32::MAX;
     assert_eq!(reduce(&bytes(record, b"abc")), Err(Malformed::Text));

@@ -48,7 +48,7 @@ fn records() -> Vec<(&'static str, Vec<u8>)> {
     let (header, syscall, role) = (HEADER, SYSCALL, role::RUNTIME);
     let cgroup = wire::cgroup::Mkdir { header, id: 3, hierarchy: 1, path_len: 3 };
     let mount = wire::mount::Mount { header, syscall, op: 1, role, target_len: 4, pad: 0 };
-    let file = wire::file::File { header, syscall, flags: 0, role, path_len: 4, pad: 0 };
+    let file = wire::file::File { header, syscall, flags: 0, role, path_len: 4, op: 1 };
     vec![
         ("exec", exec(role, "/usr/bin/crun", CREATE, "")),
         ("exec-cni", exec(role::HELPER, "/opt/cni/bin/bridge", "", CNI)),

@@ -89,7 +89,7 @@ fn events() -> Vec<Event> {
         }),
         Event::Mount(mount::Event { call: CALL, op: mount::Op::PivotRoot, role: 1, target: None }),
         Event::Security(security::Event { call: CALL, op: security::Op::Prctl, arg: 15, role: 1 }),
-        Event::File(file::Event { call: CALL, path, flags: 0o2_000_000, role: 1 }),
+        Event::File(file::Event { call: CALL, op: file::Op::Stat, path, flags: 0o2_000_000, role: 1 }),
         Event::Memory(memory::Event { call: CALL, bytes: 12 << 30, prot: 0, flags: 0x22, role: 1 }),
         Event::Output(output::Event {
             call: CALL,
