@@ -78,6 +78,7 @@ fn events() -> Vec<Event> {
             major_faults,
             read_bytes,
         }),
+        Event::Process(process::Event::OomVictim { victim: 2, role: 1 }),
         Event::Process(process::Event::Renamed { role: 4, comm: comm.clone() }),
         Event::Cgroup(cgroup::Event::Made { id: 5, hierarchy: 1, path: path.clone() }),
         Event::Cgroup(cgroup::Event::Entered { id: 5, hierarchy: 0, target: 6, role: 4, path: path.clone() }),
