@@ -12,7 +12,6 @@ use observer_ebpf::{
     control::role,
     wire::{self, Syscall, cgroup::Ids},
 };
-use zerocopy::IntoBytes;
 
 const HEADER: wire::Header = wire::Header { kind: 0, flags: 0, len: 0, time_ns: 9, tgid: 7, tid: 7, lost: 0 };
 const SYSCALL: Syscall = Syscall { entered_ns: 5, ret: 0 };
