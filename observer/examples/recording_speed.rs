@@ -35,6 +35,7 @@ fn input(number: u64) -> Input {
         1..=8 => Event::Mount(mount::Event { call, op: mount::Op::Mount, role: 4, target: None }),
         _ => Event::File(file::Event {
             call,
+            op: file::Op::Open,
             path: "/lib/x86_64-linux-gnu/libc.so.6".into(),
             flags: 0,
             role: 4,

@@ -12,7 +12,6 @@ use observer_ebpf::{
     control::role,
     wire::{self, Syscall, cgroup::Ids},
 };
-use zerocopy::IntoBytes;
 
 const HEADER: wire::Header = wire::Header { kind: 0, flags: 0, len: 0, time_ns: 9, tgid: 7, tid: 7, lost: 0 };
 const SYSCALL: Syscall = Syscall { entered_ns: 5, ret: 0 };
@@ -48,7 +47,7 @@ fn records() -> Vec<(&'static str, Vec<u8>)> {
     let (header, syscall, role) = (HEADER, SYSCALL, role::RUNTIME);
     let cgroup = wire::cgroup::Mkdir { header, id: 3, hierarchy: 1, path_len: 3 };
     let mount = wire::mount::Mount { header, syscall, op: 1, role, target_len: 4, pad: 0 };
-    let file = wire::file::File { header, syscall, flags: 0, role, path_len: 4, pad: 0 };
+    let file = wire::file::File { header, syscall, flags: 0, role, path_len: 4, op: 1 };
     vec![
         ("exec", exec(role, "/usr/bin/crun", CREATE, "")),
         ("exec-cni", exec(role::HELPER, "/opt/cni/bin/bridge", "", CNI)),

@@ -78,6 +78,7 @@ fn events() -> Vec<Event> {
             major_faults,
             read_bytes,
         }),
+        Event::Process(process::Event::OomVictim { victim: 2, role: 1 }),
         Event::Process(process::Event::Renamed { role: 4, comm: comm.clone() }),
         Event::Cgroup(cgroup::Event::Made { id: 5, hierarchy: 1, path: path.clone() }),
         Event::Cgroup(cgroup::Event::Entered { id: 5, hierarchy: 0, target: 6, role: 4, path: path.clone() }),
@@ -89,7 +90,7 @@ fn events() -> Vec<Event> {
         }),
         Event::Mount(mount::Event { call: CALL, op: mount::Op::PivotRoot, role: 1, target: None }),
         Event::Security(security::Event { call: CALL, op: security::Op::Prctl, arg: 15, role: 1 }),
-        Event::File(file::Event { call: CALL, path, flags: 0o2_000_000, role: 1 }),
+        Event::File(file::Event { call: CALL, op: file::Op::Stat, path, flags: 0o2_000_000, role: 1 }),
         Event::Memory(memory::Event { call: CALL, bytes: 12 << 30, prot: 0, flags: 0x22, role: 1 }),
         Event::Output(output::Event {
             call: CALL,
