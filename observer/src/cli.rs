@@ -202,7 +202,8 @@ pub fn duration(text: &str) -> Result<Duration, String> {
             "h" => number.checked_mul(3600).map(Duration::from_secs),
             other => return Err(format!("{other:?} is no unit of time; use ms, s, m, h")),
         };
-        total = part.and_then(|part| total.checked_add(part)).ok_or_else(|| format!("{text:?} is too long"))?;
+        total =
+            part.and_then(|part| total.checked_add(part)).ok_or_else(|| format!("{text:?} is too long"))?;
         rest = &rest[unit..];
     }
     if total.is_zero() { Err("a duration must be longer than nothing".to_owned()) } else { Ok(total) }

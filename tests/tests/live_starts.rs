@@ -70,7 +70,9 @@ fn runtimes_by_hand_step_by_step() {
     let watch = Watch::begin(&[]);
     for name in ["crun", "runc", "youki"] {
         let runtime = stage.runtime(program(name));
-        let bundle = Bundle::new(&["/bin/sleep", "1000"]).write(&stage, &format!("{name}-{}", stage.id())).expect("bundle");
+        let bundle = Bundle::new(&["/bin/sleep", "1000"])
+            .write(&stage, &format!("{name}-{}", stage.id()))
+            .expect("bundle");
         let id = &bundle.id;
         runtime.create(&bundle).expect(name).success().expect(name);
         runtime.state(id).expect(name).success().expect(name);
@@ -94,8 +96,12 @@ fn runtimes_by_hand_step_by_step() {
 fn wasm_modules_by_youki() {
     let stage = stage();
     let id = |name: &str| format!("{name}-{}", stage.id());
-    let bundles = [("hello", HELLO.to_vec()), ("oob", workload::wasm("oob")), ("unreachable", workload::wasm("unreachable"))]
-        .map(|(name, module)| Bundle::wasm(&module, true).write(&stage, &id(name)).expect("bundle"));
+    let bundles = [
+        ("hello", HELLO.to_vec()),
+        ("oob", workload::wasm("oob")),
+        ("unreachable", workload::wasm("unreachable")),
+    ]
+    .map(|(name, module)| Bundle::wasm(&module, true).write(&stage, &id(name)).expect("bundle"));
     let watch = Watch::begin(&[]);
     let youki = stage.runtime(program("youki"));
     for bundle in &bundles {
@@ -162,13 +168,21 @@ fn pods_by_containerd() {
             ("/container/engine", json!("containerd")),
             ("/ready", json!("first-output")),
         ];
-        let start = expect(&seen, first, &[&pod[..], &[("/container/name", json!("app")), ("/t0", json!("netns"))]].concat());
+        let start = expect(
+            &seen,
+            first,
+            &[&pod[..], &[("/container/name", json!("app")), ("/t0", json!("netns"))]].concat(),
+        );
         let names = phase_names(start);
         for phase in ["cni", "sandbox", "shim", "engine"] {
             assert!(names.contains(&phase), "the pod's first container has no {phase}: {names:?}");
         }
         let kind = if *handler == "youki" { "wasm" } else { "oci" };
-        let fields = [("/container/name", json!("second")), ("/container/kind", json!(kind)), ("/t0", json!("runtime"))];
+        let fields = [
+            ("/container/name", json!("second")),
+            ("/container/kind", json!(kind)),
+            ("/t0", json!("runtime")),
+        ];
         let start = expect(&seen, second, &[&pod[..], &fields].concat());
         assert!(!phase_names(start).contains(&"cni"), "the pod's network was there already: {start:#}");
     }
@@ -251,6 +265,7 @@ fn a_server_is_ready_when_it_listens() {
     let seen = watch.end();
     crun.delete(&id).expect("crun").success().expect("crun");
     let start = expect(&seen, &id, &[("/ready", json!("listen"))]);
-    let at = |name: &str| start["milestones_ms"][name].as_f64().unwrap_or_else(|| panic!("no {name}: {start:#}"));
+    let at =
+        |name: &str| start["milestones_ms"][name].as_f64().unwrap_or_else(|| panic!("no {name}: {start:#}"));
     assert!(at("exec") < at("first_output") && at("first_output") < at("listen"), "{start:#}");
 }

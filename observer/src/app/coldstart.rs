@@ -101,7 +101,8 @@ async fn until_the_end(
             () = at(deadline) => return Ok(End { why, command_exit }),
         }
         edge.turn()?;
-        let settled = drained_from.is_some_and(|from| Instant::now() >= from) && edge.pipeline.open_starts() == 0;
+        let settled =
+            drained_from.is_some_and(|from| Instant::now() >= from) && edge.pipeline.open_starts() == 0;
         if settled || edge.sinks.reader_left {
             return Ok(End { why, command_exit });
         }
@@ -130,7 +131,8 @@ fn exit_number(status: ExitStatus) -> i32 {
 
 fn spawn(cmd: &[std::ffi::OsString]) -> Result<Option<Child>> {
     let Some((program, arguments)) = cmd.split_first() else { return Ok(None) };
-    let stderr = rustix::io::fcntl_dupfd_cloexec(std::io::stderr(), 3).context("cannot pass on standard error")?;
+    let stderr =
+        rustix::io::fcntl_dupfd_cloexec(std::io::stderr(), 3).context("cannot pass on standard error")?;
     let child = Command::new(program).args(arguments).stdout(Stdio::from(stderr)).spawn();
     Ok(Some(child.with_context(|| format!("cannot run {}", program.display()))?))
 }
@@ -143,7 +145,10 @@ struct Signals {
 
 impl Signals {
     fn new() -> Result<Self> {
-        Ok(Signals { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+        Ok(Signals {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
     }
 
     async fn next(&mut self) {

@@ -1,11 +1,7 @@
 //! The live edge: asks the kernel and the node, executes what the model wants, records every input on its way
 //! into the pipeline.
 
-use std::{
-    collections::BTreeMap,
-    path::PathBuf,
-    sync::Arc,
-};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use anyhow::Result;
 use observer_ebpf::Family;

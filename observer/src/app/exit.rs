@@ -14,8 +14,7 @@ pub const NO_MATCH: i32 = 4;
 
 /// The code of a run that came to its end.
 pub fn code(pipeline: &Pipeline, plans: &[ProbePlan], asked: &[Family]) -> i32 {
-    let failed =
-        plans.iter().any(|plan| asked.contains(&plan.family) && plan.status == Status::Failed);
+    let failed = plans.iter().any(|plan| asked.contains(&plan.family) && plan.status == Status::Failed);
     if failed || pipeline.lost() > 0 {
         LESS_MEASURED
     } else if pipeline.filter_never_matched() {

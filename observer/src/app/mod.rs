@@ -27,7 +27,8 @@ pub struct Usage(pub String);
 
 /// Where the baseline of this node is kept.
 fn baseline_path() -> PathBuf {
-    let state = std::env::var_os("STATE_DIRECTORY").map_or_else(|| PathBuf::from("/var/lib/observer"), PathBuf::from);
+    let state =
+        std::env::var_os("STATE_DIRECTORY").map_or_else(|| PathBuf::from("/var/lib/observer"), PathBuf::from);
     state.join("baseline.json")
 }
 

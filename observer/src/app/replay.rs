@@ -3,8 +3,7 @@
 use anyhow::{Context, Result, bail};
 
 use super::{
-    exit,
-    run,
+    exit, run,
     sinks::{Observer, Sinks},
 };
 use crate::{
@@ -67,7 +66,10 @@ fn is_end(input: &Input) -> bool {
 }
 
 fn recorded_settings(header: &Header) -> Result<Settings> {
-    let text = header.options.get("settings").context("the recording does not say with which settings it was made")?;
+    let text = header
+        .options
+        .get("settings")
+        .context("the recording does not say with which settings it was made")?;
     serde_json::from_str(text).context("the recording's settings cannot be read by this version")
 }
 
@@ -79,7 +81,11 @@ fn say_what_differs(header: &Header, args: &cli::Replay, settings: &mut Settings
     }
     let asked = run::filter(&args.filter);
     if !asked.is_empty() && asked != settings.filter {
-        eprintln!("observer: recorded with {}, replayed with {}", settings.filter.describe(), asked.describe());
+        eprintln!(
+            "observer: recorded with {}, replayed with {}",
+            settings.filter.describe(),
+            asked.describe()
+        );
         settings.filter = asked;
     }
 }
@@ -90,7 +96,10 @@ fn say_what_is_missing(report: &ReadReport) {
         match &damage.ended {
             Ended::Complete => {}
             Ended::Cut { at_byte } => {
-                eprintln!("observer: {} is cut at byte {at_byte}; replayed up to there", damage.path.display());
+                eprintln!(
+                    "observer: {} is cut at byte {at_byte}; replayed up to there",
+                    damage.path.display()
+                );
             }
             Ended::Damaged { at_byte, why } => {
                 eprintln!("observer: {} is damaged at byte {at_byte}: {why}", damage.path.display());

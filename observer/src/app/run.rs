@@ -37,8 +37,12 @@ pub fn attach(args: &cli::Coldstart, families: &[Family]) -> Result<Watching> {
     let settings = settings(args);
     let began = now();
     let names: Vec<_> = names::watched_names().iter().map(|name| (name.name, name.role)).collect();
-    let options =
-        Options { families, btf: &args.watch.host.btf, tracefs: Tracefs::find_or_mount(&host_root.path("/")), names: &names };
+    let options = Options {
+        families,
+        btf: &args.watch.host.btf,
+        tracefs: Tracefs::find_or_mount(&host_root.path("/")),
+        names: &names,
+    };
     let live = Live::load(&options).context(hint(&host))?;
     let plans = live.plans().to_vec();
     eprintln!(
@@ -77,18 +81,17 @@ fn settings(args: &cli::Coldstart) -> Settings {
 }
 
 pub fn filter(args: &cli::FilterArgs) -> Filter {
-    Filter {
-        namespaces: args.namespace.clone(),
-        pods: args.pod.clone(),
-        containers: args.container.clone(),
-    }
+    Filter { namespaces: args.namespace.clone(), pods: args.pod.clone(), containers: args.container.clone() }
 }
 
 /// What to do about a kernel that lets nothing be loaded.
 fn hint(host: &HostFacts) -> String {
     let root = rustix::process::geteuid().is_root();
     let who = if root { "" } else { "; run it as root" };
-    format!("cannot observe this node (Linux {}){who}; `observer doctor` says what is missing", host.kernel_release)
+    format!(
+        "cannot observe this node (Linux {}){who}; `observer doctor` says what is missing",
+        host.kernel_release
+    )
 }
 
 fn header(

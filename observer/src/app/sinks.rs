@@ -56,8 +56,9 @@ impl Sinks {
             }
         }
         if let Some(path) = &output.html {
-            let page = HtmlSink::create(path, identity, output.group_by)
-                .with_context(|| format!("cannot write {}; name a file in a folder that exists", path.display()))?;
+            let page = HtmlSink::create(path, identity, output.group_by).with_context(|| {
+                format!("cannot write {}; name a file in a folder that exists", path.display())
+            })?;
             sinks.push(Box::new(page));
         }
         Ok(Sinks {
@@ -115,7 +116,9 @@ fn unless_broken_pipe(error: io::Error) -> io::Result<()> {
 
 fn open_otlp(otlp: &cli::Otlp, observer: &Observer) -> Result<Option<OtlpSink>> {
     let variable = |name: &str| std::env::var(name).ok();
-    let Some(settings) = OtlpSettings::resolve(otlp.otlp.as_deref(), otlp.otlp_protocol.as_deref(), variable)? else {
+    let Some(settings) =
+        OtlpSettings::resolve(otlp.otlp.as_deref(), otlp.otlp_protocol.as_deref(), variable)?
+    else {
         return Ok(None);
     };
     let host = Host {
@@ -131,7 +134,10 @@ fn read_earlier(path: &std::path::Path) -> Result<(String, Earlier)> {
     if path.as_os_str() == "baseline" {
         let path = super::baseline_path();
         let Some(baseline) = compare::load(&path)? else {
-            bail!("there is no baseline on this node yet ({}): run `observer coldstart --learn` first", path.display());
+            bail!(
+                "there is no baseline on this node yet ({}): run `observer coldstart --learn` first",
+                path.display()
+            );
         };
         let mut samples = Samples::default();
         baseline.samples().into_iter().for_each(|sample| samples.add(sample));

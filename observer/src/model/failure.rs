@@ -43,7 +43,8 @@ pub fn failure(start: &Start) -> (Failure, Option<(Time, u32)>) {
     }
     // A child that ended badly before the runtime did is where it began; a child that was killed may have
     // been killed because the runtime itself could not go on.
-    let blame = |ended: Ended, before: Time| last_failed(start, ended.tgid, before).map(|failed| (failed, ended));
+    let blame =
+        |ended: Ended, before: Time| last_failed(start, ended.tgid, before).map(|failed| (failed, ended));
     let of_child = child.and_then(|child| blame(child, child.at));
     let of_root = root.and_then(|root| blame(root, child.map_or(root.at, |child| child.at)));
     let killed = child.is_some_and(|child| child.status & 0x7f == SIGKILL);

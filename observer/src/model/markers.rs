@@ -2,7 +2,7 @@
 //!
 //! The interval between two consecutive markers belongs to the one that ends it, and to its process.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     process::ProcessInfo,
@@ -46,6 +46,8 @@ struct Reading<'a> {
     /// The process that has opened an engine library and is linking it.
     linking: Option<u32>,
     root_executed: bool,
+    /// `start` calls whose exec was read.
+    starting: BTreeSet<u32>,
     /// The process that was renamed last, and its name before: exec renames before it reports itself.
     renamed: Option<(u32, String)>,
     module: Module,
@@ -72,6 +74,7 @@ impl<'a> Reading<'a> {
             processes: start.processes.clone(),
             linking: None,
             root_executed: false,
+            starting: BTreeSet::new(),
             renamed: None,
             module: Module::Unopened,
             separated: false,
@@ -156,7 +159,7 @@ impl<'a> Reading<'a> {
         let before = self.processes.get(&tgid).cloned().unwrap_or_default();
         let again = tgid == self.start.id.root && self.root_executed;
         self.root_executed |= tgid == self.start.id.root;
-        let is_starter = self.start.starters.contains(&tgid);
+        let begins_to_start = self.start.starters.contains(&tgid) && self.starting.insert(tgid);
         let info = ProcessInfo {
             tgid,
             ppid: exec.ppid,
@@ -174,7 +177,7 @@ impl<'a> Reading<'a> {
             }
             self.mark(time, PhaseName::Exec, tgid, Some(exec.filename.clone()));
             self.begun = true;
-        } else if is_starter && before.exe.as_deref() != Some(&exec.filename) && !again {
+        } else if begins_to_start {
             // Whoever executes `start` let the container wait until now.
             self.mark(time, PhaseName::WaitStart, exec.ppid, None);
         } else if tgid != self.start.id.root || again {
@@ -192,7 +195,7 @@ impl<'a> Reading<'a> {
             self.library(tgid, time, event);
         } else if event.path.ends_with("config.json") && !self.begun {
             self.mark(time, PhaseName::RuntimeLoad, tgid, Some("config.json".to_owned()));
-        } else if releases_init(event, is_init) {
+        } else if releases_init(event, is_init) && (self.separated || self.start.starters.contains(&tgid)) {
             self.mark(time, PhaseName::WaitStart, tgid, None);
         } else if is_init && self.module == Module::Unopened && self.start.is_module(&event.path) {
             self.mark(event.call.entered, PhaseName::WasmEngine, tgid, None);

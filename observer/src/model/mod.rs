@@ -354,6 +354,10 @@ impl Model {
         let Some(start) = start else { return };
         start.bundle = Some(result.clone());
         let id = start.id;
+        let kind = self.starts.get(&id).map(|start| coldstart::container(start, &self.context()).kind);
+        if let Some(start) = self.starts.get_mut(&id) {
+            start.is_pause = kind == Some(Kind::Sandbox);
+        }
         if self.note_sandbox(id)
             && let Some(start) = self.starts.get_mut(&id)
             && let Some(container_id) = start.container_id.clone()
@@ -417,6 +421,9 @@ impl Model {
             // The runtime may have more to say after its child's end.
             let root_gone = progress.root_ended.is_some_and(|(ended, _)| ended < time);
             return root_gone;
+        }
+        if start.is_pause && progress.begun.is_some() {
+            return true; // it neither speaks nor listens, and its pod's first container needs it
         }
         let ended = progress.begun.and(progress.init_ended).is_some_and(|ended| ended < time);
         ended || progress.begun.is_some_and(|begun| time.since(begun) >= self.ready_wait_ns)

@@ -40,6 +40,8 @@ pub struct Start {
     pub records_dropped: u64,
     pub bundle: Option<Result<Bundle, LookupError>>,
     pub cri: Option<CriContainer>,
+    /// Its bundle says that it is a pod's pause container.
+    pub is_pause: bool,
     /// When the container engine was asked about it, until it has answered.
     pub asked: Option<Time>,
     /// Losses on the node before and since.
@@ -75,6 +77,7 @@ impl Start {
             records_dropped: 0,
             bundle: None,
             cri: None,
+            is_pause: false,
             asked: None,
             lost_before: lost,
             progress: Progress::default(),

@@ -55,13 +55,35 @@ impl From<observer_ebpf::wire::cgroup::Ids> for CgroupIds {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Event {
-    Forked { child: u32, role: u32, start: Time, cgroup: CgroupIds },
+    Forked {
+        child: u32,
+        role: u32,
+        start: Time,
+        cgroup: CgroupIds,
+    },
     Executed(Box<Executed>),
-    ExecFailed { call: Call, role: u32, path: String },
-    Exited { role: u32, exit_code: u32, start: Time, cgroup: CgroupIds, major_faults: u64, read_bytes: u64 },
-    Renamed { role: u32, comm: String },
+    ExecFailed {
+        call: Call,
+        role: u32,
+        path: String,
+    },
+    Exited {
+        role: u32,
+        exit_code: u32,
+        start: Time,
+        cgroup: CgroupIds,
+        major_faults: u64,
+        read_bytes: u64,
+    },
+    Renamed {
+        role: u32,
+        comm: String,
+    },
     /// Chosen to be killed for want of memory.
-    OomVictim { victim: u32, role: u32 },
+    OomVictim {
+        victim: u32,
+        role: u32,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -74,7 +74,10 @@ impl KernelTypes {
     fn is(&self, parameter: &btf_rs::Parameter, expected: &str) -> bool {
         match expected {
             "" => true,
-            "int" => matches!(self.btf.resolve_chained_type(parameter).map(|found| self.plain(found)), Ok(Some(Type::Int(_)))),
+            "int" => matches!(
+                self.btf.resolve_chained_type(parameter).map(|found| self.plain(found)),
+                Ok(Some(Type::Int(_)))
+            ),
             structure => self.pointee(parameter).as_deref() == Some(structure),
         }
     }

@@ -106,6 +106,8 @@ impl Live {
             let why = plans.iter().flat_map(|plan| &plan.hooks).find_map(|hook| hook.why.clone());
             return Err(LoadError::NothingAttached(why.unwrap_or_default()));
         }
+        drop((types, btf));
+        give_back_memory();
         Ok(Self {
             ring,
             maps,
@@ -210,6 +212,18 @@ impl Live {
 
     pub fn quiet(&mut self, init: u32) {
         self.maps.quiet(init);
+    }
+}
+
+/// Kernel types take tens of megabytes while they are read; the allocator would keep them.
+fn give_back_memory() {
+    #[cfg(target_env = "gnu")]
+    {
+        unsafe extern "C" {
+            fn malloc_trim(pad: usize) -> i32;
+        }
+        // SAFETY: may be called at any time, from any thread.
+        unsafe { malloc_trim(0) };
     }
 }
 
