@@ -19,7 +19,11 @@ pub fn breakdown(start: &Value) -> Result<()> {
         let (begin, duration) = (number(phase, "start_ms")?, number(phase, "duration_ms")?);
         ensure!(begin >= end - ROUNDING_MS, "{} begins before the phase ahead of it ends", phase["name"]);
         ensure!(duration >= 0.0, "{} takes {duration} ms", phase["name"]);
-        ensure!(phase["layer"].as_str().is_some_and(|layer| !layer.is_empty()), "{} has no layer", phase["name"]);
+        ensure!(
+            phase["layer"].as_str().is_some_and(|layer| !layer.is_empty()),
+            "{} has no layer",
+            phase["name"]
+        );
         end = begin + duration;
         // An `unattributed` stretch shown in its place is counted once, by the total of them.
         sum += if phase["name"] == "unattributed" { 0.0 } else { duration };

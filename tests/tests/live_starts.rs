@@ -34,7 +34,7 @@ fn nothing_missed(seen: &Seen) {
 #[test]
 fn runtimes_by_hand_in_one_call() {
     let stage = stage();
-    let watch = Watch::begin(&[]);
+    let watch = Watch::begin();
     for name in ["crun", "runc", "youki"] {
         let bundle = Bundle::new(&["/bin/echo", "hello"]).seccomp().memory_limit(64 << 20);
         let bundle = bundle.write(&stage, &format!("{name}-{}", stage.id())).expect("bundle");
@@ -67,10 +67,12 @@ fn runtimes_by_hand_in_one_call() {
 #[test]
 fn runtimes_by_hand_step_by_step() {
     let stage = stage();
-    let watch = Watch::begin(&[]);
+    let watch = Watch::begin();
     for name in ["crun", "runc", "youki"] {
         let runtime = stage.runtime(program(name));
-        let bundle = Bundle::new(&["/bin/sleep", "1000"]).write(&stage, &format!("{name}-{}", stage.id())).expect("bundle");
+        let bundle = Bundle::new(&["/bin/sleep", "1000"])
+            .write(&stage, &format!("{name}-{}", stage.id()))
+            .expect("bundle");
         let id = &bundle.id;
         runtime.create(&bundle).expect(name).success().expect(name);
         runtime.state(id).expect(name).success().expect(name);
@@ -94,9 +96,13 @@ fn runtimes_by_hand_step_by_step() {
 fn wasm_modules_by_youki() {
     let stage = stage();
     let id = |name: &str| format!("{name}-{}", stage.id());
-    let bundles = [("hello", HELLO.to_vec()), ("oob", workload::wasm("oob")), ("unreachable", workload::wasm("unreachable"))]
-        .map(|(name, module)| Bundle::wasm(&module, true).write(&stage, &id(name)).expect("bundle"));
-    let watch = Watch::begin(&[]);
+    let bundles = [
+        ("hello", HELLO.to_vec()),
+        ("oob", workload::wasm("oob")),
+        ("unreachable", workload::wasm("unreachable")),
+    ]
+    .map(|(name, module)| Bundle::wasm(&module, true).write(&stage, &id(name)).expect("bundle"));
+    let watch = Watch::begin();
     let youki = stage.runtime(program("youki"));
     for bundle in &bundles {
         youki.run(bundle).expect("youki");
@@ -127,7 +133,7 @@ fn pods_by_containerd() {
     let image = stage.image("busybox", Some(HELLO)).expect("image");
     let containerd = stage.containerd(&image, &[]).expect("containerd");
     let cri = containerd.cri().expect("cri");
-    let watch = Watch::begin(&[]);
+    let watch = Watch::begin();
     let mut pods = Vec::new();
     let mut containers = Vec::new();
     for handler in ["crun", "runc", "youki"] {
@@ -162,13 +168,21 @@ fn pods_by_containerd() {
             ("/container/engine", json!("containerd")),
             ("/ready", json!("first-output")),
         ];
-        let start = expect(&seen, first, &[&pod[..], &[("/container/name", json!("app")), ("/t0", json!("netns"))]].concat());
+        let start = expect(
+            &seen,
+            first,
+            &[&pod[..], &[("/container/name", json!("app")), ("/t0", json!("netns"))]].concat(),
+        );
         let names = phase_names(start);
         for phase in ["cni", "sandbox", "shim", "engine"] {
             assert!(names.contains(&phase), "the pod's first container has no {phase}: {names:?}");
         }
         let kind = if *handler == "youki" { "wasm" } else { "oci" };
-        let fields = [("/container/name", json!("second")), ("/container/kind", json!(kind)), ("/t0", json!("runtime"))];
+        let fields = [
+            ("/container/name", json!("second")),
+            ("/container/kind", json!(kind)),
+            ("/t0", json!("runtime")),
+        ];
         let start = expect(&seen, second, &[&pod[..], &fields].concat());
         assert!(!phase_names(start).contains(&"cni"), "the pod's network was there already: {start:#}");
     }
@@ -180,7 +194,7 @@ fn containers_by_ctr() {
     let stage = stage();
     let image = stage.image("busybox", None).expect("image");
     let containerd = stage.containerd(&image, &[]).expect("containerd");
-    let watch = Watch::begin(&[]);
+    let watch = Watch::begin();
     let id = format!("ctr-{}", stage.id());
     let ctr = ["run", "--rm", "--runc-binary", "crun", &image.name, &id, "/bin/echo", "hello"];
     containerd.ctr(&ctr).expect("ctr").success().expect("ctr");
@@ -206,7 +220,7 @@ fn containers_by_podman() {
     let image = stage.image("busybox", None).expect("image");
     let podman = stage.podman().expect("podman");
     podman.import(&image).expect("import");
-    let watch = Watch::begin(&[]);
+    let watch = Watch::begin();
     for (name, network) in [("alone", "--network=none"), ("bridged", "--network=podman")] {
         let args = ["--name", name, network, &image.name, "/bin/echo", "hello"];
         podman.run(&program("crun"), &args).expect("podman").success().expect("podman");
@@ -216,14 +230,14 @@ fn containers_by_podman() {
         ran.expect("podman").success().expect("podman").stdout.trim().to_owned()
     });
     let seen = watch.end();
-    for (id, is_bridged) in ids.iter().zip([false, true]) {
+    for (id, (name, is_bridged)) in ids.iter().zip([("alone", false), ("bridged", true)]) {
         let start = expect(
             &seen,
             id,
             &[
+                ("/container/name", json!(name)),
                 ("/container/runtime", json!("crun")),
                 ("/container/engine", json!("podman")),
-                ("/container/image", json!(image.name)),
                 ("/container/exit/code", json!(0)),
                 ("/t0", json!("command")),
                 ("/ready", json!("first-output")),
@@ -244,13 +258,14 @@ fn a_server_is_ready_when_it_listens() {
     let id = format!("server-{}", stage.id());
     let args = ["/bin/sh", "-c", "echo starting; exec busybox nc -l -p 8080"];
     let bundle = Bundle::new(&args).write(&stage, &id).expect("bundle");
-    let watch = Watch::begin(&["--ready-wait", "10s"]);
+    let watch = Watch::with(&["--ready-wait", "10s"]);
     let crun = stage.runtime(program("crun"));
     crun.create(&bundle).expect("crun").success().expect("crun");
     crun.start(&id).expect("crun").success().expect("crun");
     let seen = watch.end();
     crun.delete(&id).expect("crun").success().expect("crun");
     let start = expect(&seen, &id, &[("/ready", json!("listen"))]);
-    let at = |name: &str| start["milestones_ms"][name].as_f64().unwrap_or_else(|| panic!("no {name}: {start:#}"));
+    let at =
+        |name: &str| start["milestones_ms"][name].as_f64().unwrap_or_else(|| panic!("no {name}: {start:#}"));
     assert!(at("exec") < at("first_output") && at("first_output") < at("listen"), "{start:#}");
 }

@@ -27,16 +27,22 @@ pub struct Watch {
 }
 
 impl Watch {
+    /// With as little patience for a container to listen as is enough for one that never will.
+    pub fn begin() -> Watch {
+        Watch::with(&["--ready-wait", "1s"])
+    }
+
     /// Returns once the observer has attached: it starts its CMD only then.
     ///
     /// # Panics
     /// It cannot be run, or ends before that.
-    pub fn begin(options: &[&str]) -> Watch {
+    pub fn with(options: &[&str]) -> Watch {
         let gate = tempfile::tempdir().expect("a temporary folder");
         let release = gate.path().join("release");
-        rustix::fs::mknodat(rustix::fs::CWD, &release, rustix::fs::FileType::Fifo, 0o600.into(), 0).expect("a fifo");
+        rustix::fs::mknodat(rustix::fs::CWD, &release, rustix::fs::FileType::Fifo, 0o600.into(), 0)
+            .expect("a fifo");
         let mut command = Command::new(observer());
-        command.args(["coldstart", "-o", "json", "--ready-wait", "1s"]).args(options);
+        command.args(["coldstart", "-o", "json"]).args(options);
         command.args(["--", "/bin/sh", "-c", GATE]).arg(gate.path());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
@@ -74,7 +80,9 @@ impl Watch {
             assert!(Instant::now() < deadline, "the observer did not end with its CMD");
             thread::sleep(Duration::from_millis(5));
         };
-        let text = |reader: Option<JoinHandle<String>>| reader.and_then(|reader| reader.join().ok()).unwrap_or_default();
+        let text = |reader: Option<JoinHandle<String>>| {
+            reader.and_then(|reader| reader.join().ok()).unwrap_or_default()
+        };
         let (stdout, stderr) = (text(self.stdout.take()), text(self.stderr.take()));
         let parse = |line: &str| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
         Seen { objects: stdout.lines().map(parse).collect(), stderr, code: status.code() }
@@ -127,7 +135,11 @@ impl Seen {
         let starts = self.starts_of(id);
         let [start] = starts[..] else {
             let ids: Vec<_> = self.of_type("coldstart").map(|start| &start["container"]["id"]).collect();
-            panic!("{id}: {} starts instead of one; those seen: {ids:?}; it said: {}", starts.len(), self.stderr)
+            panic!(
+                "{id}: {} starts instead of one; those seen: {ids:?}; it said: {}",
+                starts.len(),
+                self.stderr
+            )
         };
         crate::check::breakdown(start).unwrap_or_else(|error| panic!("{id}: {error:#}: {start:#}"));
         start
@@ -147,8 +159,10 @@ impl Seen {
     /// # Panics
     /// There is one.
     pub fn nothing_nameless(&self) {
-        let nameless: Vec<_> =
-            self.of_type("coldstart").filter(|start| start["container"]["id"].as_str().is_none_or(str::is_empty)).collect();
+        let nameless: Vec<_> = self
+            .of_type("coldstart")
+            .filter(|start| start["container"]["id"].as_str().is_none_or(str::is_empty))
+            .collect();
         assert!(nameless.is_empty(), "starts of nobody knows what: {nameless:#?}");
     }
 }
