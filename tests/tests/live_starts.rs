@@ -34,7 +34,7 @@ fn nothing_missed(seen: &Seen) {
 #[test]
 fn runtimes_by_hand_in_one_call() {
     let stage = stage();
-    let watch = Watch::begin(&[]);
+    let watch = Watch::begin();
     for name in ["crun", "runc", "youki"] {
         let bundle = Bundle::new(&["/bin/echo", "hello"]).seccomp().memory_limit(64 << 20);
         let bundle = bundle.write(&stage, &format!("{name}-{}", stage.id())).expect("bundle");
@@ -67,7 +67,7 @@ fn runtimes_by_hand_in_one_call() {
 #[test]
 fn runtimes_by_hand_step_by_step() {
     let stage = stage();
-    let watch = Watch::begin(&[]);
+    let watch = Watch::begin();
     for name in ["crun", "runc", "youki"] {
         let runtime = stage.runtime(program(name));
         let bundle = Bundle::new(&["/bin/sleep", "1000"])
@@ -102,7 +102,7 @@ fn wasm_modules_by_youki() {
         ("unreachable", workload::wasm("unreachable")),
     ]
     .map(|(name, module)| Bundle::wasm(&module, true).write(&stage, &id(name)).expect("bundle"));
-    let watch = Watch::begin(&[]);
+    let watch = Watch::begin();
     let youki = stage.runtime(program("youki"));
     for bundle in &bundles {
         youki.run(bundle).expect("youki");
@@ -133,7 +133,7 @@ fn pods_by_containerd() {
     let image = stage.image("busybox", Some(HELLO)).expect("image");
     let containerd = stage.containerd(&image, &[]).expect("containerd");
     let cri = containerd.cri().expect("cri");
-    let watch = Watch::begin(&[]);
+    let watch = Watch::begin();
     let mut pods = Vec::new();
     let mut containers = Vec::new();
     for handler in ["crun", "runc", "youki"] {
@@ -194,7 +194,7 @@ fn containers_by_ctr() {
     let stage = stage();
     let image = stage.image("busybox", None).expect("image");
     let containerd = stage.containerd(&image, &[]).expect("containerd");
-    let watch = Watch::begin(&[]);
+    let watch = Watch::begin();
     let id = format!("ctr-{}", stage.id());
     let ctr = ["run", "--rm", "--runc-binary", "crun", &image.name, &id, "/bin/echo", "hello"];
     containerd.ctr(&ctr).expect("ctr").success().expect("ctr");
@@ -220,7 +220,7 @@ fn containers_by_podman() {
     let image = stage.image("busybox", None).expect("image");
     let podman = stage.podman().expect("podman");
     podman.import(&image).expect("import");
-    let watch = Watch::begin(&[]);
+    let watch = Watch::begin();
     for (name, network) in [("alone", "--network=none"), ("bridged", "--network=podman")] {
         let args = ["--name", name, network, &image.name, "/bin/echo", "hello"];
         podman.run(&program("crun"), &args).expect("podman").success().expect("podman");
@@ -230,14 +230,14 @@ fn containers_by_podman() {
         ran.expect("podman").success().expect("podman").stdout.trim().to_owned()
     });
     let seen = watch.end();
-    for (id, is_bridged) in ids.iter().zip([false, true]) {
+    for (id, (name, is_bridged)) in ids.iter().zip([("alone", false), ("bridged", true)]) {
         let start = expect(
             &seen,
             id,
             &[
+                ("/container/name", json!(name)),
                 ("/container/runtime", json!("crun")),
                 ("/container/engine", json!("podman")),
-                ("/container/image", json!(image.name)),
                 ("/container/exit/code", json!(0)),
                 ("/t0", json!("command")),
                 ("/ready", json!("first-output")),
@@ -258,7 +258,7 @@ fn a_server_is_ready_when_it_listens() {
     let id = format!("server-{}", stage.id());
     let args = ["/bin/sh", "-c", "echo starting; exec busybox nc -l -p 8080"];
     let bundle = Bundle::new(&args).write(&stage, &id).expect("bundle");
-    let watch = Watch::begin(&["--ready-wait", "10s"]);
+    let watch = Watch::with(&["--ready-wait", "10s"]);
     let crun = stage.runtime(program("crun"));
     crun.create(&bundle).expect("crun").success().expect("crun");
     crun.start(&id).expect("crun").success().expect("crun");

@@ -47,7 +47,14 @@ fn returned(call: Call, entry: &InFlight, syscall: Syscall) {
     let (path_len, flags) = syscall::read_path::<FIXED>(scratch, pointer);
     let after_root = watch.flags & role::ROOTFS != 0;
     let unreadable = flags & flag::UNREADABLE != 0;
-    if !(after_root || unreadable || syscall.ret < 0 || marks_a_phase(scratch, path_len)) {
+    let failed = syscall.ret < 0;
+    let wanted = match read_tail(scratch, path_len) {
+        // The linker looks for each library in many places: only engines are missed.
+        Some(tail) if failed && has_so(&tail) => names_an_engine(&tail),
+        Some(tail) => after_root || failed || marks_a_phase(&tail),
+        None => true,
+    };
+    if !wanted && !unreadable {
         return;
     }
     let record = File {
@@ -61,10 +68,9 @@ fn returned(call: Call, entry: &InFlight, syscall: Syscall) {
     emit::emit_text(scratch, record, path_len, flags);
 }
 
-/// config.json, exec.fifo, notify sockets, shared libraries and modules, by the end of their names.
+/// The end of a path, in a place of its own, so that each look at it has a constant offset.
 #[inline(always)]
-fn marks_a_phase(scratch: &mut Scratch, path_len: usize) -> bool {
-    // Copied to a fixed place first, so that each look at it has a constant offset.
+fn read_tail(scratch: &Scratch, path_len: usize) -> Option<[u8; TAIL]> {
     let start = FIXED + (path_len & 0xff);
     let mut tail = [0u8; TAIL];
     let text = scratch.bytes.as_ptr();
@@ -76,9 +82,12 @@ fn marks_a_phase(scratch: &mut Scratch, path_len: usize) -> bool {
             text.add(start - TAIL).cast(),
         )
     };
-    if copied != 0 {
-        return true;
-    }
+    (copied == 0).then_some(tail)
+}
+
+/// config.json, exec.fifo, shared libraries and modules, by the end of their names.
+#[inline(always)]
+fn marks_a_phase(tail: &[u8; TAIL]) -> bool {
     let last8 =
         u64::from_ne_bytes([tail[8], tail[9], tail[10], tail[11], tail[12], tail[13], tail[14], tail[15]]);
     const CONFIG: u64 = u64::from_ne_bytes(*b"fig.json");
@@ -89,7 +98,7 @@ fn marks_a_phase(scratch: &mut Scratch, path_len: usize) -> bool {
     if tail[11] == b'.' && tail[12] == b'w' && tail[13] == b'a' && tail[14] == b's' && tail[15] == b'm' {
         return true;
     }
-    has_so(&tail)
+    has_so(tail)
 }
 
 /// `.so` anywhere in the tail: `libx.so`, `libx.so.0`, `libx.so.0.1.0`.
@@ -98,6 +107,17 @@ fn has_so(tail: &[u8; TAIL]) -> bool {
     // Returning at once keeps the number of paths linear for the verifier.
     for i in 0..TAIL - 2 {
         if tail[i] == b'.' && tail[i + 1] == b's' && tail[i + 2] == b'o' {
+            return true;
+        }
+    }
+    false
+}
+
+/// libwasmedge, libwasmtime, libwasmer, libiwasm, libwamr.
+#[inline(always)]
+fn names_an_engine(tail: &[u8; TAIL]) -> bool {
+    for i in 0..TAIL - 2 {
+        if tail[i] == b'w' && tail[i + 1] == b'a' && (tail[i + 2] == b's' || tail[i + 2] == b'm') {
             return true;
         }
     }

@@ -30,7 +30,7 @@ on_return!(exit_execveat, 1, exec_failed);
 
 const MAX_PATH: usize = 256;
 const MAX_ARGV: usize = 768;
-const MAX_ENVIRON: usize = 512;
+const MAX_ENVIRON: usize = 4096;
 
 /// `sched_process_fork(parent, child)`, in the parent.
 #[inline(always)]
@@ -142,21 +142,13 @@ fn emit_exec(filename: u64, task: u64, flags: u32, comm: [u8; COMM_LEN], mut rea
             copy_user(text, FIXED + filename_len, start, end.wrapping_sub(start), MAX_ARGV, &mut reader);
     }
 
-    // A CNI plugin is told what to do in its environment, which engines append at the end.
+    // A CNI plugin is told what to do in its environment, in no particular order.
     let mut environ_len = 0;
     if flags & role::HELPER != 0 {
         let start: u64 = reader.at(mm, offset!(mm_env_start));
         let end: u64 = reader.at(mm, offset!(mm_env_end));
         let len = end.wrapping_sub(start);
-        let skip = if len > MAX_ENVIRON as u64 { len - MAX_ENVIRON as u64 } else { 0 };
-        environ_len = copy_user(
-            text,
-            FIXED + filename_len + argv_len,
-            start + skip,
-            len - skip,
-            MAX_ENVIRON,
-            &mut reader,
-        );
+        environ_len = copy_user(text, FIXED + filename_len + argv_len, start, len, MAX_ENVIRON, &mut reader);
     }
 
     let record = Exec {

@@ -66,7 +66,7 @@ pub struct Syscall {
 }
 
 /// Largest record, fixed part and text: what the kernel side reserves as scratch space.
-pub const MAX_RECORD: usize = 2048;
+pub const MAX_RECORD: usize = 8192;
 
 macro_rules! records {
     ($family:ident { $($(#[$doc:meta])* $number:literal $name:ident text $text:literal { $($(#[$fdoc:meta])* $field:ident: $ty:ty,)* })* }) => {

@@ -13,8 +13,8 @@ records! { Process {
         start_ns: u64,
         cgroup: super::cgroup::Ids,
     }
-    /// A program was executed. Text: file name, arguments (NUL separated), end of the environment.
-    2 Exec text 1536 {
+    /// A program was executed. Text: file name, arguments, environment (each word NUL terminated).
+    2 Exec text 5120 {
         ppid: u32,
         role: u32,
         start_ns: u64,

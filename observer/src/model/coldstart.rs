@@ -164,7 +164,9 @@ fn pod_origin(start: &Start, id: &str, sandbox: &Sandbox, pods: &Pods) -> Option
         markers.extend(shim.starter.iter().map(|(at, _)| marker(*at, PhaseName::Sandbox, &engine, None)));
         let starter = shim.starter.as_ref().map_or(&engine, |(_, process)| process);
         markers
-            .extend(shim.daemon.iter().map(|(at, _)| marker(*at, PhaseName::Sandbox, starter, Some("shim"))));
+            .extend(shim.daemon.iter().map(|(at, _)| marker(*at, PhaseName::Shim, starter, Some("start"))));
+        let ready = shim.daemon.as_ref().zip(sandbox.executed);
+        markers.extend(ready.map(|((_, daemon), at)| marker(at, PhaseName::Shim, daemon, None)));
     }
     for pause in &sandbox.markers {
         markers.push(Marker {
@@ -343,6 +345,9 @@ pub fn container(start: &Start, context: &Context) -> Container {
         None => container.unknown.push("bundle: no answer yet".to_owned()),
     }
     identity::identify(&mut container, start.known_bundle(), start.cri.as_ref());
+    if container.name.is_none() {
+        container.name = context.pods.conmon_name(&container.id).map(str::to_owned);
+    }
     if start.ran_in_process() {
         container.kind = Kind::Wasm;
     }

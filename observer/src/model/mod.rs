@@ -214,6 +214,7 @@ impl Model {
                 make(Made::Want(Want::Unwatch { tgid }));
             }
             Invocation::Shim { id: Some(id), starting, .. } => self.shim(record, &id.clone(), *starting),
+            Invocation::Conmon { id: Some(id), name, .. } => self.pods.conmon(id, name.clone()),
             Invocation::Cni { command: CniCommand::Add, container_id: Some(id), netns, .. } => {
                 let plugin = self.processes.get(tgid).cloned().unwrap_or_default();
                 self.pods.cni_began(id, netns.clone(), record.time, plugin);
@@ -463,6 +464,7 @@ impl Model {
         sandbox.records = start.records.clone();
         sandbox.bundle = start.known_bundle().map(|bundle| (start.id.root, bundle.clone()));
         sandbox.begun = start.progress.begun;
+        sandbox.executed = Some(start.id.at);
         sandbox.markers = markers::markers(start);
     }
 }

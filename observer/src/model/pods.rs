@@ -71,6 +71,8 @@ pub struct Sandbox {
     pub cni: Vec<CniRun>,
     /// The pause container: when its payload began, and the markers of its start.
     pub begun: Option<Time>,
+    /// When the pause container's runtime was executed.
+    pub executed: Option<Time>,
     pub markers: Vec<Marker>,
     /// The pause container's records, until its pod's first container was reported.
     pub records: Vec<Record>,
@@ -86,6 +88,8 @@ pub struct Pods {
     sandboxes: Bounded<String, Sandbox>,
     /// When the network namespace at a path was made, and by which process.
     netns: Bounded<String, Option<(Time, ProcessInfo)>>,
+    /// What conmon was told that its container is called.
+    names: Bounded<String, Option<String>>,
     /// The last network namespace made by a thread, until it is given a path.
     unnamed: BTreeMap<u32, Time>,
     /// Running CNI plugins: whose sandbox.
@@ -143,6 +147,14 @@ impl Pods {
 
     pub fn known_sandbox(&self, id: &str) -> Option<&Sandbox> {
         self.sandboxes.get(&id.to_owned())
+    }
+
+    pub fn conmon(&mut self, id: &str, name: Option<String>) {
+        *self.names.entry(id.to_owned()) = name;
+    }
+
+    pub fn conmon_name(&self, id: &str) -> Option<&str> {
+        self.names.get(&id.to_owned())?.as_deref()
     }
 
     /// When and by whom the network namespace at this path was made.

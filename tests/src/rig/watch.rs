@@ -27,17 +27,22 @@ pub struct Watch {
 }
 
 impl Watch {
+    /// With as little patience for a container to listen as is enough for one that never will.
+    pub fn begin() -> Watch {
+        Watch::with(&["--ready-wait", "1s"])
+    }
+
     /// Returns once the observer has attached: it starts its CMD only then.
     ///
     /// # Panics
     /// It cannot be run, or ends before that.
-    pub fn begin(options: &[&str]) -> Watch {
+    pub fn with(options: &[&str]) -> Watch {
         let gate = tempfile::tempdir().expect("a temporary folder");
         let release = gate.path().join("release");
         rustix::fs::mknodat(rustix::fs::CWD, &release, rustix::fs::FileType::Fifo, 0o600.into(), 0)
             .expect("a fifo");
         let mut command = Command::new(observer());
-        command.args(["coldstart", "-o", "json", "--ready-wait", "1s"]).args(options);
+        command.args(["coldstart", "-o", "json"]).args(options);
         command.args(["--", "/bin/sh", "-c", GATE]).arg(gate.path());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));

@@ -48,7 +48,8 @@ impl Stage {
         let program = tools::find("containerd").context("containerd is not on this machine")?;
         let config = self.write_config(pause)?;
         let socket = self.path("containerd.sock");
-        let daemon = self.spawn(self.command(program).arg("--config").arg(config))?;
+        let daemon =
+            self.spawn(self.command(program).args(["--log-level", "warn", "--config"]).arg(config))?;
         let containerd = Containerd { stage: self, daemon: Some(daemon), socket };
         containerd.come_up(pause, images).with_context(|| containerd.log())?;
         Ok(containerd)

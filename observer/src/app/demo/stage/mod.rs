@@ -81,10 +81,10 @@ impl Stage {
         &self.busybox
     }
 
-    /// A command that runs on the stage, with nothing to read.
+    /// A command that runs on the stage, with nothing to read and an environment like a service's.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
-        command.stdin(Stdio::null()).env("PATH", tools::search_path());
+        command.stdin(Stdio::null()).env_clear().env("PATH", tools::search_path()).env("HOME", "/root");
         self.space.enter(&mut command);
         command
     }
