@@ -147,7 +147,7 @@ fn missing_library(start: &Start) -> Option<(Failure, Option<(Time, u32)>)> {
             _ => None,
         })
     };
-    let (record, last) = opens().filter(|(_, event)| event.call.errno().is_some()).last()?;
+    let (record, last) = opens().rfind(|(_, event)| event.call.errno().is_some())?;
     let library = name(&last.path);
     let opened = opens().any(|(_, event)| event.call.errno().is_none() && name(&event.path) == library);
     if opened || start.init.is_some() {

@@ -14,18 +14,18 @@ pub(super) fn render(doctor: &Doctor) -> String {
     let name = escape(&doctor.host.hostname);
     let node = doctor.host.node_name.as_deref().map(|node| format!(", Kubernetes node {}", escape(node)));
     let _ = writeln!(out, "host {name}{}\n", node.unwrap_or_default());
-    section(&mut out, &["CHECK", "STATE", "FOUND", "WITHOUT IT"], checks(doctor));
-    section(&mut out, &["RUNTIME", "VERSION", "WASM", "FEATURES"], runtimes(doctor));
-    section(&mut out, &["ENGINE", "PID", "FILE"], engines(doctor));
-    section(&mut out, &["SOCKET", "ANSWERS"], sockets(doctor));
-    section(&mut out, &["PROBE", "STATE", "HOOKS", "GIVES", "COSTS"], probes(doctor));
-    section(&mut out, &["HOOK", "TAKEN BY", "WHY NOT BETTER"], shortfalls(doctor));
+    section(&mut out, &["CHECK", "STATE", "FOUND", "WITHOUT IT"], &checks(doctor));
+    section(&mut out, &["RUNTIME", "VERSION", "WASM", "FEATURES"], &runtimes(doctor));
+    section(&mut out, &["ENGINE", "PID", "FILE"], &engines(doctor));
+    section(&mut out, &["SOCKET", "ANSWERS"], &sockets(doctor));
+    section(&mut out, &["PROBE", "STATE", "HOOKS", "GIVES", "COSTS"], &probes(doctor));
+    section(&mut out, &["HOOK", "TAKEN BY", "WHY NOT BETTER"], &shortfalls(doctor));
     out.push_str(&verdict(doctor));
     out
 }
 
 /// A table with a head, unless it is empty.
-fn section(out: &mut String, head: &[&str], rows: Vec<Vec<String>>) {
+fn section(out: &mut String, head: &[&str], rows: &[Vec<String>]) {
     if rows.is_empty() {
         return;
     }
@@ -35,7 +35,7 @@ fn section(out: &mut String, head: &[&str], rows: Vec<Vec<String>>) {
     };
     let widths: Vec<usize> = (0..head.len()).map(width).collect();
     let head: Vec<String> = head.iter().map(|title| (*title).to_owned()).collect();
-    for row in std::iter::once(&head).chain(&rows) {
+    for row in std::iter::once(&head).chain(rows) {
         let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
         let line = cells.collect::<Vec<_>>().join("  ");
         let _ = writeln!(out, "{}", line.trim_end());

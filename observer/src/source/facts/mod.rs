@@ -14,6 +14,6 @@ use crate::input::LookupError;
 
 pub use root::HostRoot;
 
-fn failed(what: impl Into<String>, why: impl ToString) -> LookupError {
+fn failed(what: impl Into<String>, why: impl std::fmt::Display) -> LookupError {
     LookupError { what: what.into(), why: why.to_string() }
 }

@@ -164,6 +164,11 @@ impl Live {
         self.hand_on(now, &mut take);
     }
 
+    /// Takes records out undecoded: how fixtures are made.
+    pub fn capture(&mut self, take: impl FnMut(&[u8])) {
+        self.ring.drain_raw(take);
+    }
+
     /// Detaches everything, in parallel: one after the other it would take seconds.
     pub fn detach(mut self) {
         let mut links = std::mem::take(&mut self.links);

@@ -38,6 +38,15 @@ impl Ring {
     }
 }
 
+impl Ring {
+    /// Takes out what is there as it is, undecoded.
+    pub fn drain_raw(&mut self, mut take: impl FnMut(&[u8])) {
+        while let Some(item) = self.ring.next() {
+            take(&item);
+        }
+    }
+}
+
 impl AsRawFd for Ring {
     fn as_raw_fd(&self) -> RawFd {
         self.ring.as_raw_fd()

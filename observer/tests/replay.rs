@@ -1,0 +1,70 @@
+//! Recordings of real starts replay to the output that was printed when they were made, without root.
+//! `UPDATE_EXPECT=1` rewrites what is expected.
+
+use std::{fs, path::PathBuf, process::Command};
+
+use expect_test::expect_file;
+
+fn fixtures() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/starts")
+}
+
+fn replay(path: &PathBuf, more: &[&str]) -> (String, String, Option<i32>) {
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_observer")).arg("replay").arg(path).args(more).output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (text(output.stdout), text(output.stderr), output.status.code())
+}
+
+#[test]
+fn recordings_replay_as_they_were_printed() {
+    let mut seen = 0;
+    for entry in fs::read_dir(fixtures()).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "rec") {
+            seen += 1;
+            let (json, complaints, code) = replay(&path, &["-o", "json"]);
+            assert_eq!((complaints.as_str(), code), ("", Some(0)), "{}", path.display());
+            expect_file![path.with_extension("json")].assert_eq(&json);
+            let (table, ..) = replay(&path, &[]);
+            expect_file![path.with_extension("txt")].assert_eq(&table);
+        }
+    }
+    assert!(seen >= 5, "only {seen} recordings in {}", fixtures().display());
+}
+
+#[test]
+fn a_cut_recording_replays_up_to_the_cut_and_says_so() {
+    let whole = fs::read(fixtures().join("crun.rec")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("cut.rec");
+    for end in [whole.len() - 1, whole.len() / 2] {
+        fs::write(&path, &whole[..end]).unwrap();
+        let (json, complaints, code) = replay(&path, &["-o", "json"]);
+        assert_eq!(code, Some(0), "{complaints}");
+        assert!(complaints.contains("is cut at byte"), "{complaints}");
+        assert!(json.lines().last().is_some_and(|line| line.contains(r#""type":"summary""#)), "{json}");
+    }
+}
+
+#[test]
+fn what_is_no_recording_is_a_clear_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("garbage");
+    for bytes in [&b""[..], b"hello", &[0xff; 4096]] {
+        fs::write(&path, bytes).unwrap();
+        let (json, complaints, code) = replay(&path, &[]);
+        assert_eq!((json.as_str(), code), ("", Some(1)));
+        assert!(complaints.starts_with("observer: "), "{complaints}");
+    }
+    let (_, complaints, code) = replay(&folder.path().join("nothing"), &[]);
+    assert_eq!(code, Some(1));
+    assert!(complaints.contains("nothing"), "{complaints}");
+}
+
+#[test]
+fn a_filter_that_matches_nothing_is_told_by_the_exit_code() {
+    let (json, _, code) = replay(&fixtures().join("crun.rec"), &["-o", "json", "-n", "no-such-namespace"]);
+    assert_eq!(code, Some(4));
+    assert!(!json.contains(r#""type":"coldstart""#), "{json}");
+}
