@@ -75,7 +75,8 @@ fn check(arch: Arch, binary: &Path) -> Result<()> {
     ensure!(kind.contains(", stripped"), "{} is not stripped: {kind}", binary.display());
     let object = fs::read(crate::bpf_object::object(paths::repo(), arch.name()))?;
     let contents = fs::read(binary)?;
-    let holds_object = contents.windows(object.len()).any(|window| window == object);
+    let inside = contents.windows(object.len()).any(|window| window == object);
+    ensure!(inside, "{} does not hold the kernel programs", binary.display());
     let run = match arch {
         Arch::HOST => Cmd::new(binary),
         _ if find_program(emulator(arch)).is_some() => Cmd::new(emulator(arch)).arg(binary),
@@ -85,10 +86,10 @@ fn check(arch: Arch, binary: &Path) -> Result<()> {
         }
     };
     let version = run.arg("--version").output().context("the release does not run")?;
+    let megabytes = contents.len() / 1_000_000;
     eprintln!(
-        "dist: {}: {} MB, kernel programs inside: {holds_object}, {version}",
-        binary.display(),
-        contents.len() / 1_000_000
+        "dist: {}: static, stripped, kernel programs inside, {megabytes} MB: {version}",
+        binary.display()
     );
     Ok(())
 }

@@ -18,7 +18,7 @@ use tally::Tally;
 
 #[derive(Args)]
 pub struct TestArgs {
-    /// Run these stages only: fmt, clippy, tidy, unit, build, live, fuzz
+    /// Run these stages only: fmt, clippy, tidy, unit, build, live, fuzz, vm
     #[arg(long, value_name = "STAGE", value_delimiter = ',')]
     only: Vec<String>,
     /// Take the machine as it is

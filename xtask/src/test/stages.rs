@@ -10,6 +10,7 @@ use crate::{
     cmd::{self, Cmd},
     paths::{self, find_program},
     tidy,
+    vm::{self, VmArgs},
 };
 
 pub(super) struct Stage {
@@ -26,6 +27,7 @@ pub(super) const STAGES: &[Stage] = &[
     Stage { name: "build", about: "kernel programs and observer", run: super::build },
     Stage { name: "live", about: "real containers and faults on this kernel (root)", run: live },
     Stage { name: "fuzz", about: "whatever parses untrusted bytes, a minute in all", run: fuzz },
+    Stage { name: "vm", about: "container starts on other kernels, in QEMU", run: vm },
 ];
 
 /// Seconds of fuzzing, over all targets.
@@ -117,7 +119,30 @@ fn fuzz(tally: &mut Tally) {
     for target in &targets {
         let seconds = format!("-max_total_time={}", FUZZ_SECONDS / targets.len());
         // The code under test has no `unsafe`, so no sanitizer: panics, hangs and memory are what is looked for.
-        let run = cargo_fuzz("run").args(["--sanitizer", "none", target, "--"]).arg(seconds);
+        // What is found goes to the corpus; the seeds are the repository's.
+        let inputs = [dir.join("corpus").join(target), dir.join("seeds").join(target)];
+        if let Err(error) = fs::create_dir_all(&inputs[0]) {
+            tally.fail(format!("{target}: cannot make {}: {error}", inputs[0].display()));
+            continue;
+        }
+        let inputs = inputs.iter().filter(|inputs| inputs.is_dir());
+        let run = cargo_fuzz("run").args(["--sanitizer", "none", target]).args(inputs).arg("--").arg(seconds);
         tally.one(target, run.args(["-timeout=10", "-rss_limit_mb=1024", "-print_final_stats=1"]).run());
+    }
+}
+
+fn vm(tally: &mut Tally) {
+    match vm::run(&VmArgs { kernel: "all".to_owned() }) {
+        Ok(outcome) => {
+            tally.passed += outcome.passed();
+            if outcome.failed() > 0 {
+                tally.failed += outcome.failed();
+                tally.failures.push(format!("vm: {} cases, see above", outcome.failed()));
+            }
+            for (machine, why) in outcome.skipped() {
+                tally.skip(format!("vm {machine}: {why}"));
+            }
+        }
+        Err(error) => tally.fail(format!("vm: {error:#}")),
     }
 }

@@ -14,6 +14,10 @@ pub struct Binaries {
 
 /// Builds for release: emulation is slow enough.
 pub fn static_binaries(arch: Arch) -> Result<Binaries> {
+    crate::build::kernel_programs(match arch {
+        Arch::X86_64 => crate::build::Arch::X86_64,
+        Arch::Aarch64 => crate::build::Arch::Aarch64,
+    })?;
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask is not in a workspace")?;
     let linker = format!("CARGO_TARGET_{}_LINKER", arch.target().replace('-', "_").to_uppercase());
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
