@@ -34,6 +34,38 @@ fn recordings_replay_as_they_were_printed() {
 }
 
 #[test]
+fn phases_do_not_overlap_and_add_up() {
+    for entry in fs::read_dir(fixtures()).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "rec") {
+            continue;
+        }
+        let (json, ..) = replay(&path, &["-o", "json"]);
+        for line in json.lines() {
+            let object: serde_json::Value = serde_json::from_str(line).unwrap();
+            if object["type"] == "coldstart" {
+                add_up(&object);
+            }
+        }
+    }
+}
+
+fn add_up(start: &serde_json::Value) {
+    const ROUNDING_MS: f64 = 1e-4;
+    let number = |value: &serde_json::Value| value.as_f64().unwrap();
+    let mut end = 0.0;
+    let mut told = 0.0;
+    for phase in start["phases"].as_array().unwrap() {
+        assert!(number(&phase["start_ms"]) >= end - ROUNDING_MS, "{phase} begins before {end}");
+        end = number(&phase["start_ms"]) + number(&phase["duration_ms"]);
+        told += number(&phase["duration_ms"]);
+    }
+    let total = number(&start["total_ms"]);
+    assert!(end <= total + ROUNDING_MS, "{end} is after {total}");
+    assert!((told + number(&start["unattributed_ms"]) - total).abs() < ROUNDING_MS, "{start}");
+}
+
+#[test]
 fn a_cut_recording_replays_up_to_the_cut_and_says_so() {
     let whole = fs::read(fixtures().join("crun.rec")).unwrap();
     let folder = tempfile::tempdir().unwrap();
