@@ -1,4 +1,5 @@
 //! Cold starts as OTLP traces, against receivers that others wrote and against servers that misbehave.
+// long: one cold start is built once and asserted span by span on each of the receivers.
 
 #[path = "../peers/mod.rs"]
 mod peers;

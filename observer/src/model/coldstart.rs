@@ -1,19 +1,19 @@
 //! A settled start becomes a breakdown: prefix, markers, phases on one line, what is left over.
 
 use super::{
-    failure, identity,
+    container::container,
+    failure,
     markers::{self, Marker},
-    pods::{Pods, Sandbox},
+    origin::{marker, origin},
+    pods::Pods,
     process::{ProcessInfo, Processes},
     start::Start,
 };
 use crate::{
     input::RuntimeVersion,
     layer::Layer,
-    output::{
-        ColdStart, Container, Exit, Failure, Instance, Kind, Milestones, Phase, PhaseName, Process, Ready, T0,
-    },
-    probes::{Event, invocation::Program, process},
+    output::{ColdStart, Container, Failure, Kind, Milestones, Phase, PhaseName, Process, Ready},
+    probes::{Event, process},
     time::{ClockOffset, Time},
 };
 
@@ -121,124 +121,6 @@ fn last_known(start: &Start, tgid: u32, markers: &[Marker]) -> ProcessInfo {
     last.or_else(|| start.processes.get(&tgid)).cloned().unwrap_or_else(unknown)
 }
 
-/// Where a start begins, and the markers up to the runtime's exec.
-struct Origin {
-    time: Time,
-    t0: T0,
-    markers: Vec<Marker>,
-}
-
-fn origin(start: &Start, container: &Container, context: &Context) -> Origin {
-    if let Some(id) = &container.sandbox_id {
-        let first = context.pods.known_sandbox(id).filter(|sandbox| sandbox.first == Some(start.id));
-        return first
-            .and_then(|sandbox| pod_origin(start, id, sandbox, context.pods))
-            .unwrap_or_else(|| runtime_origin(start));
-    }
-    shim_origin(start, context)
-        .or_else(|| client_origin(start, context))
-        .unwrap_or_else(|| runtime_origin(start))
-}
-
-fn runtime_origin(start: &Start) -> Origin {
-    Origin { time: start.id.at, t0: T0::Runtime, markers: Vec::new() }
-}
-
-fn marker(time: Time, name: PhaseName, process: &ProcessInfo, detail: Option<&str>) -> Marker {
-    Marker { time, name, process: process.clone(), detail: detail.map(str::to_owned), mounts: 0 }
-}
-
-/// The first container of a pod: from the pod's network namespace, or from its shim on the host's network.
-fn pod_origin(start: &Start, id: &str, sandbox: &Sandbox, pods: &Pods) -> Option<Origin> {
-    let begun = sandbox.begun?;
-    let shim = pods.known_shim(id);
-    let netns = sandbox.netns.as_deref().and_then(|path| pods.netns_made(path));
-    let shim_started = shim.and_then(|shim| shim.starter.as_ref());
-    let (time, t0, engine) = match (netns, shim_started) {
-        (Some((time, engine)), _) => (*time, T0::Netns, engine.clone()),
-        (None, Some((time, shim))) => (*time, T0::Shim, shim.clone()),
-        (None, None) => return None,
-    };
-    let mut markers = cni_markers(sandbox, &engine);
-    if let Some(shim) = shim {
-        markers.extend(shim.starter.iter().map(|(at, _)| marker(*at, PhaseName::Sandbox, &engine, None)));
-        let starter = shim.starter.as_ref().map_or(&engine, |(_, process)| process);
-        markers
-            .extend(shim.daemon.iter().map(|(at, _)| marker(*at, PhaseName::Shim, starter, Some("start"))));
-        let ready = shim.daemon.as_ref().zip(sandbox.executed);
-        markers.extend(ready.map(|((_, daemon), at)| marker(at, PhaseName::Shim, daemon, None)));
-    }
-    for pause in &sandbox.markers {
-        markers.push(Marker {
-            name: PhaseName::Sandbox,
-            detail: Some(format!("pause container: {}", pause.name.name())),
-            ..pause.clone()
-        });
-    }
-    markers.retain(|marker| marker.time <= begun);
-    markers.push(marker(start.id.at, PhaseName::Engine, &engine, None));
-    Some(Origin { time, t0, markers })
-}
-
-/// Up to a plugin's start the time is its parent's; from there to its end its own.
-fn cni_markers(sandbox: &Sandbox, engine: &ProcessInfo) -> Vec<Marker> {
-    let mut markers = Vec::new();
-    for run in &sandbox.cni {
-        let parent = sandbox.cni.iter().find(|other| other.plugin.tgid == run.plugin.ppid);
-        match parent {
-            Some(parent) => {
-                markers.push(marker(run.began, PhaseName::Cni, &parent.plugin, Some(&parent.plugin.comm)));
-            }
-            None => markers.push(marker(run.began, PhaseName::Sandbox, engine, None)),
-        }
-        if let Some(ended) = run.ended {
-            markers.push(marker(ended, PhaseName::Cni, &run.plugin, Some(&run.plugin.comm)));
-        }
-    }
-    markers
-}
-
-/// A container with a shim of its own (`ctr run`).
-fn shim_origin(start: &Start, context: &Context) -> Option<Origin> {
-    let shim = context.pods.known_shim(start.container_id.as_deref()?)?;
-    let (daemon_at, daemon) = shim.daemon.as_ref()?;
-    let runtime = marker(start.id.at, PhaseName::Shim, daemon, None);
-    let Some((started_at, starter)) = &shim.starter else {
-        return Some(Origin { time: *daemon_at, t0: T0::Shim, markers: vec![runtime] });
-    };
-    let markers = vec![marker(*daemon_at, PhaseName::Shim, starter, Some("start")), runtime];
-    Some(Origin { time: *started_at, t0: T0::Shim, markers })
-}
-
-/// A container whose client is an ancestor of its runtime (podman, through conmon).
-fn client_origin(start: &Start, context: &Context) -> Option<Origin> {
-    let ancestors: Vec<&ProcessInfo> = start_ancestors(start, context.processes);
-    let conmon = ancestors.iter().find(|process| process.program == Some(Program::Conmon))?;
-    let conmon_exec = conmon.executed?;
-    let runtime = marker(start.id.at, PhaseName::Shim, conmon, None);
-    let client = ancestors.iter().rev().find(|process| process.program == Some(Program::Podman));
-    // A service that has started containers before is not this start's command.
-    let one_shot =
-        client.filter(|client| client.starts <= 1).and_then(|client| Some((client, client.executed?)));
-    let Some((client, client_exec)) = one_shot else {
-        return Some(Origin { time: conmon_exec, t0: T0::Shim, markers: vec![runtime] });
-    };
-    let mut markers = vec![marker(conmon_exec, PhaseName::Engine, client, None), runtime];
-    if let Some(sandbox) = start.container_id.as_deref().and_then(|id| context.pods.known_sandbox(id)) {
-        let plugins = cni_markers(sandbox, client);
-        markers.extend(plugins.into_iter().map(|marker| match marker.name {
-            PhaseName::Sandbox => Marker { name: PhaseName::Engine, ..marker },
-            _ => marker,
-        }));
-    }
-    Some(Origin { time: client_exec, t0: T0::Command, markers })
-}
-
-fn start_ancestors<'a>(start: &'a Start, processes: &'a Processes) -> Vec<&'a ProcessInfo> {
-    let parent = start.processes.get(&start.id.root).map_or(0, |root| root.ppid);
-    processes.ancestors(parent).collect()
-}
-
 /// Consecutive markers of one name and process are one phase.
 fn phases(
     from: Time,
@@ -326,88 +208,4 @@ fn storage(start: &Start, until: Time) -> (u64, u64) {
         last.insert(record.tgid, counts);
     }
     last.values().fold((0, 0), |sum, counts| (sum.0 + counts.0, sum.1 + counts.1))
-}
-
-/// Who the container is: the kernel's records first, then bundle and engine.
-pub fn container(start: &Start, context: &Context) -> Container {
-    let version = context.versions.get(&start.exe).and_then(Option::as_ref);
-    let mut container = Container {
-        id: start.container_id.clone().unwrap_or_default(),
-        runtime: Some(start.program.name().to_owned()),
-        runtime_version: version.map(|version| version.version.clone()),
-        engine: engine(start, context.processes),
-        started_at: start.progress.begun.map(|time| context.clock.wall(time)),
-        ..Container::default()
-    };
-    match &start.bundle {
-        Some(Ok(_)) => {}
-        Some(Err(error)) => container.unknown.push(format!("bundle: {error}")),
-        None => container.unknown.push("bundle: no answer yet".to_owned()),
-    }
-    identity::identify(&mut container, start.known_bundle(), start.cri.as_ref());
-    if container.name.is_none() {
-        container.name = context.pods.conmon_name(&container.id).map(str::to_owned);
-    }
-    if start.ran_in_process() {
-        container.kind = Kind::Wasm;
-    }
-    if let Some(init) = start.init {
-        fill_from_kernel(&mut container, start, init);
-    }
-    container
-}
-
-fn fill_from_kernel(container: &mut Container, start: &Start, init: u32) {
-    let mut ids = process::CgroupIds::default();
-    for record in &start.records {
-        match &record.event {
-            Event::Process(process::Event::Forked { child, start, cgroup, .. }) if *child == init => {
-                container.instance = Some(Instance { init, start: *start });
-                ids = *cgroup;
-            }
-            Event::Process(process::Event::Executed(exec)) if record.tgid == init => ids = exec.cgroup,
-            Event::Process(process::Event::Exited { exit_code, cgroup, .. }) if record.tgid == init => {
-                ids = *cgroup;
-                container.exit = Some(exit(*exit_code));
-            }
-            _ => {}
-        }
-    }
-    let entered = start.records.iter().filter_map(|record| match &record.event {
-        Event::Cgroup(crate::probes::cgroup::Event::Entered { id, path, .. }) => Some((*id, path)),
-        Event::Cgroup(crate::probes::cgroup::Event::Made { id, path, .. }) => Some((*id, path)),
-        _ => None,
-    });
-    let entered: Vec<(u64, &String)> = entered.collect();
-    let found = [ids.memory, ids.unified]
-        .into_iter()
-        .find_map(|id| entered.iter().rev().find(|(made, _)| *made == id));
-    if let Some((id, path)) = found.or(entered.last()) {
-        container.cgroup = Some((*path).clone());
-        container.cgroup_id = Some(*id);
-    }
-}
-
-/// `task->exit_code` as people know it.
-pub fn exit(exit_code: u32) -> Exit {
-    let signal = (exit_code & 0x7f) as i32;
-    if signal != 0 {
-        return Exit { code: Some(128 + signal), signal: Some(signal), reason: None };
-    }
-    Exit { code: Some((exit_code >> 8 & 0xff) as i32), signal: None, reason: None }
-}
-
-/// Who asked the runtime, as far as its lineage shows.
-fn engine(start: &Start, processes: &Processes) -> Option<String> {
-    let ancestors = start_ancestors(start, processes);
-    let named = ancestors.iter().find_map(|process| match process.program? {
-        Program::RuncShim | Program::OtherShim | Program::WasmShim => {
-            let in_k3s =
-                process.exe.as_deref().is_some_and(|exe| exe.contains("/k3s/") || exe.contains("/rancher/"));
-            Some(if in_k3s { "k3s containerd" } else { "containerd" })
-        }
-        Program::Podman | Program::Crio | Program::Dockerd => process.program.map(Program::name),
-        _ => None,
-    });
-    named.map(str::to_owned)
 }

@@ -1,11 +1,15 @@
 //! Events and facts become who and when: processes, pods, container starts. Pure: no clock, no files.
 
-pub mod coldstart;
+mod coldstart;
+mod container;
+mod facts;
 mod failure;
 pub mod identity;
 mod markers;
+mod origin;
 mod pods;
 mod process;
+mod settle;
 mod start;
 
 use std::collections::BTreeMap;
@@ -13,8 +17,8 @@ use std::collections::BTreeMap;
 use observer_ebpf::control::role;
 
 use crate::{
-    input::{Bundle, CriContainer, Fact, FactKind, Input, LookupError, ProcessFact, Record, RuntimeVersion},
-    output::{ColdStart, Kind, Want},
+    input::{Fact, FactKind, Input, Record, RuntimeVersion},
+    output::{ColdStart, Want},
     probes::{
         Event,
         invocation::{CniCommand, Command, Invocation},
@@ -29,9 +33,6 @@ use start::{Start, StartId};
 
 /// Starts followed at once; the oldest is given up, and counted.
 const MAX_STARTS: usize = 16_384;
-
-/// How long a settled start waits for what the container engine says of it.
-const ANSWER_WAIT_NS: u64 = 1_000_000_000;
 
 /// What the model makes of an input.
 pub enum Made {
@@ -313,84 +314,6 @@ impl Model {
         }
     }
 
-    fn fact(&mut self, fact: &Fact, make: &mut impl FnMut(Made)) {
-        match &fact.what {
-            FactKind::Clock(offset) => self.clock = *offset,
-            FactKind::Process(process) => self.was_there(process),
-            FactKind::Bundle { tgid, result } => self.bundle(*tgid, result, fact.time, make),
-            FactKind::Cri { id, result } => self.cri(id, result),
-            FactKind::RuntimeVersion { exe, result } => {
-                self.versions.insert(exe.clone(), result.as_ref().ok().cloned());
-            }
-            FactKind::End(_) => {}
-        }
-    }
-
-    fn was_there(&mut self, fact: &ProcessFact) {
-        // What was seen of it since is younger than the snapshot.
-        if self.processes.get(fact.tgid).is_some() {
-            return;
-        }
-        let exe = fact.exe.as_deref().unwrap_or(&fact.comm);
-        self.processes.insert(ProcessInfo {
-            tgid: fact.tgid,
-            ppid: fact.ppid,
-            start: fact.start,
-            comm: fact.comm.clone(),
-            program: crate::probes::invocation::Program::from_path(exe),
-            exe: fact.exe.clone(),
-            ..ProcessInfo::default()
-        });
-    }
-
-    fn bundle(
-        &mut self,
-        tgid: u32,
-        result: &Result<Bundle, LookupError>,
-        time: Time,
-        make: &mut impl FnMut(Made),
-    ) {
-        let start =
-            self.starts.values_mut().rev().find(|start| start.id.root == tgid && start.bundle.is_none());
-        let Some(start) = start else { return };
-        start.bundle = Some(result.clone());
-        let id = start.id;
-        let kind = self.starts.get(&id).map(|start| coldstart::container(start, &self.context()).kind);
-        if let Some(start) = self.starts.get_mut(&id) {
-            start.is_pause = kind == Some(Kind::Sandbox);
-        }
-        if self.note_sandbox(id)
-            && let Some(start) = self.starts.get_mut(&id)
-            && let Some(container_id) = start.container_id.clone()
-        {
-            start.asked = Some(time);
-            make(Made::Want(Want::Cri { id: container_id }));
-        }
-    }
-
-    fn cri(&mut self, container_id: &str, result: &Result<CriContainer, LookupError>) {
-        let of_it = |start: &&mut Start| start.container_id.as_deref() == Some(container_id);
-        if let Some(start) = self.starts.values_mut().rev().find(of_it) {
-            start.asked = None;
-            start.cri = result.as_ref().ok().cloned();
-        }
-    }
-
-    /// The first container created in a sandbox is the one whose start the sandbox's own time belongs to.
-    /// Says whether it is a pod's container.
-    fn note_sandbox(&mut self, id: StartId) -> bool {
-        let Some(start) = self.starts.get(&id) else { return false };
-        let container = coldstart::container(start, &self.context());
-        let Some(sandbox_id) = container.sandbox_id.filter(|_| container.kind != Kind::Sandbox) else {
-            return false;
-        };
-        let sandbox = self.pods.sandbox(&sandbox_id);
-        if sandbox.first.is_none_or(|first| id < first) {
-            sandbox.first = Some(id);
-        }
-        true
-    }
-
     fn context(&self) -> Context<'_> {
         Context {
             pods: &self.pods,
@@ -399,72 +322,5 @@ impl Model {
             versions: &self.versions,
             lost: self.lost(),
         }
-    }
-
-    /// Reports the starts that are settled as of `time`.
-    fn settle(&mut self, time: Time, make: &mut impl FnMut(Made)) {
-        let settled: Vec<StartId> =
-            self.starts.values().filter(|start| self.is_settled(start, time)).map(|start| start.id).collect();
-        for id in settled {
-            self.report(id, make);
-        }
-    }
-
-    fn is_settled(&self, start: &Start, time: Time) -> bool {
-        let progress = &start.progress;
-        if start.asked.is_some_and(|asked| time.since(asked) < ANSWER_WAIT_NS) {
-            return false;
-        }
-        if progress.listening.is_some() {
-            return true;
-        }
-        if start.has_failed() {
-            // The runtime may have more to say after its child's end.
-            let root_gone = progress.root_ended.is_some_and(|(ended, _)| ended < time);
-            return root_gone;
-        }
-        if start.is_pause && progress.begun.is_some() {
-            return true; // it neither speaks nor listens, and its pod's first container needs it
-        }
-        let ended = progress.begun.and(progress.init_ended).is_some_and(|ended| ended < time);
-        ended || progress.begun.is_some_and(|begun| time.since(begun) >= self.ready_wait_ns)
-    }
-
-    /// At the end of a run: what has begun is reported as far as it came.
-    pub fn finish(&mut self, make: &mut impl FnMut(Made)) {
-        let begun = |start: &&Start| start.progress.begun.is_some() || start.has_failed();
-        let open: Vec<StartId> = self.starts.values().filter(begun).map(|start| start.id).collect();
-        for id in open {
-            self.report(id, make);
-        }
-    }
-
-    fn report(&mut self, id: StartId, make: &mut impl FnMut(Made)) {
-        let Some(start) = self.starts.remove(&id) else { return };
-        self.member_of.retain(|_, of| *of != id);
-        if let Some(init) = start.init.filter(|_| start.progress.init_ended.is_none()) {
-            make(Made::Want(Want::Quiet { init }));
-        }
-        let container = coldstart::container(&start, &self.context());
-        if container.kind == Kind::Sandbox {
-            self.keep_pause(&start);
-            return;
-        }
-        let cold_start = coldstart::cold_start(&start, &self.context());
-        if let Some(sandbox_id) = container.sandbox_id {
-            // Told with its first container; nothing else will ask for it.
-            self.pods.sandbox(&sandbox_id).records = Vec::new();
-        }
-        make(Made::ColdStart(Box::new(cold_start)));
-    }
-
-    fn keep_pause(&mut self, start: &Start) {
-        let Some(id) = start.container_id.clone() else { return };
-        let sandbox = self.pods.sandbox(&id);
-        sandbox.records = start.records.clone();
-        sandbox.bundle = start.known_bundle().map(|bundle| (start.id.root, bundle.clone()));
-        sandbox.begun = start.progress.begun;
-        sandbox.executed = Some(start.id.at);
-        sandbox.markers = markers::markers(start);
     }
 }

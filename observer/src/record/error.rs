@@ -1,3 +1,5 @@
+//! Why a recording cannot be made or read, for people; owns no recovery.
+
 use std::{io, path::PathBuf};
 
 use super::format::VERSION;
