@@ -1,0 +1,98 @@
+//! From inside a privileged container with the host's pid namespace and its root at /host, which is what
+//! `kubectl debug node` gives, the observer sees what it sees on the host.
+
+use std::{
+    io::{BufRead, BufReader, Read},
+    process::{Child, Command, Stdio},
+};
+
+use observer_tests::rig::{
+    Bundle, program, stage,
+    watch::{Watch, observer},
+};
+use serde_json::Value;
+
+/// A root of its own with nothing but the program, its libraries and what is mounted for it.
+const CONTAINER: &str = r#"
+set -e
+root=$1; program=$2; shift 2
+mount -t tmpfs tmpfs "$root"
+mkdir -p "$root/bin" "$root/lib" "$root/lib64" "$root/usr/lib" "$root/proc" "$root/sys" "$root/dev" "$root/host" "$root/etc"
+for folder in lib lib64 usr/lib; do mount --bind "/$folder" "$root/$folder"; done
+mount --rbind / "$root/host"
+mount -t proc proc "$root/proc"
+mount --rbind /sys "$root/sys"
+mount --rbind /dev "$root/dev"
+cp "$program" "$root/bin/observer"
+echo debug-container > "$root/etc/hostname"
+exec chroot "$root" /bin/observer "$@"
+"#;
+
+fn in_container(folder: &std::path::Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new("unshare");
+    command.args(["-m", "sh", "-c", CONTAINER, "sh"]).arg(folder).arg(observer()).args(arguments);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+#[test]
+fn doctor_says_the_same() {
+    assert!(rustix::process::geteuid().is_root(), "mounts are made: run as root");
+    let folder = tempfile::tempdir().expect("a folder");
+    let inside = in_container(folder.path(), &["doctor"]).output().expect("observer in a container");
+    let outside = Command::new(observer()).arg("doctor").output().expect("observer");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert_eq!(text(&inside.stdout), text(&outside.stdout), "{}", text(&inside.stderr));
+    assert_eq!(inside.status.code(), outside.status.code());
+}
+
+#[test]
+fn coldstart_says_the_same() {
+    let stage = stage();
+    let folder = tempfile::tempdir().expect("a folder");
+    let arguments = ["coldstart", "-o", "json", "--ready-wait", "1s"];
+    let mut inside = in_container(folder.path(), &arguments).spawn().expect("observer in a container");
+    wait_until_attached(&mut inside);
+    let outside = Watch::begin();
+    let id = format!("debug-{}", stage.id());
+    let bundle = Bundle::new(&["/bin/echo", "hello"]).write(&stage, &id).expect("bundle");
+    stage.runtime(program("crun")).run(&bundle).expect("crun").success().expect("crun");
+    let outside = outside.end();
+    let inside = interrupt(inside);
+
+    let of_host = outside.start(&id);
+    let of_container = inside.iter().find(|object| object["container"]["id"] == id.as_str());
+    let of_container = of_container.unwrap_or_else(|| panic!("{id} is not in {inside:?}"));
+    let names = |start: &Value| -> Vec<Value> {
+        start["phases"].as_array().into_iter().flatten().map(|phase| phase["name"].clone()).collect()
+    };
+    assert_eq!(names(of_container), names(of_host));
+    for field in ["host", "node", "t0", "ready", "cold", "failure", "lost"] {
+        assert_eq!(of_container[field], of_host[field], "{field}");
+    }
+    for (field, value) in of_host["container"].as_object().expect("a container") {
+        // Each of the two measures for itself when it was that the payload began.
+        if field != "started_at" {
+            assert_eq!(&of_container["container"][field], value, "{field}");
+        }
+    }
+}
+
+fn wait_until_attached(child: &mut Child) {
+    let stderr = child.stderr.take().expect("piped");
+    let mut lines = BufReader::new(stderr).lines().map_while(Result::ok);
+    let attached = lines.any(|line| line.contains("attached"));
+    assert!(attached, "the observer in the container did not attach");
+    // Whatever it says later must have somewhere to go.
+    std::thread::spawn(move || lines.for_each(drop));
+}
+
+/// Ctrl-C, and what was printed until the end.
+fn interrupt(mut child: Child) -> Vec<Value> {
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("a signal");
+    let mut text = String::new();
+    child.stdout.take().expect("piped").read_to_string(&mut text).expect("text");
+    assert_eq!(child.wait().expect("its end").code(), Some(0));
+    text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+}
