@@ -1,4 +1,4 @@
-//! What can be typed. One declaration a command; meaning is given in `config`.
+//! What can be typed. One declaration a command; `app` gives it its meaning.
 
 use std::{path::PathBuf, time::Duration};
 

@@ -151,7 +151,7 @@ names! {
         Shim = "shim",
         /// The OCI runtime was executed.
         Runtime = "runtime",
-        /// The client command was executed (`podman run`, CMD).
+        /// The client command was executed (`podman run`).
         Command = "command",
     }
 }

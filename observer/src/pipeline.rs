@@ -50,7 +50,6 @@ pub struct Pipeline {
     health_at: Option<Time>,
     starts: u64,
     failed_starts: u64,
-    filtered_out: u64,
 }
 
 impl Pipeline {
@@ -68,7 +67,6 @@ impl Pipeline {
             health_at: None,
             starts: 0,
             failed_starts: 0,
-            filtered_out: 0,
         }
     }
 
@@ -135,7 +133,6 @@ impl Pipeline {
 
     fn cold_start(&mut self, start: Box<ColdStart>, out: &mut impl FnMut(Output)) {
         if !self.settings.filter.takes(&start.container) {
-            self.filtered_out += 1;
             return;
         }
         self.starts += 1;
@@ -220,14 +217,14 @@ impl Pipeline {
                 how: Some("observer doctor says what this node lacks".to_owned()),
             })
             .collect();
-        if self.model.given_up > 0 {
-            lacks.push(NotMeasured {
-                layer: Layer::L3,
-                what: format!("{} starts", self.model.given_up),
-                why: "more containers were being created at once than are followed".to_owned(),
-                how: None,
-            });
-        }
+        let counts = [
+            (self.model.given_up, "starts", "more containers were being created at once than are followed"),
+            (self.model.evicted(), "processes", "more processes were of interest than are remembered"),
+            (self.model.late, "records", "they came so late that others may have been judged without them"),
+        ];
+        lacks.extend(counts.into_iter().filter(|(count, ..)| *count > 0).map(|(count, what, why)| {
+            NotMeasured { layer: Layer::L3, what: format!("{count} {what}"), why: why.to_owned(), how: None }
+        }));
         lacks
     }
 

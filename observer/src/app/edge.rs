@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use anyhow::Result;
 use observer_ebpf::Family;
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::{Mutex, OwnedSemaphorePermit as Permit, Semaphore, mpsc};
 
 use super::sinks::Sinks;
 use crate::{
@@ -26,7 +26,7 @@ use crate::{
     time::Time,
 };
 
-/// Look-ups under way at once; one more is answered with a refusal.
+/// Look-ups under way at once; one more is refused, which is an answer, too.
 const MAX_LOOKUPS: usize = 256;
 
 pub struct Edge {
@@ -38,6 +38,7 @@ pub struct Edge {
     bundles: Bundles,
     cri: Arc<Cri>,
     versions: Arc<Mutex<Versions>>,
+    lookups: Arc<Semaphore>,
     answers: mpsc::Receiver<FactKind>,
     answer: mpsc::Sender<FactKind>,
     wants: Vec<Want>,
@@ -69,6 +70,7 @@ impl Edge {
             bundles: Bundles::new(),
             cri: Arc::new(Cri::new(cri)),
             versions: Arc::default(),
+            lookups: Arc::new(Semaphore::new(MAX_LOOKUPS)),
             answers,
             answer,
             wants: Vec::new(),
@@ -137,13 +139,20 @@ impl Edge {
                 let result = known.unwrap_or_else(|| bundle::read_bundle(&self.host, tgid, path.as_deref()));
                 self.fact(FactKind::Bundle { tgid, result })?;
             }
-            Want::Cri { id } => {
-                let cri = Arc::clone(&self.cri);
-                self.look_up(async move { FactKind::Cri { result: cri.lookup(&id).await, id } });
-            }
+            Want::Cri { id } => match self.permit("CRI") {
+                Ok(permit) => {
+                    let cri = Arc::clone(&self.cri);
+                    self.look_up(permit, async move { FactKind::Cri { result: cri.lookup(&id).await, id } });
+                }
+                Err(error) => self.fact(FactKind::Cri { id, result: Err(error) })?,
+            },
             Want::RuntimeVersion { tgid, exe } => {
+                let permit = match self.permit(&exe) {
+                    Ok(permit) => permit,
+                    Err(error) => return self.fact(FactKind::RuntimeVersion { exe, result: Err(error) }),
+                };
                 let (versions, host) = (Arc::clone(&self.versions), self.host.clone());
-                self.look_up(async move {
+                self.look_up(permit, async move {
                     let result = versions.lock().await.lookup(&host, Some(tgid), &exe).await;
                     FactKind::RuntimeVersion { exe, result }
                 });
@@ -155,12 +164,22 @@ impl Edge {
     }
 
     /// Nothing waits for a look-up: its answer is an input when it comes.
-    fn look_up(&self, answer: impl Future<Output = FactKind> + Send + 'static) {
+    fn look_up(&self, permit: Permit, answer: impl Future<Output = FactKind> + Send + 'static) {
         let sender = self.answer.clone();
         tokio::spawn(async move {
             let answer = answer.await;
+            drop(permit);
             let _ = sender.send(answer).await;
         });
+    }
+
+    /// Leave for one more look-up, or why there is none.
+    fn permit(&self, what: &str) -> Result<Permit, LookupError> {
+        let why = |_| format!("not asked: {MAX_LOOKUPS} look-ups are under way");
+        Arc::clone(&self.lookups)
+            .try_acquire_owned()
+            .map_err(why)
+            .map_err(|why| LookupError { what: what.to_owned(), why })
     }
 
     pub fn clock(&mut self) -> Result<()> {

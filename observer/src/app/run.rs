@@ -113,7 +113,7 @@ fn header(
     let settings = serde_json::to_string(settings).context("cannot encode the settings")?;
     Ok(Header {
         observer_version: env!("CARGO_PKG_VERSION").to_owned(),
-        command: "coldstart".to_owned(),
+        command: typed(),
         options: [("settings".to_owned(), settings)].into(),
         filters: vec![filter(&args.filter).describe()],
         language: "en".to_owned(),
@@ -132,4 +132,10 @@ fn header(
 /// A descriptor of the ring of its own: waiting for it must not borrow the programs.
 pub fn ring_fd(live: &Live) -> Result<OwnedFd> {
     rustix::io::fcntl_dupfd_cloexec(live.ring_fd(), 3).context("cannot wait for the kernel's records")
+}
+
+/// The command line without CMD, whose words are not ours to keep.
+fn typed() -> String {
+    let words = std::env::args_os().skip(1).take_while(|word| word != "--");
+    words.map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
 }

@@ -49,7 +49,7 @@ pub fn cold_start(start: &Start, context: &Context) -> ColdStart {
     markers.sort_by_key(|marker| marker.time);
 
     let (phases, unattributed_ns) = phases(origin.time, &markers, until, &container, context.clock);
-    let (major_faults, read_bytes) = storage(start, until);
+    let storage = storage(start, until);
     let since = |time: Option<Time>| time.map(|time| time.since(origin.time));
     ColdStart {
         time: context.clock.wall(origin.time),
@@ -62,11 +62,11 @@ pub fn cold_start(start: &Start, context: &Context) -> ColdStart {
             listen_ns: since(start.progress.listening),
             exit_ns: since(start.progress.init_ended.or_else(|| failed.as_ref().map(|_| until))),
         },
-        cold: Some(major_faults > 0 || read_bytes > 0),
+        cold: storage.map(|(major_faults, read_bytes)| major_faults > 0 || read_bytes > 0),
         phases,
         unattributed_ns,
-        major_faults: Some(major_faults),
-        read_bytes: Some(read_bytes),
+        major_faults: storage.map(|(major_faults, _)| major_faults),
+        read_bytes: storage.map(|(_, read_bytes)| read_bytes),
         lost: context.lost.saturating_sub(start.lost_before) + start.records_dropped,
         failure: failed,
         container,
@@ -192,8 +192,9 @@ fn process_of(info: &ProcessInfo, clock: ClockOffset) -> Process {
     }
 }
 
-/// Major faults and bytes read by the start's processes up to `until`: each process's last count.
-fn storage(start: &Start, until: Time) -> (u64, u64) {
+/// Major faults and bytes read by the start's processes up to `until`: each process's last count. `None` when
+/// one of them could not be read.
+fn storage(start: &Start, until: Time) -> Option<(u64, u64)> {
     let mut last = std::collections::BTreeMap::new();
     for record in start.records.iter().filter(|record| record.time <= until) {
         let counts = match &record.event {
@@ -205,7 +206,10 @@ fn storage(start: &Start, until: Time) -> (u64, u64) {
             Event::Socket(event) => (event.major_faults, event.read_bytes),
             _ => continue,
         };
+        if record.unreadable {
+            return None;
+        }
         last.insert(record.tgid, counts);
     }
-    last.values().fold((0, 0), |sum, counts| (sum.0 + counts.0, sum.1 + counts.1))
+    Some(last.values().fold((0, 0), |sum, counts| (sum.0 + counts.0, sum.1 + counts.1)))
 }

@@ -52,6 +52,8 @@ pub struct Model {
     clock: ClockOffset,
     lost: BTreeMap<u8, u64>,
     pub given_up: u64,
+    /// Records that came after a tick that had promised their time was over.
+    pub late: u64,
 }
 
 impl Model {
@@ -66,6 +68,7 @@ impl Model {
             clock: ClockOffset { wall_minus_boot_ns: 0, error_ns: 0 },
             lost: BTreeMap::new(),
             given_up: 0,
+            late: 0,
         }
     }
 
@@ -119,7 +122,13 @@ impl Model {
         }
     }
 
+    /// Processes forgotten to bound memory.
+    pub fn evicted(&self) -> u64 {
+        self.processes.evicted
+    }
+
     fn record(&mut self, record: &Record, make: &mut impl FnMut(Made)) {
+        self.late += u64::from(record.late);
         match &record.event {
             Event::Process(event) => self.process(record, event, make),
             Event::Namespace(event) => self.namespace(record, event),

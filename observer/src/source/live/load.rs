@@ -144,7 +144,10 @@ impl Live {
         for record in self.reorder.release(until) {
             take(Input::Record(record));
         }
-        for (family, count) in self.maps.lost().into_iter().enumerate() {
+        let mut lost = self.maps.lost();
+        // What was no record of this version belongs to no family.
+        lost[0] += self.ring.malformed;
+        for (family, count) in lost.into_iter().enumerate() {
             if count != self.reported_lost[family] {
                 self.reported_lost[family] = count;
                 take(Input::Lost { time: until, family: family as u8, count });
@@ -197,10 +200,6 @@ impl Live {
 
     pub fn records(&self) -> &[u64; observer_ebpf::FAMILIES] {
         &self.ring.records
-    }
-
-    pub fn malformed(&self) -> u64 {
-        self.ring.malformed
     }
 
     /// Watches a process that was there before.
