@@ -93,6 +93,8 @@ pub fn returned(ctx: &TracePointContext) -> Option<(InFlight, Syscall)> {
     let _ = IN_FLIGHT.remove(key);
     // SAFETY: sys_exit_* records hold the return value at this offset.
     let ret = unsafe { ctx.read_at::<i64>(EXIT_RET) }.ok()?;
+    #[cfg(feature = "log")]
+    aya_log_ebpf::debug!(ctx, "thread {} returned {}", key as u32, ret);
     Some((entry, Syscall { entered_ns: entry.entered_ns, ret }))
 }
 

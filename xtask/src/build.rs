@@ -20,6 +20,9 @@ pub struct BuildArgs {
     /// Build the kernel programs for this architecture; observer itself only if it is this machine's
     #[arg(long, value_enum)]
     pub arch: Option<Arch>,
+    /// Kernel programs that say on standard error what they see, for work on them
+    #[arg(long)]
+    pub bpf_log: bool,
 }
 
 /// An architecture whose kernels observer's programs run on.
@@ -45,12 +48,28 @@ impl Arch {
 
 pub fn run(args: &BuildArgs) -> Result<()> {
     let arch = args.arch.unwrap_or(Arch::HOST);
+    if args.bpf_log {
+        return build_talking(arch, args.release);
+    }
     kernel_programs(arch)?;
     if arch != Arch::HOST {
         return Ok(());
     }
-    let release = args.release.then_some("--release");
+    observer(args.release)
+}
+
+fn observer(release: bool) -> Result<()> {
+    let release = release.then_some("--release");
     Cmd::cargo().args(["build", "--locked", "-p", "observer"]).args(release).run()
+}
+
+/// With kernel programs that say what they see. Nothing later takes them for the ordinary ones.
+fn build_talking(arch: Arch, release: bool) -> Result<()> {
+    let hash_file = bpf_object::hash_file(paths::repo(), arch.name());
+    compile(arch, &["--features", "log"])?;
+    let built = observer(release);
+    fs::remove_file(&hash_file)?;
+    built
 }
 
 /// Builds the kernel programs into `target/bpf/<arch>/`, unless those there are of today's sources.
@@ -63,7 +82,14 @@ pub fn kernel_programs(arch: Arch) -> Result<()> {
         eprintln!("build: {} is of today's sources", object.display());
         return Ok(());
     }
+    compile(arch, &[])
+}
 
+fn compile(arch: Arch, features: &[&str]) -> Result<()> {
+    let repo = paths::repo();
+    let object = bpf_object::object(repo, arch.name());
+    let hash_file = bpf_object::hash_file(repo, arch.name());
+    let hash = bpf_object::hash(repo).context("cannot read the kernel programs' sources")?;
     let toolchain = Toolchain::require()?;
     require_bpf_linker()?;
     let target_dir = repo.join("target/bpf/build").join(arch.name());
@@ -75,6 +101,7 @@ pub fn kernel_programs(arch: Arch) -> Result<()> {
         .args(["build", "--locked", "--release", "-p", "observer-ebpf", "--bin", "observer-ebpf"])
         .args(["--target", "bpfel-unknown-none", "-Z", "build-std=core", "--target-dir"])
         .arg(&target_dir)
+        .args(features)
         .run()?;
 
     let built = target_dir.join("bpfel-unknown-none/release/observer-ebpf");

@@ -26,6 +26,6 @@ pub fn run(args: &DemoArgs) -> Result<()> {
     for item in missing {
         eprintln!("demo: goes on without {item}");
     }
-    build::run(&BuildArgs { release: true, arch: None })?;
+    build::run(&BuildArgs { release: true, arch: None, bpf_log: false })?;
     Cmd::new(paths::target().join("release/observer")).arg("demo").args(&args.args).exec()
 }

@@ -16,6 +16,7 @@ use zerocopy::IntoBytes;
 use super::{
     attach::{self, Kernel, Link},
     btf::KernelTypes,
+    log::KernelLog,
     maps::{self, Maps},
     reorder::{HOLD_NS, Reorder},
     ring::Ring,
@@ -75,6 +76,7 @@ pub struct Live {
     plans: Vec<ProbePlan>,
     reported_lost: [u64; observer_ebpf::FAMILIES],
     offsets: Offsets,
+    log: Option<KernelLog>,
     // Holds the programs; dropped last.
     _ebpf: Ebpf,
 }
@@ -116,6 +118,7 @@ impl Live {
             plans,
             reported_lost: [0; observer_ebpf::FAMILIES],
             offsets,
+            log: KernelLog::find(&mut ebpf),
             _ebpf: ebpf,
         })
     }
@@ -127,6 +130,9 @@ impl Live {
     /// Takes everything out of the ring and hands on, in order, what is old enough, then a tick. `fresh`
     /// sees each record as it comes out, before ordering: for look-ups that cannot wait.
     pub fn poll(&mut self, now: Time, mut fresh: impl FnMut(&Record), mut take: impl FnMut(Input)) {
+        if let Some(log) = &mut self.log {
+            log.flush();
+        }
         let reorder = &mut self.reorder;
         let drained = self.ring.drain(|reduced| {
             fresh(&reduced.record);

@@ -3,6 +3,7 @@
 mod attach;
 mod btf;
 mod load;
+mod log;
 mod maps;
 mod reorder;
 mod ring;
