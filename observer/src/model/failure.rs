@@ -82,7 +82,7 @@ fn last_failed(start: &Start, tgid: u32, before: Time) -> Option<Failed> {
         if reports && last.is_some() {
             break;
         }
-        match failed_call(record, start.id.root) {
+        match failed_call(record, start) {
             // A payload that could not be executed is the reason, whatever is tried after it.
             Some(_) if last.as_ref().is_some_and(|last| last.call == "execve") => {}
             // Files are looked for in vain all the time, above all in cleaning up after something else failed.
@@ -104,7 +104,7 @@ fn gets_on(record: &Record) -> bool {
     works && call_of(&record.event).is_some_and(|call| call.errno().is_none())
 }
 
-fn failed_call(record: &Record, root: u32) -> Option<Failed> {
+fn failed_call(record: &Record, start: &Start) -> Option<Failed> {
     let errno = call_of(&record.event)?.errno()?;
     let (phase, call, object) = match &record.event {
         Event::Process(process::Event::ExecFailed { path, .. }) => {
@@ -112,7 +112,13 @@ fn failed_call(record: &Record, root: u32) -> Option<Failed> {
         }
         // What the processes of the container look for is what it is to be made of.
         Event::File(event) => {
-            let phase = if record.tgid == root { PhaseName::RuntimeLoad } else { PhaseName::Rootfs };
+            let phase = if start.is_entrypoint(&event.path) {
+                PhaseName::Exec
+            } else if record.tgid == start.id.root {
+                PhaseName::RuntimeLoad
+            } else {
+                PhaseName::Rootfs
+            };
             (phase, event.op.name(), Some(event.path.clone()))
         }
         Event::Namespace(event) => (PhaseName::Namespaces, event.op.name(), None),
