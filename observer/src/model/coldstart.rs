@@ -60,7 +60,8 @@ pub fn cold_start(start: &Start, context: &Context) -> ColdStart {
             exec_ns: since(start.progress.begun),
             first_output_ns: since(start.progress.first_output),
             listen_ns: since(start.progress.listening),
-            exit_ns: since(start.progress.init_ended.or_else(|| failed.as_ref().map(|_| until))),
+            // A failed start has come to its end when the runtime that reports it has.
+            exit_ns: since(failed.as_ref().map(|_| until).or(start.progress.init_ended)),
         },
         cold: storage.map(|(major_faults, read_bytes)| major_faults > 0 || read_bytes > 0),
         phases,

@@ -21,6 +21,12 @@ struct Failed {
     object: Option<String>,
 }
 
+impl Failed {
+    fn is_search(&self) -> bool {
+        ["openat", "stat", "access"].contains(&self.call)
+    }
+}
+
 /// A process that ended, and its `task->exit_code`.
 #[derive(Clone, Copy)]
 struct Ended {
@@ -76,9 +82,11 @@ fn last_failed(start: &Start, tgid: u32, before: Time) -> Option<Failed> {
         if reports && last.is_some() {
             break;
         }
-        match failed_call(record) {
+        match failed_call(record, start) {
             // A payload that could not be executed is the reason, whatever is tried after it.
             Some(_) if last.as_ref().is_some_and(|last| last.call == "execve") => {}
+            // Files are looked for in vain all the time, above all in cleaning up after something else failed.
+            Some(failed) if failed.is_search() && last.as_ref().is_some_and(|last| !last.is_search()) => {}
             Some(failed) => last = Some(failed),
             None if gets_on(record) => last = None,
             None => {}
@@ -96,13 +104,23 @@ fn gets_on(record: &Record) -> bool {
     works && call_of(&record.event).is_some_and(|call| call.errno().is_none())
 }
 
-fn failed_call(record: &Record) -> Option<Failed> {
+fn failed_call(record: &Record, start: &Start) -> Option<Failed> {
     let errno = call_of(&record.event)?.errno()?;
     let (phase, call, object) = match &record.event {
         Event::Process(process::Event::ExecFailed { path, .. }) => {
             (PhaseName::Exec, "execve", Some(path.clone()))
         }
-        Event::File(event) => (PhaseName::RuntimeLoad, event.op.name(), Some(event.path.clone())),
+        // What the processes of the container look for is what it is to be made of.
+        Event::File(event) => {
+            let phase = if start.is_entrypoint(&event.path) {
+                PhaseName::Exec
+            } else if record.tgid == start.id.root {
+                PhaseName::RuntimeLoad
+            } else {
+                PhaseName::Rootfs
+            };
+            (phase, event.op.name(), Some(event.path.clone()))
+        }
         Event::Namespace(event) => (PhaseName::Namespaces, event.op.name(), None),
         Event::Mount(event) => (PhaseName::Rootfs, event.op.name(), event.target.clone()),
         // Runtimes ask by failing calls what the kernel's seccomp can do.

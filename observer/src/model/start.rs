@@ -148,6 +148,11 @@ impl Start {
         if SUFFIXES.iter().any(|suffix| path.ends_with(suffix)) {
             return true;
         }
+        self.is_entrypoint(path)
+    }
+
+    /// Whether a path is what the bundle says is to be executed.
+    pub fn is_entrypoint(&self, path: &str) -> bool {
         let entrypoint = self.known_bundle().and_then(|bundle| bundle.entrypoint.as_deref());
         entrypoint.is_some_and(|entrypoint| {
             !entrypoint.is_empty()

@@ -122,6 +122,15 @@ impl Bundle {
         self
     }
 
+    /// A namespace that is there already, instead of one of its own.
+    pub fn joins(mut self, kind: &str, path: &str) -> Bundle {
+        let namespaces = self.config["linux"]["namespaces"].as_array_mut().into_iter().flatten();
+        for namespace in namespaces.filter(|namespace| namespace["type"] == kind) {
+            namespace["path"] = json!(path);
+        }
+        self
+    }
+
     /// The root is named, but there is none.
     pub fn without_root(mut self) -> Bundle {
         self.has_root = false;
