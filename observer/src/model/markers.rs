@@ -116,7 +116,7 @@ impl<'a> Reading<'a> {
             event => call_of(event).map_or(record.time, |call| call.entered),
         };
         self.linking = None;
-        self.mark(entered, PhaseName::WasmEngine, record.tgid, Some("linked".to_owned()));
+        self.mark(entered, PhaseName::WasmEngine, record.tgid, None);
     }
 
     fn process(&mut self, tgid: u32, time: Time, event: &process::Event) {
