@@ -58,18 +58,18 @@ fn largest_difference(start: &Value, traced: &[bpftrace::Seen]) -> (String, f64)
     };
     let since = |time: i128| (time - origin) as f64 / 1e6;
     // What a runtime copies and executes of itself comes before the payload.
-    let begun = at("exec").last();
+    let begun = at("exec").next_back();
     let milestones = &start["milestones_ms"];
     let is_wasm = start["container"]["kind"] == "wasm";
-    let mut marks = vec![("exit", at("exit").last().map(since), milestones["exit"].as_f64())];
-    let after = if is_wasm { at("root").last() } else { begun };
+    let mut marks = vec![("exit", at("exit").next_back().map(since), milestones["exit"].as_f64())];
+    let after = if is_wasm { at("root").next_back() } else { begun };
     let output = at("output").find(|time| after.is_some_and(|after| *time > after));
     marks.push(("first_output", output.map(since), milestones["first_output"].as_f64()));
     if !is_wasm {
         marks.push(("exec", begun.map(since), milestones["exec"].as_f64()));
     }
     // What was done last to the container's root: pivot_root, or what some runtimes do after it.
-    let root = at("root").last().map(since);
+    let root = at("root").next_back().map(since);
     let boundary = root.and_then(|root| nearest_boundary(start, root));
     marks.push(("root", root, boundary));
     let differences = marks.into_iter().map(|(mark, theirs, ours)| {
