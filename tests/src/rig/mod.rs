@@ -1,5 +1,6 @@
 //! Rigs: the stage of `observer demo`, and what tests need beside it.
 
+pub mod bpftrace;
 pub mod wasmedge;
 pub mod watch;
 pub mod workload;
