@@ -68,58 +68,72 @@ fn returned(call: Call, entry: &InFlight, syscall: Syscall) {
     emit::emit_text(scratch, record, path_len, flags);
 }
 
-/// The end of a path, in a place of its own, so that each look at it has a constant offset.
+/// The last bytes of a path, the first of them lowest (this target is little-endian). Looked at without
+/// branches: a loop over bytes takes the verifier a quarter of a second.
+struct Tail {
+    low: u64,
+    high: u64,
+}
+
 #[inline(always)]
-fn read_tail(scratch: &Scratch, path_len: usize) -> Option<[u8; TAIL]> {
+fn read_tail(scratch: &Scratch, path_len: usize) -> Option<Tail> {
     let start = FIXED + (path_len & 0xff);
-    let mut tail = [0u8; TAIL];
+    let mut words = [0u64; TAIL / 8];
     let text = scratch.bytes.as_ptr();
     // SAFETY: FIXED >= TAIL, so the copy begins and ends within the scratch buffer.
     let copied = unsafe {
         aya_ebpf::helpers::generated::bpf_probe_read_kernel(
-            tail.as_mut_ptr().cast(),
+            words.as_mut_ptr().cast(),
             TAIL as u32,
             text.add(start - TAIL).cast(),
         )
     };
-    (copied == 0).then_some(tail)
+    (copied == 0).then_some(Tail { low: words[0], high: words[1] })
+}
+
+/// 0x80 in each byte of `word` that equals `byte`, 0 in the others.
+#[inline(always)]
+fn equal(word: u64, byte: u8) -> u64 {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const SEVEN: u64 = 0x7f7f_7f7f_7f7f_7f7f;
+    let differs = word ^ (ONES * byte as u64);
+    !(((differs & SEVEN) + SEVEN) | differs | SEVEN)
+}
+
+impl Tail {
+    #[inline(always)]
+    fn equal(&self, byte: u8) -> Tail {
+        Tail { low: equal(self.low, byte), high: equal(self.high, byte) }
+    }
+
+    /// Whether a byte marked here is followed by one marked in `second` and that by one marked in `third`.
+    #[inline(always)]
+    fn followed_by(&self, second: &Tail, third: &Tail) -> bool {
+        let low = self.low & (second.low >> 8 | second.high << 56) & (third.low >> 16 | third.high << 48);
+        let high = self.high & (second.high >> 8) & (third.high >> 16);
+        low | high != 0
+    }
 }
 
 /// config.json, exec.fifo, shared libraries and modules, by the end of their names.
 #[inline(always)]
-fn marks_a_phase(tail: &[u8; TAIL]) -> bool {
-    let last8 =
-        u64::from_ne_bytes([tail[8], tail[9], tail[10], tail[11], tail[12], tail[13], tail[14], tail[15]]);
-    const CONFIG: u64 = u64::from_ne_bytes(*b"fig.json");
-    const FIFO: u64 = u64::from_ne_bytes(*b"xec.fifo");
-    if last8 == CONFIG || last8 == FIFO {
-        return true;
-    }
-    if tail[11] == b'.' && tail[12] == b'w' && tail[13] == b'a' && tail[14] == b's' && tail[15] == b'm' {
-        return true;
-    }
-    has_so(tail)
+fn marks_a_phase(tail: &Tail) -> bool {
+    const CONFIG: u64 = u64::from_le_bytes(*b"fig.json");
+    const FIFO: u64 = u64::from_le_bytes(*b"xec.fifo");
+    const MODULE: u64 = u64::from_le_bytes(*b".wasm\0\0\0");
+    tail.high == CONFIG || tail.high == FIFO || tail.high >> 24 == MODULE || has_so(tail)
 }
 
 /// `.so` anywhere in the tail: `libx.so`, `libx.so.0`, `libx.so.0.1.0`.
 #[inline(always)]
-fn has_so(tail: &[u8; TAIL]) -> bool {
-    // Returning at once keeps the number of paths linear for the verifier.
-    for i in 0..TAIL - 2 {
-        if tail[i] == b'.' && tail[i + 1] == b's' && tail[i + 2] == b'o' {
-            return true;
-        }
-    }
-    false
+fn has_so(tail: &Tail) -> bool {
+    tail.equal(b'.').followed_by(&tail.equal(b's'), &tail.equal(b'o'))
 }
 
 /// libwasmedge, libwasmtime, libwasmer, libiwasm, libwamr.
 #[inline(always)]
-fn names_an_engine(tail: &[u8; TAIL]) -> bool {
-    for i in 0..TAIL - 2 {
-        if tail[i] == b'w' && tail[i + 1] == b'a' && (tail[i + 2] == b's' || tail[i + 2] == b'm') {
-            return true;
-        }
-    }
-    false
+fn names_an_engine(tail: &Tail) -> bool {
+    let (s, m) = (tail.equal(b's'), tail.equal(b'm'));
+    let third = Tail { low: s.low | m.low, high: s.high | m.high };
+    tail.equal(b'w').followed_by(&tail.equal(b'a'), &third)
 }
