@@ -1,5 +1,6 @@
 //! `cargo xtask`: what cargo cannot do by itself. One file (or folder) a command.
 
+mod bench;
 mod bpf_object;
 mod build;
 mod cmd;
@@ -37,6 +38,8 @@ enum Command {
     Tidy,
     /// Boot other kernels in QEMU and observe container starts there
     Vm(vm::VmArgs),
+    /// Measure what observing costs, against not observing and against other tools (root)
+    Bench(bench::BenchArgs),
     /// Make stripped, static release binaries for x86-64 and arm64, with checksums
     Dist,
 }
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
         Command::Test(args) => test::run(&args),
         Command::Tidy => tidy::run(),
         Command::Vm(args) => vm::run(&args).and_then(vm::VmOutcome::into_result),
+        Command::Bench(args) => bench::run(&args),
         Command::Dist => dist::run(),
     };
     match done {
