@@ -87,7 +87,7 @@ impl Rig {
         let observer = if let Some(given) = &args.observer {
             given.canonicalize().with_context(|| given.display().to_string())?
         } else {
-            build::run(&BuildArgs { release: true, arch: None })?;
+            build::run(&BuildArgs { release: true, arch: None, bpf_log: false })?;
             paths::target().join("release/observer")
         };
         let results = paths::target().join("bench");
