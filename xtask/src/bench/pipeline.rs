@@ -50,8 +50,8 @@ pub(super) fn run(rig: &Rig, report: &mut Report) -> Result<()> {
     let pair = (&in_ms(&whole), &in_ms(&nothing));
     report.compared(format!("replay of {starts} starts, CPU time"), "ms", pair, None);
     report.figure(
-        "a second of CPU time, without the empty one's",
-        "records",
+        "speed, without what the empty one takes",
+        "records/s",
         &speeds,
         Some(Promise::AtLeast(500_000.0)),
     );

@@ -35,14 +35,11 @@ pub(super) fn run(rig: &Rig, report: &mut Report) -> Result<()> {
 fn snoops() -> Arm {
     if find_program("execsnoop").is_some() && find_program("opensnoop").is_some() {
         let tracers =
-            vec![Recipe::new(Ready::Holds(2), ["execsnoop"]), Recipe::new(Ready::Holds(4), ["opensnoop"])];
+            vec![Recipe::new(Ready::Holds(4), ["execsnoop"]), Recipe::new(Ready::Holds(4), ["opensnoop"])];
         return Arm { name: "execsnoop + opensnoop (libbpf-tools)".into(), tracers };
     }
     let script = r#"
         tracepoint:sched:sched_process_exec { printf("%d %s\n", pid, str(args->filename)); }
         tracepoint:syscalls:sys_enter_openat { printf("%d %s\n", pid, str(args->filename)); }"#;
-    Arm {
-        name: "bpftrace, exec + openat".into(),
-        tracers: vec![Recipe::new(Ready::Holds(2), ["bpftrace", "-e", script])],
-    }
+    Arm { name: "bpftrace, exec + openat".into(), tracers: vec![Recipe::bpftrace(script, 2)] }
 }

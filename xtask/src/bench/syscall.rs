@@ -7,11 +7,7 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::{
-    Arm, Rig, blocks, in_turns,
-    report::Report,
-    tracer::{Ready, Recipe},
-};
+use super::{Arm, Rig, blocks, in_turns, report::Report, tracer::Recipe};
 use crate::{cmd::Cmd, paths::find_program};
 
 const CALLS: [&str; 3] = ["write of a byte", "openat + close", "statx"];
@@ -48,7 +44,7 @@ fn filtering_bpftrace() -> Arm {
     let probes = calls.iter().flat_map(|call| ["enter", "exit"].map(|end| format!("sys_{end}_{call}")));
     let probes: Vec<String> = probes.map(|name| format!("tracepoint:syscalls:{name}")).collect();
     let script = format!("{} /pid == 1/ {{ @[probe] = count(); }}", probes.join(", "));
-    let recipe = Recipe::new(Ready::Holds(probes.len()), ["bpftrace", "-e", &script]);
+    let recipe = Recipe::bpftrace(&script, probes.len());
     Arm { name: "bpftrace /pid == 1/".into(), tracers: vec![recipe] }
 }
 

@@ -44,6 +44,13 @@ impl Recipe {
         Recipe { words: words.into_iter().map(Into::into).collect(), ready }
     }
 
+    /// bpftrace with a script of that many probes.
+    pub(super) fn bpftrace(script: &str, probes: usize) -> Recipe {
+        // It opens a buffer for each processor, a perf event too, before it compiles and attaches.
+        let buffers = thread::available_parallelism().map_or(1, usize::from);
+        Recipe::new(Ready::Holds(probes + buffers), ["bpftrace", "-e", script])
+    }
+
     /// Returns when it watches.
     pub(super) fn start(&self, stdout: Stdio) -> Result<Tracer> {
         let name = self.words.join(" ");
