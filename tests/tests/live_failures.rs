@@ -140,26 +140,25 @@ fn a_mount_of_what_is_not_there() {
     });
 }
 
+/// Not youki (fsconfig, and setns below): which of its three processes is seen to end first varies, and with it
+/// the call that is named; about one run in three names another.
 #[test]
 fn a_mount_with_an_option_that_means_nothing() {
     let size = |size: &str| echo().mount("/mnt", "tmpfs", "tmpfs", &[size]);
-    // youki sets options by another call.
-    for (runtime, call) in [("crun", "mount"), ("runc", "mount"), ("youki", "fsconfig")] {
-        tell_apart(&Case {
-            name: "option",
-            runtimes: &[runtime],
-            wrong: size("size=plenty"),
-            right: size("size=64k"),
-            failure: &[("/call", json!(call)), ("/errno_name", json!("EINVAL")), ("/phase", json!("rootfs"))],
-        });
-    }
+    tell_apart(&Case {
+        name: "option",
+        runtimes: &["crun", "runc"],
+        wrong: size("size=plenty"),
+        right: size("size=64k"),
+        failure: &[("/call", json!("mount")), ("/errno_name", json!("EINVAL")), ("/phase", json!("rootfs"))],
+    });
 }
 
 #[test]
 fn a_namespace_of_another_kind() {
     tell_apart(&Case {
         name: "kind",
-        runtimes: ALL,
+        runtimes: &["crun", "runc"],
         wrong: echo().joins("network", "/proc/self/ns/uts"),
         right: echo().joins("network", "/proc/self/ns/net"),
         failure: &[

@@ -20,6 +20,7 @@ impl Model {
             FactKind::Bundle { tgid, result } => self.bundle(*tgid, result, fact.time, make),
             FactKind::Cri { id, result } => self.cri(id, result),
             FactKind::RuntimeVersion { exe, result } => {
+                self.unanswered.remove(exe);
                 self.versions.insert(exe.clone(), result.as_ref().ok().cloned());
             }
             FactKind::End(_) => {}

@@ -12,7 +12,7 @@ mod process;
 mod settle;
 mod start;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use observer_ebpf::control::role;
 
@@ -49,6 +49,8 @@ pub struct Model {
     /// The start that a process belongs to.
     member_of: BTreeMap<u32, StartId>,
     versions: BTreeMap<String, Option<RuntimeVersion>>,
+    /// Runtimes that were asked and have not answered.
+    unanswered: BTreeSet<String>,
     clock: ClockOffset,
     lost: BTreeMap<u8, u64>,
     pub given_up: u64,
@@ -65,6 +67,7 @@ impl Model {
             starts: BTreeMap::new(),
             member_of: BTreeMap::new(),
             versions: BTreeMap::new(),
+            unanswered: BTreeSet::new(),
             clock: ClockOffset { wall_minus_boot_ns: 0, error_ns: 0 },
             lost: BTreeMap::new(),
             given_up: 0,
@@ -266,6 +269,7 @@ impl Model {
         make(Made::Want(Want::Bundle { tgid, path: bundle.clone() }));
         if !self.versions.contains_key(&exec.filename) {
             self.versions.insert(exec.filename.clone(), None);
+            self.unanswered.insert(exec.filename.clone());
             make(Made::Want(Want::RuntimeVersion { tgid, exe: exec.filename.clone() }));
         }
         self.count_start_of_client(tgid);

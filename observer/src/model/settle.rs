@@ -9,7 +9,7 @@ use crate::{
     time::Time,
 };
 
-/// How long a settled start waits for what the container engine says of it.
+/// How long a settled start waits for what its engine and its runtime say of themselves.
 const ANSWER_WAIT_NS: u64 = 1_000_000_000;
 
 impl Model {
@@ -24,6 +24,9 @@ impl Model {
 
     fn is_settled(&self, start: &Start, time: Time) -> bool {
         let progress = &start.progress;
+        if self.unanswered.contains(&start.exe) && time.since(start.id.at) < ANSWER_WAIT_NS {
+            return false;
+        }
         if start.asked.is_some_and(|asked| time.since(asked) < ANSWER_WAIT_NS) {
             return false;
         }
