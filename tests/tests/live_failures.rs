@@ -140,8 +140,8 @@ fn a_mount_of_what_is_not_there() {
     });
 }
 
-/// Not youki (fsconfig, and setns below): which of its three processes is seen to end first varies, and with it
-/// the call that is named; about one run in three names another.
+/// Not youki (fsconfig, and setns below): from run to run another of its failed calls is named there. A fault of
+/// the observer that is not mended yet.
 #[test]
 fn a_mount_with_an_option_that_means_nothing() {
     let size = |size: &str| echo().mount("/mnt", "tmpfs", "tmpfs", &[size]);
