@@ -18,7 +18,8 @@ macro_rules! offsets {
         pub struct Offsets { $($(#[$doc])* pub $field: u32,)* }
 
         impl Offsets {
-            /// `struct.member[.member]` of every field, in field order.
+            /// `struct.member[.member]` of every field, in field order; `member[2]` is an element, and after
+            /// `|` is what another architecture calls the same.
             pub const PATHS: &'static [&'static str] = &[$($path),*];
             pub const UNKNOWN: Offsets = Offsets { $($field: NO_OFFSET,)* };
         }
@@ -52,6 +53,11 @@ offsets! {
     cgroup_root: "cgroup.root",
     cgroup_root_hierarchy_id: "cgroup_root.hierarchy_id",
     kernfs_node_id: "kernfs_node.id",
+    /// Where a syscall's arguments are kept until it returns: x86-64, else arm64.
+    regs_arg0: "pt_regs.di|pt_regs.orig_x0",
+    regs_arg1: "pt_regs.si|pt_regs.regs[1]",
+    regs_arg2: "pt_regs.dx|pt_regs.regs[2]",
+    regs_arg3: "pt_regs.r10|pt_regs.regs[3]",
     /// Not an offset: the value of `memory_cgrp_id` in `enum cgroup_subsys_id`.
     memory_cgrp_id: "enum cgroup_subsys_id.memory_cgrp_id",
 }

@@ -9,7 +9,7 @@ use aya_ebpf::{
 };
 use observer_ebpf::{
     FAMILIES,
-    wire::{Header, MAX_RECORD, Record, flag, process::Exec},
+    wire::{Header, MAX_RECORD, Record, flag},
 };
 
 #[map]
@@ -83,9 +83,28 @@ pub fn emit<R: Record>(mut record: R, unreadable: bool) {
     hand_over(R::KIND, (&raw const record).cast(), size_of::<R>() as u64, BPF_RB_NO_WAKEUP);
 }
 
+/// When user space gets to see a record.
+pub enum Delivery {
+    /// At its next turn: it polls on a timer, because a wake-up costs ten times what a record does.
+    WithOthers,
+    /// Now: what is to be looked up of it may soon be gone.
+    AtOnce,
+}
+
 /// Emits the record in `scratch`: `record` as its fixed part, then `text_len` bytes already in place.
 #[inline(always)]
-pub fn emit_text<R: Record>(scratch: &mut Scratch, mut record: R, text_len: usize, flags: u16) {
+pub fn emit_text<R: Record>(scratch: &mut Scratch, record: R, text_len: usize, flags: u16) {
+    deliver_text(scratch, record, text_len, flags, Delivery::WithOthers);
+}
+
+#[inline(always)]
+pub fn deliver_text<R: Record>(
+    scratch: &mut Scratch,
+    mut record: R,
+    text_len: usize,
+    flags: u16,
+    delivery: Delivery,
+) {
     // The mask and the comparison give the verifier a bound that survives on every kernel.
     let mut text_len = text_len & (MAX_RECORD - 1);
     if text_len > R::MAX_TEXT {
@@ -98,9 +117,10 @@ pub fn emit_text<R: Record>(scratch: &mut Scratch, mut record: R, text_len: usiz
     record.set_header(header);
     // SAFETY: `Scratch` is larger than any record (checked where records are defined) and aligned to 8.
     unsafe { scratch.bytes.as_mut_ptr().cast::<R>().write(record) };
-    // User space polls on a timer, so that records pay for no wake-up; but what is to be looked up of a
-    // program that was just executed may be gone by then.
-    let wake = if R::KIND == Exec::KIND { BPF_RB_FORCE_WAKEUP } else { BPF_RB_NO_WAKEUP };
+    let wake = match delivery {
+        Delivery::AtOnce => BPF_RB_FORCE_WAKEUP,
+        Delivery::WithOthers => BPF_RB_NO_WAKEUP,
+    };
     hand_over(R::KIND, scratch.bytes.as_ptr(), len as u64, wake);
 }
 

@@ -1,10 +1,15 @@
-//! Syscalls in two halves: what a watched thread passed at entry is kept until its exit.
+//! Syscalls. Everything is read at exit: at entry the page of a path may not be there yet, and at exit the
+//! arguments are still in the registers that the thread entered with.
 //!
-//! Paths are read at exit, from the pointer kept here: at entry the page may not be there yet.
+//! Where the time of entry matters, or a call may take long, both ends are hooked and the time is kept until
+//! the exit. Where it does not, only the exit is hooked, which costs half.
 
 use aya_ebpf::{
     EbpfContext,
-    helpers::{bpf_get_current_pid_tgid, bpf_probe_read_user_str_bytes},
+    helpers::{
+        bpf_get_current_pid_tgid, bpf_get_current_task_btf, bpf_probe_read_user_str_bytes,
+        generated::bpf_task_pt_regs,
+    },
     macros::{map, tracepoint},
     maps::HashMap,
     programs::TracePointContext,
@@ -20,82 +25,116 @@ use crate::{
     filter,
 };
 
-/// Arguments of a syscall that has not returned yet.
-#[derive(Clone, Copy)]
-#[repr(C)]
-pub struct InFlight {
-    pub entered_ns: u64,
-    pub args: [u64; 6],
-}
-
-/// By thread (`pid_tgid`). Entries go at the syscall's exit, or at the thread's end.
+/// When a thread (`pid_tgid`) entered the syscall that it is in, CLOCK_BOOTTIME in ns; 0: it is in none that
+/// is kept. Written in place, call after call: an insertion and a removal cost several times as much.
+/// Entries go at the thread's end.
 #[map]
-static IN_FLIGHT: HashMap<u64, InFlight> = HashMap::with_max_entries(32_768, 0);
+static ENTERED: HashMap<u64, u64> = HashMap::with_max_entries(32_768, 0);
 
-/// Offset of the first argument in a sys_enter_* tracepoint; the loader checks it by name.
-pub const ENTER_ARGS: usize = 16;
-/// Offset of `ret` in a sys_exit_* tracepoint; the loader checks it by name.
-const EXIT_RET: usize = 16;
+/// Word of a sys_exit_* tracepoint that is `ret`; the loader checks it by name.
+const EXIT_RET: usize = 2;
 
 #[inline(always)]
-pub fn keep(ctx: &TracePointContext, roles: u32) {
+pub fn keep(roles: u32) {
     if filter::current(roles).is_none() {
         return;
     }
-    // SAFETY: sys_enter_* records hold six arguments at this offset.
-    let Ok(args) = (unsafe { ctx.read_at::<[u64; 6]>(ENTER_ARGS) }) else { return };
-    let value = InFlight { entered_ns: now(), args };
-    if IN_FLIGHT.insert(bpf_get_current_pid_tgid(), value, 0).is_err() {
+    let key = bpf_get_current_pid_tgid();
+    if let Some(own) = ENTERED.get_ptr_mut(key) {
+        // SAFETY: the entry is this thread's own.
+        unsafe { *own = now() };
+    } else if ENTERED.insert(key, now(), 0).is_err() {
         lose(Family::Process as u16);
     }
 }
 
 /// Entry of syscalls that are of interest in runtimes only.
 #[tracepoint]
-pub fn enter_runtime(ctx: TracePointContext) -> u32 {
-    keep(&ctx, role::RUNTIME);
+pub fn enter_runtime(_ctx: TracePointContext) -> u32 {
+    keep(role::RUNTIME);
     0
 }
 
 /// Entry of syscalls that are of interest in engines, shims and runtimes.
 #[tracepoint]
-pub fn enter_engine(ctx: TracePointContext) -> u32 {
-    keep(&ctx, role::RUNTIME | role::ENGINE | role::SHIM | role::HELPER);
+pub fn enter_engine(_ctx: TracePointContext) -> u32 {
+    keep(role::RUNTIME | role::ENGINE | role::SHIM | role::HELPER);
     0
 }
 
 /// Entry of execve: of interest in whatever is watched.
 #[tracepoint]
-pub fn enter_any(ctx: TracePointContext) -> u32 {
-    keep(&ctx, !role::QUIET);
+pub fn enter_any(_ctx: TracePointContext) -> u32 {
+    keep(!role::QUIET);
     0
 }
 
 /// Entry of syscalls that are of interest in runtimes and payloads.
 #[tracepoint]
-pub fn enter_payload(ctx: TracePointContext) -> u32 {
-    keep(&ctx, role::RUNTIME | role::PAYLOAD);
+pub fn enter_payload(_ctx: TracePointContext) -> u32 {
+    keep(role::RUNTIME | role::PAYLOAD);
     0
 }
 
 /// A thread has ended: whatever it was doing will not return.
 #[inline(always)]
 pub fn abandon() {
-    let _ = IN_FLIGHT.remove(bpf_get_current_pid_tgid());
+    let _ = ENTERED.remove(bpf_get_current_pid_tgid());
 }
 
-/// The entry that belongs to this exit, if this thread was watched then.
+/// A thread that executes a program takes the process's first thread's id: it will not return as `before`.
 #[inline(always)]
-pub fn returned(ctx: &TracePointContext) -> Option<(InFlight, Syscall)> {
-    let key = bpf_get_current_pid_tgid();
-    // SAFETY: the entry is this thread's own and is copied at once.
-    let entry = unsafe { *IN_FLIGHT.get(key)? };
-    let _ = IN_FLIGHT.remove(key);
-    // SAFETY: sys_exit_* records hold the return value at this offset.
-    let ret = unsafe { ctx.read_at::<i64>(EXIT_RET) }.ok()?;
+pub fn renamed(tgid: u32, before: u32) {
+    if before != tgid {
+        let _ = ENTERED.remove(u64::from(tgid) << 32 | u64::from(before));
+    }
+}
+
+/// The call that ends here, if this thread was watched when it began.
+#[inline(always)]
+pub fn returned(ctx: &TracePointContext) -> Option<Syscall> {
+    let own = ENTERED.get_ptr_mut(bpf_get_current_pid_tgid())?;
+    // SAFETY: the entry is this thread's own.
+    let entered_ns = unsafe { core::mem::take(&mut *own) };
+    if entered_ns == 0 {
+        return None;
+    }
+    let ret = ret(ctx);
     #[cfg(feature = "log")]
-    aya_log_ebpf::debug!(ctx, "thread {} returned {}", key as u32, ret);
-    Some((entry, Syscall { entered_ns: entry.entered_ns, ret }))
+    aya_log_ebpf::debug!(ctx, "thread {} returned {}", bpf_get_current_pid_tgid() as u32, ret);
+    Some(Syscall { entered_ns, ret })
+}
+
+/// The return value of the syscall that ends here.
+#[inline(always)]
+pub fn ret(ctx: &TracePointContext) -> i64 {
+    // SAFETY: sys_exit_* records hold the return value in this word.
+    unsafe { *raw(ctx).add(EXIT_RET) as i64 }
+}
+
+/// A syscall of which only the exit is hooked: nothing is known of its entry.
+#[inline(always)]
+pub fn ended(ret: i64) -> Syscall {
+    Syscall { entered_ns: 0, ret }
+}
+
+/// An argument of the current syscall, also at its exit: what the thread's registers held when it entered
+/// (x86-64 and arm64 change only the one that returns the result, and keep its former value).
+macro_rules! argument {
+    ($register:ident) => {
+        $crate::syscall::register($crate::kernel::offset!($register))
+    };
+}
+pub(crate) use argument;
+
+/// Read like any memory, without a call: the verifier knows the type, and the offset is a constant to it.
+#[inline(always)]
+pub fn register(offset: u32) -> u64 {
+    // SAFETY: the current task is always valid, and so are the registers it entered with.
+    unsafe {
+        let registers = bpf_task_pt_regs(bpf_get_current_task_btf()) as *const u8;
+        core::ptr::read_volatile(registers.add(offset as usize).cast::<u64>())
+    }
 }
 
 /// Reads a user string into the scratch buffer behind a fixed part of `at` bytes; gives its length without

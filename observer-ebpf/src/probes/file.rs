@@ -1,66 +1,112 @@
 //! Files opened by runtimes: the few paths that mark a phase, failures, and everything after the change of
 //! root (a Wasm module may have any name).
 
+use aya_ebpf::helpers::bpf_probe_read_user;
 use observer_ebpf::{
     control::role,
     wire::{
-        Syscall,
         file::{File, op},
         flag,
     },
 };
 
-use super::{NO_HEADER, on_return};
+use super::{NO_HEADER, on_exit};
 use crate::{
     emit::{self, Scratch},
     filter,
-    syscall::{self, InFlight},
+    syscall::{self, argument},
 };
 
-on_return!(exit_openat, Call { op: op::OPEN, path: 1, flags: Some(2) }, returned);
-on_return!(exit_openat2, Call { op: op::OPEN, path: 1, flags: None }, returned);
-on_return!(exit_open, Call { op: op::OPEN, path: 0, flags: Some(1) }, returned);
-on_return!(exit_stat_at, Call { op: op::STAT, path: 1, flags: None }, returned);
-on_return!(exit_access, Call { op: op::ACCESS, path: 0, flags: None }, returned);
-on_return!(exit_access_at, Call { op: op::ACCESS, path: 1, flags: None }, returned);
+on_exit!(exit_openat, Call { op: op::OPEN, path: Second, flags: Flags::In(Third) }, returned);
+on_exit!(exit_openat2, Call { op: op::OPEN, path: Second, flags: Flags::At(Third) }, returned);
+on_exit!(exit_open, Call { op: op::OPEN, path: First, flags: Flags::In(Second) }, returned);
+on_exit!(exit_stat_at, Call { op: op::STAT, path: Second, flags: Flags::None }, returned);
+on_exit!(exit_access, Call { op: op::ACCESS, path: First, flags: Flags::None }, returned);
+on_exit!(exit_access_at, Call { op: op::ACCESS, path: Second, flags: Flags::None }, returned);
 
 /// A call on a path: which of its arguments is what.
 struct Call {
     op: u32,
-    path: usize,
-    flags: Option<usize>,
+    path: Argument,
+    flags: Flags,
 }
+
+/// Where the O_* bits are.
+enum Flags {
+    None,
+    In(Argument),
+    /// At the beginning of a structure (openat2).
+    At(Argument),
+}
+
+enum Argument {
+    First,
+    Second,
+    Third,
+}
+use Argument::{First, Second, Third};
+
+impl Argument {
+    #[inline(always)]
+    fn read(&self) -> u64 {
+        match self {
+            First => argument!(regs_arg0),
+            Second => argument!(regs_arg1),
+            Third => argument!(regs_arg2),
+        }
+    }
+}
+
+impl Flags {
+    #[inline(always)]
+    fn read(&self) -> u64 {
+        match self {
+            Flags::None => 0,
+            Flags::In(argument) => argument.read(),
+            // SAFETY: the helper checks the address itself.
+            Flags::At(argument) => unsafe { bpf_probe_read_user(argument.read() as *const u64) }.unwrap_or(0),
+        }
+    }
+}
+
+/// O_PATH, on every architecture but alpha, parisc and sparc.
+const O_PATH: u64 = 0o10_000_000;
 
 const FIXED: usize = size_of::<File>();
 /// How much of a path's end is looked at.
 const TAIL: usize = 16;
 
 #[inline(always)]
-fn returned(call: Call, entry: &InFlight, syscall: Syscall) {
-    let Some(watch) = filter::lookup(filter::current_tgid()) else { return };
-    if call.op != op::OPEN && syscall.ret >= 0 {
+fn returned(call: Call, ret: i64) {
+    // stat and access say something only by failing. Runtimes and their libraries make them by the hundred.
+    if call.op != op::OPEN && ret >= 0 {
+        return;
+    }
+    let Some(watch) = filter::current(role::RUNTIME) else { return };
+    let open_flags = call.flags.read();
+    // Steps of walking a path (crun makes one for each mount), and nothing is read from them.
+    if ret >= 0 && open_flags & O_PATH != 0 {
         return;
     }
     let Some(scratch) = emit::scratch() else { return };
-    let open_flags = call.flags.map_or(0, |n| entry.args[n] as u32);
-    let pointer = entry.args[call.path];
-    let (path_len, flags) = syscall::read_path::<FIXED>(scratch, pointer);
+    let (path_len, flags) = syscall::read_path::<FIXED>(scratch, call.path.read());
     let after_root = watch.flags & role::ROOTFS != 0;
     let unreadable = flags & flag::UNREADABLE != 0;
-    let failed = syscall.ret < 0;
-    let wanted = match read_tail(scratch, path_len) {
-        // The linker looks for each library in many places: only engines are missed.
-        Some(tail) if failed && has_so(&tail) => names_an_engine(&tail),
-        Some(tail) => after_root || failed || marks_a_phase(&tail),
-        None => true,
+    let failed = ret < 0;
+    let tail = read_tail(scratch, path_len);
+    // The linker looks for each library in many places: only engines are missed.
+    let wanted = if failed && has_so(&tail) {
+        names_an_engine(&tail)
+    } else {
+        after_root || failed || marks_a_phase(&tail)
     };
     if !wanted && !unreadable {
         return;
     }
     let record = File {
         header: NO_HEADER,
-        syscall,
-        flags: open_flags,
+        syscall: syscall::ended(ret),
+        flags: open_flags as u32,
         role: watch.flags,
         path_len: path_len as u32,
         op: call.op,
@@ -76,19 +122,13 @@ struct Tail {
 }
 
 #[inline(always)]
-fn read_tail(scratch: &Scratch, path_len: usize) -> Option<Tail> {
-    let start = FIXED + (path_len & 0xff);
-    let mut words = [0u64; TAIL / 8];
-    let text = scratch.bytes.as_ptr();
-    // SAFETY: FIXED >= TAIL, so the copy begins and ends within the scratch buffer.
-    let copied = unsafe {
-        aya_ebpf::helpers::generated::bpf_probe_read_kernel(
-            words.as_mut_ptr().cast(),
-            TAIL as u32,
-            text.add(start - TAIL).cast(),
-        )
-    };
-    (copied == 0).then_some(Tail { low: words[0], high: words[1] })
+fn read_tail(scratch: &Scratch, path_len: usize) -> Tail {
+    let start = FIXED + (path_len & 0xff) - TAIL;
+    // SAFETY: FIXED >= TAIL, so both words begin and end within the scratch buffer.
+    unsafe {
+        let tail = scratch.bytes.as_ptr().add(start).cast::<u64>();
+        Tail { low: tail.read_unaligned(), high: tail.add(1).read_unaligned() }
+    }
 }
 
 /// 0x80 in each byte of `word` that equals `byte`, 0 in the others.

@@ -40,16 +40,28 @@ fn arg(args: *const u64, n: usize) -> u64 {
     unsafe { *args.add(n) }
 }
 
-/// A syscall exit whose record needs nothing but the call itself.
+/// The exit of a syscall whose entry was kept.
 macro_rules! on_return {
     ($program:ident, $op:expr, $body:ident) => {
         #[aya_ebpf::macros::tracepoint]
         pub fn $program(ctx: aya_ebpf::programs::TracePointContext) -> u32 {
-            if let Some((entry, syscall)) = $crate::syscall::returned(&ctx) {
-                $body($op, &entry, syscall);
+            if let Some(syscall) = $crate::syscall::returned(&ctx) {
+                $body($op, syscall);
             }
             0
         }
     };
 }
 use on_return;
+
+/// The exit of a syscall whose entry is not hooked: gets what it returned.
+macro_rules! on_exit {
+    ($program:ident, $op:expr, $body:ident) => {
+        #[aya_ebpf::macros::tracepoint]
+        pub fn $program(ctx: aya_ebpf::programs::TracePointContext) -> u32 {
+            $body($op, $crate::syscall::ret(&ctx));
+            0
+        }
+    };
+}
+use on_exit;

@@ -10,7 +10,7 @@ use observer_ebpf::{
 };
 
 use super::{NO_HEADER, on_return};
-use crate::{emit, filter, syscall::InFlight};
+use crate::{emit, filter, syscall::argument};
 
 on_return!(exit_clone, op::CLONE, returned);
 on_return!(exit_clone3, op::CLONE3, returned);
@@ -22,18 +22,20 @@ on_return!(exit_sethostname, op::SETHOSTNAME, returned);
 const NEW_NAMESPACES: u64 = 0x7E02_0080;
 
 #[inline(always)]
-fn returned(op: u32, entry: &InFlight, syscall: Syscall) {
+fn returned(op: u32, syscall: Syscall) {
     let Some(watch) = filter::lookup(filter::current_tgid()) else { return };
     let mut unreadable = false;
     let flags = match op {
-        op::CLONE | op::UNSHARE => entry.args[0],
-        op::SETNS => entry.args[1],
+        op::CLONE | op::UNSHARE => argument!(regs_arg0),
+        op::SETNS => argument!(regs_arg1),
         // `struct clone_args` begins with its flags.
-        // SAFETY: the helper checks the address itself.
-        op::CLONE3 => unsafe { bpf_probe_read_user(entry.args[0] as *const u64) }.unwrap_or_else(|_| {
-            unreadable = true;
-            0
-        }),
+        op::CLONE3 => {
+            let arguments = argument!(regs_arg0) as *const u64;
+            // SAFETY: the helper checks the address itself.
+            let flags = unsafe { bpf_probe_read_user(arguments) };
+            unreadable = flags.is_err();
+            flags.unwrap_or(0)
+        }
         _ => 0,
     };
     let makes_one = op == op::SETNS || op == op::SETHOSTNAME || flags & NEW_NAMESPACES != 0;

@@ -2,35 +2,41 @@
 
 use observer_ebpf::{
     control::role,
-    wire::{
-        Syscall,
-        output::{Output, op},
-    },
+    wire::output::{Output, op},
 };
 
-use super::{NO_HEADER, on_return};
+use super::{NO_HEADER, on_exit};
 use crate::{
     emit, filter,
     kernel::{Reader, current},
-    syscall::InFlight,
+    syscall::{self, argument},
 };
 
-on_return!(exit_write, op::WRITE, returned);
-on_return!(exit_writev, op::WRITEV, returned);
-on_return!(exit_sendfile, op::SENDFILE, returned);
-on_return!(exit_splice, op::SPLICE, returned);
+on_exit!(exit_write, Call { op: op::WRITE, output: argument!(regs_arg0) }, returned);
+on_exit!(exit_writev, Call { op: op::WRITEV, output: argument!(regs_arg0) }, returned);
+on_exit!(exit_sendfile, Call { op: op::SENDFILE, output: argument!(regs_arg0) }, returned);
+on_exit!(exit_splice, Call { op: op::SPLICE, output: argument!(regs_arg2) }, returned);
+
+struct Call {
+    op: u32,
+    /// The descriptor written to.
+    output: u64,
+}
 
 #[inline(always)]
-fn returned(op: u32, entry: &InFlight, syscall: Syscall) {
-    let tgid = filter::current_tgid();
-    let Some(watch) = filter::lookup(tgid) else { return };
-    // splice(fd_in, off_in, fd_out, ..); the others have the output first.
-    let fd = if op == op::SPLICE { entry.args[2] } else { entry.args[0] } as u32;
-    let role = watch.flags;
-    let runtime_failed = role & role::RUNTIME != 0 && role & role::ROOTFS == 0 && syscall.ret < 0;
-    if fd != 1 && fd != 2 && !runtime_failed {
+fn returned(call: Call, ret: i64) {
+    // Most writes of a node go elsewhere and succeed: those cost a comparison.
+    let is_output = call.output == 1 || call.output == 2;
+    if !is_output && ret >= 0 {
         return;
     }
+    let Some(watch) = filter::current(role::RUNTIME | role::PAYLOAD) else { return };
+    // What a runtime failed to write elsewhere says why its start failed.
+    if !is_output && watch.flags & (role::RUNTIME | role::ROOTFS) != role::RUNTIME {
+        return;
+    }
+    let tgid = filter::current_tgid();
+    let role = watch.flags;
     let init = watch.init;
     if !filter::take_output(watch, tgid) {
         return;
@@ -39,9 +45,9 @@ fn returned(op: u32, entry: &InFlight, syscall: Syscall) {
     let mut reader = Reader::new();
     let record = Output {
         header: NO_HEADER,
-        syscall,
-        fd,
-        op,
+        syscall: syscall::ended(ret),
+        fd: call.output as u32,
+        op: call.op,
         role,
         init,
         major_faults: reader.major_faults(task),

@@ -14,9 +14,10 @@ use observer_ebpf::{
 
 use super::{NO_HEADER, arg, on_return, raw_rungs};
 use crate::{
-    emit, filter,
+    emit::{self, Delivery},
+    filter,
     kernel::{Reader, current, offset},
-    syscall::{self, InFlight},
+    syscall::{self, argument},
 };
 
 raw_rungs!(fork_btf, fork_raw, "sched_process_fork", fork);
@@ -79,7 +80,11 @@ fn exec(args: *const u64) {
     let filename: u64 = reader.at(arg(args, 2), offset!(bprm_filename));
     let flags = if named & role::SHIM != 0 { flags | self_runtime(filename) } else { flags };
     filter::watch(tgid, &Watch { flags, init, outputs: 0, pad: 0 });
-    emit_exec(filename, task, flags, comm, reader);
+    syscall::renamed(tgid, arg(args, 1) as u32);
+    // The bundle of a new runtime is read at once; one that executes itself again has the same.
+    let is_new_runtime = flags & role::RUNTIME != 0 && before.flags & role::RUNTIME == 0;
+    let delivery = if is_new_runtime { Delivery::AtOnce } else { Delivery::WithOthers };
+    emit_exec(filename, task, flags, comm, reader, delivery);
 }
 
 /// Shims of Wasm engines execute no runtime: they are one. `task->comm` is too short to tell them, so the
@@ -121,7 +126,14 @@ fn role_after_exec(named: u32, before: u32) -> u32 {
 }
 
 #[inline(always)]
-fn emit_exec(filename: u64, task: u64, flags: u32, comm: [u8; COMM_LEN], mut reader: Reader) {
+fn emit_exec(
+    filename: u64,
+    task: u64,
+    flags: u32,
+    comm: [u8; COMM_LEN],
+    mut reader: Reader,
+    delivery: Delivery,
+) {
     const FIXED: usize = size_of::<Exec>();
     let Some(scratch) = emit::scratch() else { return };
     let mm: u64 = reader.at(task, offset!(task_mm));
@@ -166,7 +178,7 @@ fn emit_exec(filename: u64, task: u64, flags: u32, comm: [u8; COMM_LEN], mut rea
         pad: 0,
     };
     let unreadable = if reader.failed { flag::UNREADABLE } else { 0 };
-    emit::emit_text(scratch, record, filename_len + argv_len + environ_len, unreadable);
+    emit::deliver_text(scratch, record, filename_len + argv_len + environ_len, unreadable, delivery);
 }
 
 /// Copies up to `max` bytes of user memory to `text + at`; gives how many.
@@ -187,14 +199,14 @@ fn copy_user(text: *mut u8, at: usize, start: u64, len: u64, max: usize, reader:
 
 /// A failed exec's name is read at exit: the caller's page is certainly there by now.
 #[inline(always)]
-fn exec_failed(is_execveat: usize, entry: &InFlight, syscall: Syscall) {
+fn exec_failed(is_execveat: usize, syscall: Syscall) {
     if syscall.ret >= 0 {
         return;
     }
     let Some(watch) = filter::lookup(filter::current_tgid()) else { return };
     let Some(scratch) = emit::scratch() else { return };
     const FIXED: usize = size_of::<ExecFailed>();
-    let pointer = if is_execveat == 1 { entry.args[1] } else { entry.args[0] };
+    let pointer = if is_execveat == 1 { argument!(regs_arg1) } else { argument!(regs_arg0) };
     let (path_len, flags) = syscall::read_path::<FIXED>(scratch, pointer);
     let record = ExecFailed { header: NO_HEADER, syscall, role: watch.flags, path_len: path_len as u32 };
     emit::emit_text(scratch, record, path_len, flags);
@@ -203,10 +215,10 @@ fn exec_failed(is_execveat: usize, entry: &InFlight, syscall: Syscall) {
 /// `sched_process_exit(task, ..)`, in every thread; the process has ended when none is live.
 #[inline(always)]
 fn exit(args: *const u64) {
+    syscall::abandon();
     let tgid = filter::current_tgid();
     let Some(watch) = filter::lookup(tgid) else { return };
     let Watch { flags, init, .. } = *watch;
-    syscall::abandon();
     let task = arg(args, 0);
     let mut reader = Reader::new();
     let signal: u64 = reader.at(task, offset!(task_signal));

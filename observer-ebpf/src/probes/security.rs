@@ -1,43 +1,34 @@
 //! What confines a process: seccomp, prctl, capset, user and group ids.
 
-use aya_ebpf::{macros::tracepoint, programs::TracePointContext};
 use observer_ebpf::{
     control::role,
-    wire::{
-        Syscall,
-        security::{Security, op, pr},
-    },
+    wire::security::{Security, op, pr},
 };
 
-use super::{NO_HEADER, on_return};
+use super::{NO_HEADER, on_exit};
 use crate::{
     emit, filter,
-    syscall::{self, InFlight},
+    syscall::{self, argument},
 };
 
-on_return!(exit_seccomp, op::SECCOMP, returned);
-on_return!(exit_prctl, op::PRCTL, returned);
-on_return!(exit_capset, op::CAPSET, returned);
-on_return!(exit_setresuid, op::SETRESUID, returned);
-on_return!(exit_setresgid, op::SETRESGID, returned);
-on_return!(exit_setgroups, op::SETGROUPS, returned);
-on_return!(exit_keyctl, op::KEYCTL, returned);
+on_exit!(exit_seccomp, op::SECCOMP, returned);
+on_exit!(exit_prctl, op::PRCTL, returned);
+on_exit!(exit_capset, op::CAPSET, returned);
+on_exit!(exit_setresuid, op::SETRESUID, returned);
+on_exit!(exit_setresgid, op::SETRESGID, returned);
+on_exit!(exit_setgroups, op::SETGROUPS, returned);
+on_exit!(exit_keyctl, op::KEYCTL, returned);
 
 #[inline(always)]
-fn returned(op: u32, entry: &InFlight, syscall: Syscall) {
-    let Some(watch) = filter::lookup(filter::current_tgid()) else { return };
-    let record = Security { header: NO_HEADER, syscall, arg: entry.args[0], op, role: watch.flags };
-    emit::emit(record, false);
-}
-
-/// Entry of prctl: a runtime asks for and drops each capability by a call of its own; only the calls that
-/// bracket them are kept.
-#[tracepoint]
-pub fn enter_prctl(ctx: TracePointContext) -> u32 {
-    // SAFETY: the first argument of sys_enter_prctl, `option`.
-    let option = unsafe { ctx.read_at::<u64>(syscall::ENTER_ARGS) }.unwrap_or(0);
-    if option == pr::SET_KEEPCAPS || option == pr::SET_SECCOMP || option == pr::SET_NO_NEW_PRIVS {
-        syscall::keep(&ctx, role::RUNTIME);
+fn returned(op: u32, ret: i64) {
+    let arg = argument!(regs_arg0);
+    // A runtime asks for and drops each capability by a prctl of its own; only the calls that bracket them
+    // are kept.
+    let brackets = arg == pr::SET_KEEPCAPS || arg == pr::SET_SECCOMP || arg == pr::SET_NO_NEW_PRIVS;
+    if op == op::PRCTL && !brackets {
+        return;
     }
-    0
+    let Some(watch) = filter::current(role::RUNTIME) else { return };
+    let record = Security { header: NO_HEADER, syscall: syscall::ended(ret), arg, op, role: watch.flags };
+    emit::emit(record, false);
 }

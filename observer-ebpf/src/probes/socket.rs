@@ -12,7 +12,7 @@ use super::{NO_HEADER, on_return};
 use crate::{
     emit, filter,
     kernel::{Reader, current},
-    syscall::InFlight,
+    syscall::argument,
 };
 
 on_return!(exit_listen, op::LISTEN, returned);
@@ -20,7 +20,7 @@ on_return!(exit_accept, op::ACCEPT, returned);
 on_return!(exit_accept4, op::ACCEPT, returned);
 
 #[inline(always)]
-fn returned(op: u32, entry: &InFlight, syscall: Syscall) {
+fn returned(op: u32, syscall: Syscall) {
     let tgid = filter::current_tgid();
     let Some(watch) = filter::lookup(tgid) else { return };
     let (role, init) = (watch.flags, watch.init);
@@ -33,7 +33,7 @@ fn returned(op: u32, entry: &InFlight, syscall: Syscall) {
     let record = Socket {
         header: NO_HEADER,
         syscall,
-        fd: entry.args[0] as u32,
+        fd: argument!(regs_arg0) as u32,
         op,
         role,
         init,

@@ -56,10 +56,11 @@ pub const fn kind(family: Family, number: u8) -> u16 {
     (family as u16) << 8 | number as u16
 }
 
-/// A syscall as seen from its exit. `entered_ns` is CLOCK_BOOTTIME at entry; the exit is the record's time.
+/// A syscall as seen from its exit, which is the record's time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Syscall {
+    /// CLOCK_BOOTTIME at entry; 0 where only the exit was hooked.
     pub entered_ns: u64,
     /// The return value: negative errno on failure.
     pub ret: i64,

@@ -15,6 +15,7 @@ use tokio::{
 };
 
 use super::{
+    courtesy,
     edge::Edge,
     exit,
     run::{self, Watching},
@@ -24,7 +25,7 @@ use crate::{
     input::{End, EndReason, FactKind},
 };
 
-/// How often the kernel's records are taken in. Execs of runtimes wake the observer at once.
+/// How often the kernel's records are taken in. The exec of a runtime wakes the observer at once.
 const TURN: Duration = Duration::from_millis(20);
 /// How often clock and cost are measured.
 const MEASURE: Duration = Duration::from_secs(10);
@@ -34,6 +35,7 @@ const DRAIN: Duration = Duration::from_millis(60);
 /// Runs the command to its end and gives its exit code.
 pub fn run(args: &cli::Coldstart) -> Result<i32> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    courtesy::yield_to_others();
     let code = runtime.block_on(watch(args));
     runtime.shutdown_background();
     code
@@ -133,8 +135,10 @@ fn spawn(cmd: &[std::ffi::OsString]) -> Result<Option<Child>> {
     let Some((program, arguments)) = cmd.split_first() else { return Ok(None) };
     let stderr =
         rustix::io::fcntl_dupfd_cloexec(std::io::stderr(), 3).context("cannot pass on standard error")?;
-    let child = Command::new(program).args(arguments).stdout(Stdio::from(stderr)).spawn();
-    Ok(Some(child.with_context(|| format!("cannot run {}", program.display()))?))
+    let mut command = Command::new(program);
+    command.args(arguments).stdout(Stdio::from(stderr));
+    courtesy::not_inherited(&mut command);
+    Ok(Some(command.spawn().with_context(|| format!("cannot run {}", program.display()))?))
 }
 
 /// Ctrl-C, or being asked to end.

@@ -1,6 +1,7 @@
 //! One module a command, and what they share. Exit policy lives in `main`.
 
 pub mod coldstart;
+mod courtesy;
 pub mod demo;
 
 pub mod doctor;

@@ -15,16 +15,16 @@ use super::{
 pub const SPEC: Spec = Spec {
     family: Family::File,
     gives: "runtime-load, wait-start and the Wasm phases; which file was missing when a start failed",
-    cost: "a hash look-up at entry and exit of openat, stat, access",
+    cost: "a hash look-up at the exit of openat; a comparison at the exit of stat, access",
     hooks: &[
-        syscall!("openat", "enter_runtime", "exit_openat", ["dfd", "filename", "flags", "mode"]),
-        syscall!("openat2", "enter_runtime", "exit_openat2", ["dfd", "filename", "how"]),
-        syscall!(optional "open", "enter_runtime", "exit_open", ["filename", "flags", "mode"]),
-        syscall!("newfstatat", "enter_runtime", "exit_stat_at", ["dfd", "filename"]),
-        syscall!("statx", "enter_runtime", "exit_stat_at", ["dfd", "filename"]),
-        syscall!(optional "access", "enter_runtime", "exit_access", ["filename"]),
-        syscall!("faccessat", "enter_runtime", "exit_access_at", ["dfd", "filename"]),
-        syscall!("faccessat2", "enter_runtime", "exit_access_at", ["dfd", "filename"]),
+        syscall!("openat", "exit_openat", ["dfd", "filename", "flags", "mode"]),
+        syscall!("openat2", "exit_openat2", ["dfd", "filename", "how"]),
+        syscall!(optional "open", "exit_open", ["filename", "flags", "mode"]),
+        syscall!("newfstatat", "exit_stat_at", ["dfd", "filename"]),
+        syscall!("statx", "exit_stat_at", ["dfd", "filename"]),
+        syscall!(optional "access", "exit_access", ["filename"]),
+        syscall!("faccessat", "exit_access_at", ["dfd", "filename"]),
+        syscall!("faccessat2", "exit_access_at", ["dfd", "filename"]),
     ],
 };
 
@@ -70,5 +70,11 @@ pub fn decode(number: u8, bytes: &[u8]) -> Result<Event, Malformed> {
         other => return Err(Malformed::Operation(other)),
     };
     let (path, _) = text::take(rest, wire.path_len as usize)?;
-    Ok(Event { call: Call::from_wire(wire.syscall), op, path, flags: wire.flags, role: wire.role })
+    Ok(Event {
+        call: Call::from_wire(&wire.header, wire.syscall),
+        op,
+        path,
+        flags: wire.flags,
+        role: wire.role,
+    })
 }

@@ -11,8 +11,8 @@ use super::{
 pub const SPEC: Spec = Spec {
     family: Family::Memory,
     gives: "where loading a Wasm module ends and instantiating it begins",
-    cost: "a comparison at entry and a hash look-up at exit of mmap",
-    hooks: &[syscall!("mmap", "enter_mmap", "exit_mmap", ["addr", "len", "prot", "flags"])],
+    cost: "a comparison at the exit of mmap",
+    hooks: &[syscall!("mmap", "exit_mmap", ["addr", "len", "prot", "flags"])],
 };
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -31,7 +31,7 @@ pub fn decode(number: u8, bytes: &[u8]) -> Result<Event, Malformed> {
     }
     let (wire, _) = fixed::<Memory>(bytes)?;
     Ok(Event {
-        call: Call::from_wire(wire.syscall),
+        call: Call::from_wire(&wire.header, wire.syscall),
         bytes: wire.bytes,
         prot: wire.prot,
         flags: wire.flags,

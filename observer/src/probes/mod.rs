@@ -122,8 +122,10 @@ pub struct Call {
 }
 
 impl Call {
-    fn from_wire(syscall: observer_ebpf::wire::Syscall) -> Self {
-        Call { entered: Time(syscall.entered_ns), ret: syscall.ret }
+    fn from_wire(header: &Header, syscall: observer_ebpf::wire::Syscall) -> Self {
+        // Where only the exit was hooked, the call is taken for a moment.
+        let entered = if syscall.entered_ns == 0 { header.time_ns } else { syscall.entered_ns };
+        Call { entered: Time(entered), ret: syscall.ret }
     }
 
     /// The error number, when it failed.

@@ -15,18 +15,18 @@ use super::{
 pub const SPEC: Spec = Spec {
     family: Family::Mount,
     gives: "the rootfs phase with its mounts counted, and where the payload may begin",
-    cost: "a hash look-up at entry and exit of the mount family",
+    cost: "a hash look-up at the exit of the mount family",
     hooks: &[
-        syscall!("mount", "enter_engine", "exit_mount", ["dev_name", "dir_name"]),
-        syscall!("umount", "enter_runtime", "exit_umount", ["name"]),
-        syscall!("pivot_root", "enter_runtime", "exit_pivot_root", ["new_root"]),
-        syscall!("chroot", "enter_runtime", "exit_chroot", ["filename"]),
-        syscall!("open_tree", "enter_runtime", "exit_open_tree", ["dfd"]),
-        syscall!("move_mount", "enter_runtime", "exit_move_mount", ["from_dfd"]),
-        syscall!("fsopen", "enter_runtime", "exit_fsopen", []),
-        syscall!("fsconfig", "enter_runtime", "exit_fsconfig", ["fd"]),
-        syscall!("fsmount", "enter_runtime", "exit_fsmount", ["fs_fd"]),
-        syscall!("mount_setattr", "enter_runtime", "exit_mount_setattr", ["dfd"]),
+        syscall!("mount", "exit_mount", ["dev_name", "dir_name"]),
+        syscall!("umount", "exit_umount", ["name"]),
+        syscall!("pivot_root", "exit_pivot_root", ["new_root"]),
+        syscall!("chroot", "exit_chroot", ["filename"]),
+        syscall!("open_tree", "exit_open_tree", ["dfd"]),
+        syscall!("move_mount", "exit_move_mount", ["from_dfd"]),
+        syscall!("fsopen", "exit_fsopen", []),
+        syscall!("fsconfig", "exit_fsconfig", ["fd"]),
+        syscall!("fsmount", "exit_fsmount", ["fs_fd"]),
+        syscall!("mount_setattr", "exit_mount_setattr", ["dfd"]),
     ],
 };
 
@@ -95,7 +95,7 @@ pub fn decode(number: u8, bytes: &[u8]) -> Result<Event, Malformed> {
     };
     let (target, _) = text::take(rest, wire.target_len as usize)?;
     let target = (!target.is_empty()).then_some(target);
-    Ok(Event { call: Call::from_wire(wire.syscall), op, role: wire.role, target })
+    Ok(Event { call: Call::from_wire(&wire.header, wire.syscall), op, role: wire.role, target })
 }
 
 impl Event {

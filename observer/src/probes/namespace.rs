@@ -70,5 +70,5 @@ pub fn decode(number: u8, bytes: &[u8]) -> Result<Event, Malformed> {
         op::SETHOSTNAME => Op::SetHostname,
         other => return Err(Malformed::Operation(other)),
     };
-    Ok(Event { call: Call::from_wire(wire.syscall), flags: wire.flags, op, role: wire.role })
+    Ok(Event { call: Call::from_wire(&wire.header, wire.syscall), flags: wire.flags, op, role: wire.role })
 }

@@ -16,12 +16,12 @@ use super::{
 pub const SPEC: Spec = Spec {
     family: Family::Output,
     gives: "the first output, and so the end of most starts",
-    cost: "a hash look-up at entry and exit of write, writev, sendfile, splice",
+    cost: "a comparison at the exit of write, writev, sendfile, splice; a hash look-up for descriptors 1 and 2",
     hooks: &[
-        syscall!("write", "enter_payload", "exit_write", ["fd", "buf", "count"]),
-        syscall!("writev", "enter_payload", "exit_writev", ["fd", "vec", "vlen"]),
-        syscall!("sendfile64", "enter_payload", "exit_sendfile", ["out_fd", "in_fd"]),
-        syscall!("splice", "enter_payload", "exit_splice", ["fd_in", "off_in", "fd_out"]),
+        syscall!("write", "exit_write", ["fd", "buf", "count"]),
+        syscall!("writev", "exit_writev", ["fd", "vec", "vlen"]),
+        syscall!("sendfile64", "exit_sendfile", ["out_fd", "in_fd"]),
+        syscall!("splice", "exit_splice", ["fd_in", "off_in", "fd_out"]),
     ],
 };
 
@@ -70,7 +70,7 @@ pub fn decode(number: u8, bytes: &[u8]) -> Result<Event, Malformed> {
         other => return Err(Malformed::Operation(other)),
     };
     Ok(Event {
-        call: Call::from_wire(wire.syscall),
+        call: Call::from_wire(&wire.header, wire.syscall),
         fd: wire.fd,
         op,
         role: wire.role,

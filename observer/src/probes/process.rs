@@ -113,7 +113,7 @@ pub fn decode(number: u8, bytes: &[u8]) -> Result<Event, Malformed> {
         3 => {
             let (wire, rest) = fixed::<ExecFailed>(bytes)?;
             let (path, _) = text::take(rest, wire.path_len as usize)?;
-            Ok(Event::ExecFailed { call: Call::from_wire(wire.syscall), role: wire.role, path })
+            Ok(Event::ExecFailed { call: Call::from_wire(&wire.header, wire.syscall), role: wire.role, path })
         }
         4 => fixed::<Exit>(bytes).map(|(wire, _)| Event::Exited {
             role: wire.role,

@@ -14,15 +14,15 @@ use super::{
 pub const SPEC: Spec = Spec {
     family: Family::Security,
     gives: "the security phase, and errors such as EPERM from a filter",
-    cost: "a hash look-up at entry and exit of prctl, seccomp, capset, setresuid, setresgid, setgroups, keyctl",
+    cost: "a hash look-up at the exit of prctl, seccomp, capset, setresuid, setresgid, setgroups, keyctl",
     hooks: &[
-        syscall!("seccomp", "enter_runtime", "exit_seccomp", ["op"]),
-        syscall!("prctl", "enter_prctl", "exit_prctl", ["option"]),
-        syscall!("capset", "enter_runtime", "exit_capset", ["header"]),
-        syscall!("setresuid", "enter_runtime", "exit_setresuid", ["ruid"]),
-        syscall!("setresgid", "enter_runtime", "exit_setresgid", ["rgid"]),
-        syscall!("setgroups", "enter_runtime", "exit_setgroups", ["gidsetsize"]),
-        syscall!(optional "keyctl", "enter_runtime", "exit_keyctl", ["option"]),
+        syscall!("seccomp", "exit_seccomp", ["op"]),
+        syscall!("prctl", "exit_prctl", ["option"]),
+        syscall!("capset", "exit_capset", ["header"]),
+        syscall!("setresuid", "exit_setresuid", ["ruid"]),
+        syscall!("setresgid", "exit_setresgid", ["rgid"]),
+        syscall!("setgroups", "exit_setgroups", ["gidsetsize"]),
+        syscall!(optional "keyctl", "exit_keyctl", ["option"]),
     ],
 };
 
@@ -75,7 +75,7 @@ pub fn decode(number: u8, bytes: &[u8]) -> Result<Event, Malformed> {
         op::KEYCTL => Op::Keyctl,
         other => return Err(Malformed::Operation(other)),
     };
-    Ok(Event { call: Call::from_wire(wire.syscall), op, arg: wire.arg, role: wire.role })
+    Ok(Event { call: Call::from_wire(&wire.header, wire.syscall), op, arg: wire.arg, role: wire.role })
 }
 
 impl Event {

@@ -54,7 +54,7 @@ pub fn decode(number: u8, bytes: &[u8]) -> Result<Event, Malformed> {
         other => return Err(Malformed::Operation(other)),
     };
     Ok(Event {
-        call: Call::from_wire(wire.syscall),
+        call: Call::from_wire(&wire.header, wire.syscall),
         fd: wire.fd,
         op,
         role: wire.role,

@@ -31,10 +31,11 @@ pub enum Rung {
     Btf { program: &'static str, tracepoint: &'static str, arguments: &'static [&'static str] },
     /// The same tracepoint without type information from the verifier.
     Raw { program: &'static str, tracepoint: &'static str, arguments: &'static [&'static str] },
-    /// A syscall's pair of classic tracepoints. `arguments`: names its entry format must have, in order.
+    /// A syscall's classic tracepoints: of its exit, and of its entry where its time matters. `arguments`:
+    /// names its entry format must have, in order.
     Syscall {
         syscall: &'static str,
-        enter: &'static str,
+        enter: Option<&'static str>,
         exit: &'static str,
         arguments: &'static [&'static str],
     },
@@ -64,15 +65,19 @@ macro_rules! tracepoint {
     };
 }
 
-/// A syscall; `optional` where a kernel or an architecture may not have it.
+/// A syscall by both ends, or by its exit (`exit_`...) alone; `optional` where a kernel or an architecture may
+/// not have it.
 macro_rules! syscall {
-    ($name:literal, $enter:literal, $exit:literal, [$($argument:literal),*]) => {
-        $crate::probes::spec::syscall!(@ true $name, $enter, $exit, [$($argument),*])
+    (optional $name:literal $($rest:tt)*) => {
+        $crate::probes::spec::syscall!(@ false $name $($rest)*)
     };
-    (optional $name:literal, $enter:literal, $exit:literal, [$($argument:literal),*]) => {
-        $crate::probes::spec::syscall!(@ false $name, $enter, $exit, [$($argument),*])
+    (@ $required:literal $name:literal, $exit:literal, [$($argument:literal),*]) => {
+        $crate::probes::spec::syscall!(@ $required $name, None, $exit, [$($argument),*])
     };
     (@ $required:literal $name:literal, $enter:literal, $exit:literal, [$($argument:literal),*]) => {
+        $crate::probes::spec::syscall!(@ $required $name, Some($enter), $exit, [$($argument),*])
+    };
+    (@ $required:literal $name:literal, $enter:expr, $exit:literal, [$($argument:literal),*]) => {
         $crate::probes::spec::Hook {
             name: $name,
             required: $required,
@@ -83,6 +88,9 @@ macro_rules! syscall {
                 arguments: &[$($argument),*],
             }],
         }
+    };
+    ($name:literal $($rest:tt)*) => {
+        $crate::probes::spec::syscall!(@ true $name $($rest)*)
     };
 }
 pub(crate) use {syscall, tracepoint};

@@ -125,8 +125,11 @@ fn attach_rung(ebpf: &mut Ebpf, kernel: &Kernel, rung: &Rung, links: &mut Vec<Li
         Rung::Syscall { syscall, enter, exit, .. } => {
             // Exit first: an entry that is kept must have an exit that clears it.
             let exit = attach_tracepoint(ebpf, exit, &format!("sys_exit_{syscall}"))?;
-            let enter = attach_tracepoint(ebpf, enter, &format!("sys_enter_{syscall}"))?;
-            links.extend([Link::Trace(exit), Link::Trace(enter)]);
+            if let Some(enter) = enter {
+                let enter = attach_tracepoint(ebpf, enter, &format!("sys_enter_{syscall}"))?;
+                links.push(Link::Trace(enter));
+            }
+            links.push(Link::Trace(exit));
         }
     }
     Ok(())

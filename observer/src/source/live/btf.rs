@@ -91,17 +91,23 @@ impl KernelTypes {
         }
     }
 
-    /// `struct.member.member`: a byte offset; `enum name.value`: the value.
-    fn value(&self, path: &str) -> Option<u32> {
+    /// `struct.member.member[2]`: a byte offset; `enum name.value`: the value. The first of several, separated
+    /// by `|`, that this kernel has.
+    fn value(&self, paths: &str) -> Option<u32> {
+        paths.split('|').find_map(|path| self.single(path))
+    }
+
+    fn single(&self, path: &str) -> Option<u32> {
         if let Some(path) = path.strip_prefix("enum ") {
             return self.enumerator(path);
         }
         let mut parts = path.split('.');
         let mut current = self.structure(parts.next()?)?;
         let mut bits = 0;
-        for name in parts {
+        for part in parts {
+            let (name, element) = element_of(part)?;
             let (offset, found) = self.member(&current, name)?;
-            bits += offset;
+            bits += offset + element * WORD_BITS;
             current = found;
         }
         Some(bits / 8)
@@ -154,6 +160,20 @@ impl KernelTypes {
             found = self.btf.resolve_chained_type(next).ok()?;
         }
         None
+    }
+}
+
+/// Arrays that are looked into have elements of one machine word.
+const WORD_BITS: u32 = 64;
+
+/// `name[2]` is the name and 2, `name` the name and 0.
+fn element_of(part: &str) -> Option<(&str, u32)> {
+    match part.strip_suffix(']') {
+        Some(indexed) => {
+            let (name, index) = indexed.split_once('[')?;
+            Some((name, index.parse().ok()?))
+        }
+        None => Some((part, 0)),
     }
 }
 

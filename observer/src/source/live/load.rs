@@ -229,11 +229,8 @@ impl Live {
 fn give_back_memory() {
     #[cfg(target_env = "gnu")]
     {
-        unsafe extern "C" {
-            fn malloc_trim(pad: usize) -> i32;
-        }
         // SAFETY: may be called at any time, from any thread.
-        unsafe { malloc_trim(0) };
+        unsafe { libc::malloc_trim(0) };
     }
 }
 
