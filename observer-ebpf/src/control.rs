@@ -53,6 +53,10 @@ offsets! {
     cgroup_root: "cgroup.root",
     cgroup_root_hierarchy_id: "cgroup_root.hierarchy_id",
     kernfs_node_id: "kernfs_node.id",
+    /// The number of the syscall that a thread is in.
+    regs_syscall: "pt_regs.orig_ax|pt_regs.syscallno",
+    /// The word that tells a 32-bit call from others, by the bits of [`IS_32_BIT`].
+    task_abi: "task_struct.thread_info.status|task_struct.thread_info.flags",
     /// Where a syscall's arguments are kept until it returns: x86-64, else arm64.
     regs_arg0: "pt_regs.di|pt_regs.orig_x0",
     regs_arg1: "pt_regs.si|pt_regs.regs[1]",
@@ -61,6 +65,16 @@ offsets! {
     /// Not an offset: the value of `memory_cgrp_id` in `enum cgroup_subsys_id`.
     memory_cgrp_id: "enum cgroup_subsys_id.memory_cgrp_id",
 }
+
+/// Bits of `Offsets::task_abi`'s word while a thread is in a 32-bit call: `TS_COMPAT` of x86-64, `TIF_32BIT` of
+/// arm64.
+#[cfg(any(bpf_target_arch = "x86_64", target_arch = "x86_64"))]
+pub const IS_32_BIT: u32 = 1 << 1;
+#[cfg(any(bpf_target_arch = "aarch64", target_arch = "aarch64"))]
+pub const IS_32_BIT: u32 = 1 << 22;
+
+/// Syscall numbers below this can be hooked.
+pub const MAX_SYSCALLS: u32 = 1024;
 
 /// What a watched process is. Bits of [`Watch::flags`].
 pub mod role {

@@ -10,19 +10,20 @@ use aya_ebpf::{
         bpf_get_current_pid_tgid, bpf_get_current_task_btf, bpf_probe_read_user_str_bytes,
         generated::bpf_task_pt_regs,
     },
-    macros::{map, tracepoint},
-    maps::HashMap,
-    programs::TracePointContext,
+    macros::{btf_tracepoint, map, tracepoint},
+    maps::{HashMap, ProgramArray},
+    programs::{BtfTracePointContext, TracePointContext},
 };
 use observer_ebpf::{
     Family,
-    control::role,
+    control::{IS_32_BIT, MAX_SYSCALLS, role},
     wire::{Syscall, flag},
 };
 
 use crate::{
     emit::{Scratch, lose, now},
     filter,
+    kernel::offset,
 };
 
 /// When a thread (`pid_tgid`) entered the syscall that it is in, CLOCK_BOOTTIME in ns; 0: it is in none that
@@ -74,6 +75,37 @@ pub fn enter_any(_ctx: TracePointContext) -> u32 {
 pub fn enter_payload(_ctx: TracePointContext) -> u32 {
     keep(role::RUNTIME | role::PAYLOAD);
     0
+}
+
+/// Programs for the exits of syscalls, by number. User space fills in what was asked for.
+#[map]
+static CALLS: ProgramArray = ProgramArray::with_max_entries(MAX_SYSCALLS, 0);
+
+/// `sys_exit(regs, ret)`: hands the exits that are of interest to their programs. Those are the calls that
+/// runtimes make by the hundred: a tracepoint for each costs several times what this one costs for all
+/// (docs/decisions/0007).
+#[btf_tracepoint(function = "sys_exit")]
+pub fn syscall_exit(ctx: BtfTracePointContext) -> i32 {
+    // SAFETY: the helper takes no arguments; the tracepoint has two.
+    let (task, registers) = unsafe { (bpf_get_current_task_btf() as *const u8, *raw(&ctx) as *const u8) };
+    let (abi, number) = (word(task, offset!(task_abi)), word(registers, offset!(regs_syscall)));
+    if abi & IS_32_BIT != 0 {
+        // Its numbers mean other calls. Nothing here understands them.
+        if filter::current(role::RUNTIME).is_some() {
+            lose(Family::Process as u16);
+        }
+        return 0;
+    }
+    // SAFETY: programs of the same kind; what has none falls through.
+    let _ = unsafe { CALLS.tail_call(&ctx, number) };
+    0
+}
+
+/// A word of a structure whose type the verifier knows, at an offset that is a constant to it.
+#[inline(always)]
+fn word(base: *const u8, offset: u32) -> u32 {
+    // SAFETY: the verifier refuses what is not within the structure.
+    unsafe { core::ptr::read_volatile(base.add(offset as usize).cast::<u32>()) }
 }
 
 /// A thread has ended: whatever it was doing will not return.

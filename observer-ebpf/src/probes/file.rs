@@ -17,12 +17,27 @@ use crate::{
     syscall::{self, argument},
 };
 
-on_exit!(exit_openat, Call { op: op::OPEN, path: Second, flags: Flags::In(Third) }, returned);
-on_exit!(exit_openat2, Call { op: op::OPEN, path: Second, flags: Flags::At(Third) }, returned);
-on_exit!(exit_open, Call { op: op::OPEN, path: First, flags: Flags::In(Second) }, returned);
-on_exit!(exit_stat_at, Call { op: op::STAT, path: Second, flags: Flags::None }, returned);
-on_exit!(exit_access, Call { op: op::ACCESS, path: First, flags: Flags::None }, returned);
-on_exit!(exit_access_at, Call { op: op::ACCESS, path: Second, flags: Flags::None }, returned);
+on_exit!(
+    exit_openat_btf,
+    exit_openat,
+    Call { op: op::OPEN, path: Second, flags: Flags::In(Third) },
+    returned
+);
+on_exit!(
+    exit_openat2_btf,
+    exit_openat2,
+    Call { op: op::OPEN, path: Second, flags: Flags::At(Third) },
+    returned
+);
+on_exit!(exit_open_btf, exit_open, Call { op: op::OPEN, path: First, flags: Flags::In(Second) }, returned);
+on_exit!(exit_stat_at_btf, exit_stat_at, Call { op: op::STAT, path: Second, flags: Flags::None }, returned);
+on_exit!(exit_access_btf, exit_access, Call { op: op::ACCESS, path: First, flags: Flags::None }, returned);
+on_exit!(
+    exit_access_at_btf,
+    exit_access_at,
+    Call { op: op::ACCESS, path: Second, flags: Flags::None },
+    returned
+);
 
 /// A call on a path: which of its arguments is what.
 struct Call {

@@ -11,7 +11,7 @@ use crate::{
     syscall::{self, argument},
 };
 
-on_exit!(exit_mmap, (), returned);
+on_exit!(exit_mmap_btf, exit_mmap, (), returned);
 
 #[inline(always)]
 fn returned(_: (), ret: i64) {

@@ -35,7 +35,7 @@ use raw_rungs;
 
 /// The `n`th argument of a kernel tracepoint.
 #[inline(always)]
-fn arg(args: *const u64, n: usize) -> u64 {
+pub fn arg(args: *const u64, n: usize) -> u64 {
     // SAFETY: within the tracepoint's arguments: the loader checked its prototype, the verifier the bounds.
     unsafe { *args.add(n) }
 }
@@ -54,9 +54,16 @@ macro_rules! on_return {
 }
 use on_return;
 
-/// The exit of a syscall whose entry is not hooked: gets what it returned.
+/// The exit of a syscall whose entry is not hooked, by its two rungs: called by [`crate::syscall::syscall_exit`],
+/// and a tracepoint of its own. The body gets what the call returned.
 macro_rules! on_exit {
-    ($program:ident, $op:expr, $body:ident) => {
+    ($btf:ident, $program:ident, $op:expr, $body:ident) => {
+        #[aya_ebpf::macros::btf_tracepoint(function = "sys_exit")]
+        pub fn $btf(ctx: aya_ebpf::programs::BtfTracePointContext) -> i32 {
+            $body($op, $crate::probes::arg($crate::syscall::raw(&ctx), 1) as i64);
+            0
+        }
+
         #[aya_ebpf::macros::tracepoint]
         pub fn $program(ctx: aya_ebpf::programs::TracePointContext) -> u32 {
             $body($op, $crate::syscall::ret(&ctx));

@@ -11,16 +11,16 @@ use crate::{
     syscall::{self, argument},
 };
 
-on_exit!(exit_mount, op::MOUNT, returned);
-on_exit!(exit_umount, op::UMOUNT, returned);
-on_exit!(exit_pivot_root, op::PIVOT_ROOT, returned);
-on_exit!(exit_chroot, op::CHROOT, returned);
-on_exit!(exit_open_tree, op::OPEN_TREE, returned);
-on_exit!(exit_move_mount, op::MOVE_MOUNT, returned);
-on_exit!(exit_fsopen, op::FSOPEN, returned);
-on_exit!(exit_fsconfig, op::FSCONFIG, returned);
-on_exit!(exit_fsmount, op::FSMOUNT, returned);
-on_exit!(exit_mount_setattr, op::MOUNT_SETATTR, returned);
+on_exit!(exit_mount_btf, exit_mount, op::MOUNT, returned);
+on_exit!(exit_umount_btf, exit_umount, op::UMOUNT, returned);
+on_exit!(exit_pivot_root_btf, exit_pivot_root, op::PIVOT_ROOT, returned);
+on_exit!(exit_chroot_btf, exit_chroot, op::CHROOT, returned);
+on_exit!(exit_open_tree_btf, exit_open_tree, op::OPEN_TREE, returned);
+on_exit!(exit_move_mount_btf, exit_move_mount, op::MOVE_MOUNT, returned);
+on_exit!(exit_fsopen_btf, exit_fsopen, op::FSOPEN, returned);
+on_exit!(exit_fsconfig_btf, exit_fsconfig, op::FSCONFIG, returned);
+on_exit!(exit_fsmount_btf, exit_fsmount, op::FSMOUNT, returned);
+on_exit!(exit_mount_setattr_btf, exit_mount_setattr, op::MOUNT_SETATTR, returned);
 
 #[inline(always)]
 fn returned(op: u32, ret: i64) {

@@ -12,10 +12,10 @@ use crate::{
     syscall::{self, argument},
 };
 
-on_exit!(exit_write, Call { op: op::WRITE, output: argument!(regs_arg0) }, returned);
-on_exit!(exit_writev, Call { op: op::WRITEV, output: argument!(regs_arg0) }, returned);
-on_exit!(exit_sendfile, Call { op: op::SENDFILE, output: argument!(regs_arg0) }, returned);
-on_exit!(exit_splice, Call { op: op::SPLICE, output: argument!(regs_arg2) }, returned);
+on_exit!(exit_write_btf, exit_write, Call { op: op::WRITE, output: argument!(regs_arg0) }, returned);
+on_exit!(exit_writev_btf, exit_writev, Call { op: op::WRITEV, output: argument!(regs_arg0) }, returned);
+on_exit!(exit_sendfile_btf, exit_sendfile, Call { op: op::SENDFILE, output: argument!(regs_arg0) }, returned);
+on_exit!(exit_splice_btf, exit_splice, Call { op: op::SPLICE, output: argument!(regs_arg2) }, returned);
 
 struct Call {
     op: u32,

@@ -11,13 +11,13 @@ use crate::{
     syscall::{self, argument},
 };
 
-on_exit!(exit_seccomp, op::SECCOMP, returned);
-on_exit!(exit_prctl, op::PRCTL, returned);
-on_exit!(exit_capset, op::CAPSET, returned);
-on_exit!(exit_setresuid, op::SETRESUID, returned);
-on_exit!(exit_setresgid, op::SETRESGID, returned);
-on_exit!(exit_setgroups, op::SETGROUPS, returned);
-on_exit!(exit_keyctl, op::KEYCTL, returned);
+on_exit!(exit_seccomp_btf, exit_seccomp, op::SECCOMP, returned);
+on_exit!(exit_prctl_btf, exit_prctl, op::PRCTL, returned);
+on_exit!(exit_capset_btf, exit_capset, op::CAPSET, returned);
+on_exit!(exit_setresuid_btf, exit_setresuid, op::SETRESUID, returned);
+on_exit!(exit_setresgid_btf, exit_setresgid, op::SETRESGID, returned);
+on_exit!(exit_setgroups_btf, exit_setgroups, op::SETGROUPS, returned);
+on_exit!(exit_keyctl_btf, exit_keyctl, op::KEYCTL, returned);
 
 #[inline(always)]
 fn returned(op: u32, ret: i64) {

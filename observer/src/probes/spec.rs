@@ -31,6 +31,8 @@ pub enum Rung {
     Btf { program: &'static str, tracepoint: &'static str, arguments: &'static [&'static str] },
     /// The same tracepoint without type information from the verifier.
     Raw { program: &'static str, tracepoint: &'static str, arguments: &'static [&'static str] },
+    /// A syscall's exit, through the one program that sees all exits. `arguments` as below.
+    SyscallExit { syscall: &'static str, program: &'static str, arguments: &'static [&'static str] },
     /// A syscall's classic tracepoints: of its exit, and of its entry where its time matters. `arguments`:
     /// names its entry format must have, in order.
     Syscall {
@@ -44,7 +46,7 @@ pub enum Rung {
 impl Rung {
     pub const fn kind(&self) -> &'static str {
         match self {
-            Rung::Btf { .. } => "btf-tracepoint",
+            Rung::Btf { .. } | Rung::SyscallExit { .. } => "btf-tracepoint",
             Rung::Raw { .. } => "raw-tracepoint",
             Rung::Syscall { .. } => "tracepoint",
         }
@@ -65,28 +67,39 @@ macro_rules! tracepoint {
     };
 }
 
-/// A syscall by both ends, or by its exit (`exit_`...) alone; `optional` where a kernel or an architecture may
-/// not have it.
+/// A syscall by both ends (`enter_`.., `exit_`..), or by its exit alone; `optional` where a kernel or an
+/// architecture may not have it.
 macro_rules! syscall {
     (optional $name:literal $($rest:tt)*) => {
         $crate::probes::spec::syscall!(@ false $name $($rest)*)
     };
     (@ $required:literal $name:literal, $exit:literal, [$($argument:literal),*]) => {
-        $crate::probes::spec::syscall!(@ $required $name, None, $exit, [$($argument),*])
-    };
-    (@ $required:literal $name:literal, $enter:literal, $exit:literal, [$($argument:literal),*]) => {
-        $crate::probes::spec::syscall!(@ $required $name, Some($enter), $exit, [$($argument),*])
-    };
-    (@ $required:literal $name:literal, $enter:expr, $exit:literal, [$($argument:literal),*]) => {
         $crate::probes::spec::Hook {
             name: $name,
             required: $required,
-            rungs: &[$crate::probes::spec::Rung::Syscall {
-                syscall: $name,
-                enter: $enter,
-                exit: $exit,
-                arguments: &[$($argument),*],
-            }],
+            rungs: &[
+                $crate::probes::spec::Rung::SyscallExit {
+                    syscall: $name,
+                    program: concat!($exit, "_btf"),
+                    arguments: &[$($argument),*],
+                },
+                $crate::probes::spec::syscall!(# $name, None, $exit, [$($argument),*]),
+            ],
+        }
+    };
+    (@ $required:literal $name:literal, $enter:literal, $exit:literal, [$($argument:literal),*]) => {
+        $crate::probes::spec::Hook {
+            name: $name,
+            required: $required,
+            rungs: &[$crate::probes::spec::syscall!(# $name, Some($enter), $exit, [$($argument),*])],
+        }
+    };
+    (# $name:literal, $enter:expr, $exit:literal, [$($argument:literal),*]) => {
+        $crate::probes::spec::Rung::Syscall {
+            syscall: $name,
+            enter: $enter,
+            exit: $exit,
+            arguments: &[$($argument),*],
         }
     };
     ($name:literal $($rest:tt)*) => {

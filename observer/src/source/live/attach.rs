@@ -8,7 +8,7 @@ use aya::{
 };
 use observer_ebpf::Family;
 
-use super::btf::KernelTypes;
+use super::{btf::KernelTypes, syscalls};
 use crate::{
     health::{HookPlan, ProbePlan, Status},
     probes::{
@@ -100,6 +100,11 @@ impl Kernel<'_> {
             Rung::Raw { tracepoint, arguments, .. } => {
                 self.types.ok_or("no kernel BTF to check it against")?.check_tracepoint(tracepoint, arguments)
             }
+            Rung::SyscallExit { syscall, arguments, .. } => {
+                self.btf.ok_or("no kernel BTF")?;
+                self.types.ok_or("no kernel BTF")?.check_tracepoint(syscalls::EXIT, &["pt_regs"])?;
+                self.tracefs.check_syscall(syscall, arguments)
+            }
             Rung::Syscall { syscall, arguments, .. } => self.tracefs.check_syscall(syscall, arguments),
         }
     }
@@ -122,6 +127,11 @@ fn attach_rung(ebpf: &mut Ebpf, kernel: &Kernel, rung: &Rung, links: &mut Vec<Li
             let link = program.take_link(id).map_err(|error| explain(&error))?;
             links.push(Link::Raw(link.into()));
         }
+        Rung::SyscallExit { syscall, program, .. } => {
+            let btf = kernel.btf.ok_or("no kernel BTF")?;
+            syscalls::attach_exits(ebpf, btf, links)?;
+            syscalls::hand_over(ebpf, btf, syscall, program)?;
+        }
         Rung::Syscall { syscall, enter, exit, .. } => {
             // Exit first: an entry that is kept must have an exit that clears it.
             let exit = attach_tracepoint(ebpf, exit, &format!("sys_exit_{syscall}"))?;
@@ -142,7 +152,7 @@ fn attach_tracepoint(ebpf: &mut Ebpf, program: &str, event: &str) -> Result<Trac
     program.take_link(id).map_err(|error| explain(&error))
 }
 
-fn program_mut<'a, P>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut P, String>
+pub(super) fn program_mut<'a, P>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut P, String>
 where
     &'a mut P: TryFrom<&'a mut aya::programs::Program, Error = ProgramError>,
 {
@@ -151,7 +161,7 @@ where
 }
 
 /// One program serves several hooks: a second load is no error.
-fn load_once(load: impl FnOnce() -> Result<(), ProgramError>) -> Result<(), String> {
+pub(super) fn load_once(load: impl FnOnce() -> Result<(), ProgramError>) -> Result<(), String> {
     match load() {
         Ok(()) | Err(ProgramError::AlreadyLoaded) => Ok(()),
         Err(error) => Err(explain(&error)),
@@ -159,7 +169,7 @@ fn load_once(load: impl FnOnce() -> Result<(), ProgramError>) -> Result<(), Stri
 }
 
 /// The whole chain of causes on one line. A verifier log ends with what it objects to.
-fn explain(error: &(dyn std::error::Error + 'static)) -> String {
+pub(super) fn explain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

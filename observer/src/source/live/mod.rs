@@ -7,5 +7,6 @@ mod log;
 mod maps;
 mod reorder;
 mod ring;
+mod syscalls;
 
 pub use load::{Live, LoadError, Options, Tracefs, plan};
