@@ -85,7 +85,8 @@ impl Watch {
         };
         let (stdout, stderr) = (text(self.stdout.take()), text(self.stderr.take()));
         let parse = |line: &str| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
-        Seen { objects: stdout.lines().map(parse).collect(), stderr, code: status.code() }
+        let objects = stdout.lines().map(parse).collect();
+        Seen { stdout, objects, stderr, code: status.code() }
     }
 
     /// The gate's reader may be gone already, so this must not wait for one.
@@ -112,6 +113,8 @@ impl Drop for Watch {
 
 /// All that one run of the observer said.
 pub struct Seen {
+    /// As printed.
+    pub stdout: String,
     pub objects: Vec<Value>,
     pub stderr: String,
     pub code: Option<i32>,
