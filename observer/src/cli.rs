@@ -130,6 +130,12 @@ pub struct FilterArgs {
     /// Only these containers: a name, an id, or its beginning.
     #[arg(short, long, value_name = "NAME|ID", value_delimiter = ',')]
     pub container: Vec<String>,
+    /// Only containers with these labels, their own or their pod's: K=V, all of them.
+    #[arg(short = 'l', long, value_name = "K=V", value_delimiter = ',', value_parser = label)]
+    pub selector: Vec<String>,
+    /// Only the container whose first process has this pid on the node.
+    #[arg(long, value_name = "PID", value_delimiter = ',')]
+    pub pid: Vec<u32>,
 }
 
 #[derive(Debug, Args)]
@@ -181,6 +187,14 @@ pub struct Demo {
     /// The part that makes the containers; started by the part that watches.
     #[arg(long, hide = true)]
     pub stage: bool,
+}
+
+/// `key=value`.
+fn label(text: &str) -> Result<String, String> {
+    match text.split_once('=') {
+        Some((key, _)) if !key.is_empty() && !key.ends_with('!') => Ok(text.to_owned()),
+        _ => Err(format!("{text:?} is not a label; write app=web")),
+    }
 }
 
 /// `90`, `90s`, `1m30s`, `2h`, `500ms`.

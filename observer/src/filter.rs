@@ -13,15 +13,25 @@ pub struct Filter {
     pub pods: Vec<String>,
     /// Name or (short) id.
     pub containers: Vec<String>,
+    /// `key=value`: labels of the container and its pod. Unlike the others, each of them must hold.
+    #[serde(default)]
+    pub labels: Vec<String>,
+    /// First processes, in the initial pid namespace.
+    #[serde(default)]
+    pub pids: Vec<u32>,
 }
 
 impl Filter {
     pub fn is_empty(&self) -> bool {
-        self.namespaces.is_empty() && self.pods.is_empty() && self.containers.is_empty()
+        *self == Filter::default()
     }
 
     pub fn takes(&self, container: &Container) -> bool {
-        self.takes_namespace(container) && self.takes_pod(container) && self.takes_container(container)
+        self.takes_namespace(container)
+            && self.takes_pod(container)
+            && self.takes_container(container)
+            && self.takes_labels(container)
+            && self.takes_pid(container)
     }
 
     fn takes_namespace(&self, container: &Container) -> bool {
@@ -52,6 +62,15 @@ impl Filter {
             })
     }
 
+    fn takes_labels(&self, container: &Container) -> bool {
+        let holds = |(key, value)| container.labels.get(key).is_some_and(|held: &String| held == value);
+        self.labels.iter().all(|label| label.split_once('=').is_some_and(holds))
+    }
+
+    fn takes_pid(&self, container: &Container) -> bool {
+        self.pids.is_empty() || container.instance.is_some_and(|instance| self.pids.contains(&instance.init))
+    }
+
     /// For people: `all containers`, or the conditions.
     pub fn describe(&self) -> String {
         if self.is_empty() {
@@ -60,10 +79,13 @@ impl Filter {
         let part = |name: &str, values: &[String]| {
             (!values.is_empty()).then(|| format!("{name} {}", values.join(",")))
         };
+        let pids: Vec<String> = self.pids.iter().map(u32::to_string).collect();
         let parts = [
             part("namespace", &self.namespaces),
             part("pod", &self.pods),
             part("container", &self.containers),
+            part("label", &self.labels),
+            part("pid", &pids),
         ];
         parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
     }
@@ -76,9 +98,14 @@ fn matches(pattern: &str, name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{output::Instance, time::Time};
 
     fn container() -> Container {
+        let labels =
+            [("app", "web"), ("tier", "front")].map(|(key, value)| (key.to_owned(), value.to_owned()));
         Container {
+            instance: Some(Instance { init: 4711, start: Time(1) }),
+            labels: labels.into(),
             id: "0123456789ab".to_owned(),
             name: Some("app".to_owned()),
             pod: Some("web-7c9d".to_owned()),
@@ -89,8 +116,12 @@ mod tests {
 
     fn takes(namespaces: &[&str], pods: &[&str], containers: &[&str]) -> bool {
         let owned = |values: &[&str]| values.iter().map(|value| (*value).to_owned()).collect();
-        let filter =
-            Filter { namespaces: owned(namespaces), pods: owned(pods), containers: owned(containers) };
+        let filter = Filter {
+            namespaces: owned(namespaces),
+            pods: owned(pods),
+            containers: owned(containers),
+            ..Filter::default()
+        };
         filter.takes(&container())
     }
 
@@ -109,5 +140,22 @@ mod tests {
         assert!(!takes(&[], &["web"], &[]));
         assert!(!takes(&[], &["pay/web-*"], &[]));
         assert!(!takes(&[], &[], &["012"]));
+    }
+
+    #[test]
+    fn every_label_must_hold() {
+        let takes = |labels: &[&str]| {
+            let labels = labels.iter().map(|label| (*label).to_owned()).collect();
+            Filter { labels, ..Filter::default() }.takes(&container())
+        };
+        assert!(takes(&["app=web"]) && takes(&["app=web", "tier=front"]));
+        assert!(!takes(&["app=web", "tier=back"]) && !takes(&["app"]) && !takes(&["app="]));
+    }
+
+    #[test]
+    fn a_pid_is_that_of_the_first_process() {
+        let takes = |pid| Filter { pids: vec![pid], ..Filter::default() }.takes(&container());
+        assert!(takes(4711) && !takes(4712));
+        assert!(!Filter { pids: vec![4711], ..Filter::default() }.takes(&Container::default()));
     }
 }

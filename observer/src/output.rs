@@ -1,6 +1,8 @@
 //! What comes out of the pipeline. Sinks turn it into tables, JSON, spans and pages; only the live edge
 //! executes a [`Want`]. Times are nanoseconds.
 
+use std::collections::BTreeMap;
+
 use crate::{
     health::{OwnCost, ProbeHealth},
     layer::Layer,
@@ -56,6 +58,8 @@ pub struct Container {
     pub cgroup_id: Option<u64>,
     pub started_at: Option<Wall>,
     pub exit: Option<Exit>,
+    /// Its own and its pod's, as far as the engine says them. Only asked for, never printed.
+    pub labels: BTreeMap<String, String>,
     /// Why a field above could not be filled, e.g. "bundle: No such file or directory".
     pub unknown: Vec<String>,
 }

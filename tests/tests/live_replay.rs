@@ -81,7 +81,11 @@ fn no_content_is_printed_or_recorded() {
 /// An observer that has no end of its own, attached.
 fn endless() -> Child {
     let mut command = Command::new(observer());
-    command.args(["coldstart", "-o", "json"]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .args(["coldstart", "-o", "json"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     let mut child = command.spawn().expect("observer");
     let mut said = BufReader::new(child.stderr.as_mut().expect("stderr")).lines();
     assert!(said.any(|line| line.is_ok_and(|line| line.contains("attached"))), "it did not attach");

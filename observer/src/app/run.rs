@@ -81,7 +81,13 @@ fn settings(args: &cli::Coldstart) -> Settings {
 }
 
 pub fn filter(args: &cli::FilterArgs) -> Filter {
-    Filter { namespaces: args.namespace.clone(), pods: args.pod.clone(), containers: args.container.clone() }
+    Filter {
+        namespaces: args.namespace.clone(),
+        pods: args.pod.clone(),
+        containers: args.container.clone(),
+        labels: args.selector.clone(),
+        pids: args.pid.clone(),
+    }
 }
 
 /// What to do about a kernel that lets nothing be loaded.

@@ -47,15 +47,19 @@ pub fn failure(start: &Start) -> (Failure, Option<(Time, u32)>) {
     if let Some(missing) = missing_library(start) {
         return missing;
     }
-    // A child that ended badly before the runtime did is where it began; a child that was killed may have
-    // been killed because the runtime itself could not go on.
+    // A child that ended badly before the runtime did is where it began; a child that was killed without a word
+    // may have been killed because the runtime itself could not go on.
     let blame =
         |ended: Ended, before: Time| last_failed(start, ended.tgid, before).map(|failed| (failed, ended));
     let of_child = child.and_then(|child| blame(child, child.at));
     let of_root = root.and_then(|root| blame(root, child.map_or(root.at, |child| child.at)));
     let killed = child.is_some_and(|child| child.status & 0x7f == SIGKILL);
     let blamed = match (of_child, of_root) {
-        (Some(child), Some(root)) if killed && root.0.time > child.0.time => Some(root),
+        (Some(child), Some(root))
+            if killed && root.0.time > child.0.time && !has_reported(start, &child.0) =>
+        {
+            Some(root)
+        }
         (of_child, of_root) => of_child.or(of_root),
     };
     match blamed {
@@ -78,8 +82,7 @@ fn last_failed(start: &Start, tgid: u32, before: Time) -> Option<Failed> {
     let mut last: Option<Failed> = None;
     for record in start.records.iter().filter(|record| record.tgid == tgid && record.time <= before) {
         // It reports what failed; what fails from here on is its cleaning up.
-        let reports = matches!(&record.event, Event::Output(event) if event.fd == 2 && event.call.ret > 0);
-        if reports && last.is_some() {
+        if reports(record) && last.is_some() {
             break;
         }
         match failed_call(record, start) {
@@ -93,6 +96,17 @@ fn last_failed(start: &Start, tgid: u32, before: Time) -> Option<Failed> {
         }
     }
     last
+}
+
+/// Whether a record is something said on standard error.
+fn reports(record: &Record) -> bool {
+    matches!(&record.event, Event::Output(event) if event.fd == 2 && event.call.ret > 0)
+}
+
+/// Whether the process itself spoke of what failed: its parent may take its life at once when it hears of it.
+fn has_reported(start: &Start, failed: &Failed) -> bool {
+    let after = |record: &&Record| record.tgid == failed.tgid && record.time >= failed.time;
+    start.records.iter().filter(after).any(reports)
 }
 
 /// Whether a record shows that its process went on with its work.

@@ -79,6 +79,9 @@ pub fn identify(container: &mut Container, bundle: Option<&Bundle>, cri: Option<
     let oci_handler = bundle.and_then(|bundle| bundle.annotations.get(key::OCI_HANDLER)).cloned();
     let handler = said(key::CRI_HANDLER).or(oci_handler);
     fill(&mut container.handler, cri.and_then(|cri| cri.handler.clone()), handler);
+    if let Some(cri) = cri {
+        container.labels.clone_from(&cri.labels);
+    }
     if said(key::MANAGER).as_deref() == Some("libpod") {
         fill(&mut container.engine, Some("podman".to_owned()), None);
     }

@@ -212,7 +212,8 @@ fn merge(container: Option<wire::Container>, sandbox: Option<wire::PodSandbox>) 
         attempt,
         image: container.image.and_then(|image| said(image.image)),
         handler: said(sandbox.runtime_handler),
-        labels: bounded(if is_sandbox { sandbox.labels } else { container.labels }),
+        // A container's own win over its pod's.
+        labels: bounded(sandbox.labels.into_iter().chain(container.labels).collect()),
     }
 }
 

@@ -252,12 +252,13 @@ async fn a_real_pod_is_identified() {
         sandbox_id: Some(sandbox_id),
         ..CriContainer::default()
     };
-    let tier = BTreeMap::from([("tier".to_owned(), "front".to_owned())]);
     let app = BTreeMap::from([("app".to_owned(), "web".to_owned())]);
+    let mut both = app.clone();
+    both.insert("tier".to_owned(), "front".to_owned());
     let image = container.image.clone();
     assert!(image.as_deref().is_some_and(|image| image.contains("busybox")), "{image:?}");
     let expected =
-        CriContainer { name: some("app"), attempt: Some(2), image, labels: tier, ..common.clone() };
+        CriContainer { name: some("app"), attempt: Some(2), image, labels: both, ..common.clone() };
     assert_eq!(container, expected);
     let expected = CriContainer { is_sandbox: true, attempt: Some(0), labels: app, ..common };
     assert_eq!(sandbox.unwrap(), expected);
