@@ -127,13 +127,12 @@ fn a_root_that_is_not_there() {
     });
 }
 
-/// youki resolves the source by readlink, which nobody watches: no call can be named there.
 #[test]
 fn a_mount_of_what_is_not_there() {
     let source = |path: &str| echo().mount("/mnt", "bind", path, &["rbind", "ro"]);
     tell_apart(&Case {
         name: "source",
-        runtimes: &["crun", "runc"],
+        runtimes: ALL,
         wrong: source("/observer-has-no-such-folder"),
         right: source("/tmp"),
         failure: &[("/errno_name", json!("ENOENT")), ("/phase", json!("rootfs"))],

@@ -38,6 +38,18 @@ on_exit!(
     Call { op: op::ACCESS, path: Second, flags: Flags::None },
     returned
 );
+on_exit!(
+    exit_readlink_btf,
+    exit_readlink,
+    Call { op: op::READLINK, path: First, flags: Flags::None },
+    returned
+);
+on_exit!(
+    exit_readlinkat_btf,
+    exit_readlinkat,
+    Call { op: op::READLINK, path: Second, flags: Flags::None },
+    returned
+);
 
 /// A call on a path: which of its arguments is what.
 struct Call {
@@ -84,6 +96,7 @@ impl Flags {
     }
 }
 
+const EINVAL: i64 = 22;
 /// O_PATH, on every architecture but alpha, parisc and sparc.
 const O_PATH: u64 = 0o10_000_000;
 
@@ -93,8 +106,12 @@ const TAIL: usize = 16;
 
 #[inline(always)]
 fn returned(call: Call, ret: i64) {
-    // stat and access say something only by failing. Runtimes and their libraries make them by the hundred.
+    // The others say something only by failing. Runtimes and their libraries make them by the hundred.
     if call.op != op::OPEN && ret >= 0 {
+        return;
+    }
+    // Whoever resolves a path asks of each part of it whether it is a link.
+    if call.op == op::READLINK && ret == -EINVAL {
         return;
     }
     let Some(watch) = filter::current(role::RUNTIME) else { return };

@@ -9,6 +9,8 @@ pub mod op {
     pub const STAT: u32 = 2;
     /// access, faccessat: failures only.
     pub const ACCESS: u32 = 3;
+    /// readlink, readlinkat: failures only, but not for what is no link.
+    pub const READLINK: u32 = 4;
 }
 
 records! { File {

@@ -23,7 +23,7 @@ struct Failed {
 
 impl Failed {
     fn is_search(&self) -> bool {
-        ["openat", "stat", "access"].contains(&self.call)
+        ["openat", "stat", "access", "readlink"].contains(&self.call)
     }
 }
 

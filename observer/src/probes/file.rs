@@ -15,7 +15,7 @@ use super::{
 pub const SPEC: Spec = Spec {
     family: Family::File,
     gives: "runtime-load, wait-start and the Wasm phases; which file was missing when a start failed",
-    cost: "a hash look-up at the exit of openat; a comparison at the exit of stat, access",
+    cost: "a hash look-up at the exit of openat; a comparison at the exit of stat, access, readlink",
     hooks: &[
         syscall!("openat", "exit_openat", ["dfd", "filename", "flags", "mode"]),
         syscall!("openat2", "exit_openat2", ["dfd", "filename", "how"]),
@@ -25,6 +25,8 @@ pub const SPEC: Spec = Spec {
         syscall!(optional "access", "exit_access", ["filename"]),
         syscall!("faccessat", "exit_access_at", ["dfd", "filename"]),
         syscall!("faccessat2", "exit_access_at", ["dfd", "filename"]),
+        syscall!(optional "readlink", "exit_readlink", ["path"]),
+        syscall!("readlinkat", "exit_readlinkat", ["dfd", "pathname"]),
     ],
 };
 
@@ -35,6 +37,8 @@ pub enum Op {
     Stat,
     /// Failures only.
     Access,
+    /// Failures only, but not for what is no link.
+    Readlink,
 }
 
 impl Op {
@@ -43,6 +47,7 @@ impl Op {
             Op::Open => "openat",
             Op::Stat => "stat",
             Op::Access => "access",
+            Op::Readlink => "readlink",
         }
     }
 }
@@ -67,6 +72,7 @@ pub fn decode(number: u8, bytes: &[u8]) -> Result<Event, Malformed> {
         op::OPEN => Op::Open,
         op::STAT => Op::Stat,
         op::ACCESS => Op::Access,
+        op::READLINK => Op::Readlink,
         other => return Err(Malformed::Operation(other)),
     };
     let (path, _) = text::take(rest, wire.path_len as usize)?;

@@ -58,6 +58,7 @@ fn number(syscall: &str) -> Option<u32> {
         "openat2" => libc::SYS_openat2,
         "pivot_root" => libc::SYS_pivot_root,
         "prctl" => libc::SYS_prctl,
+        "readlinkat" => libc::SYS_readlinkat,
         "seccomp" => libc::SYS_seccomp,
         "sendfile64" => libc::SYS_sendfile,
         "setgroups" => libc::SYS_setgroups,
@@ -72,6 +73,8 @@ fn number(syscall: &str) -> Option<u32> {
         "access" => libc::SYS_access,
         #[cfg(target_arch = "x86_64")]
         "open" => libc::SYS_open,
+        #[cfg(target_arch = "x86_64")]
+        "readlink" => libc::SYS_readlink,
         _ => return None,
     };
     u32::try_from(number).ok()
