@@ -28,5 +28,7 @@ pub mod cli;
 pub mod record;
 #[cfg(feature = "edges")]
 pub mod sink;
+#[cfg(all(test, feature = "record"))]
+mod skips;
 #[cfg(feature = "edges")]
 pub mod source;

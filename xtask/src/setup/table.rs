@@ -38,6 +38,7 @@ pub const APT: &[Apt] = &[
     apt("nftables", Test, Program("nft"), "drops packets on purpose"),
     apt("strace", Test, Program("strace"), "is the independent witness of phase times"),
     apt("bpftrace", Test, Program("bpftrace"), "is the independent witness of kernel events"),
+    apt("libbpf-tools", Test, Program("opensnoop"), "is what benchmarks compare with"),
     apt("wabt", Test, Program("wat2wasm"), "makes Wasm modules"),
     apt("python3-venv", Test, File("/usr/lib/python3.11/ensurepip/__init__.py"), "holds the test peers from PyPI"),
     apt("chromium", Test, Program("chromium"), "opens the HTML report"),

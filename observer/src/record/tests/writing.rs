@@ -169,7 +169,7 @@ impl Tmpfs {
             .output()
             .is_ok_and(|output| output.status.success());
         if !done {
-            eprintln!("SKIPPED: a full disk needs the right to mount a tmpfs; run the tests as root");
+            crate::skips::skip("a_full_disk", "needs the right to mount a tmpfs: run the tests as root");
         }
         done.then_some(Tmpfs(directory))
     }

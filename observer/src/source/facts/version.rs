@@ -229,8 +229,10 @@ mod tests {
     #[tokio::test]
     async fn a_real_runtime_answers_from_either_side() {
         if !Path::new("/usr/bin/crun").exists() || !rustix::process::geteuid().is_root() {
-            eprintln!("SKIPPED a_real_runtime_answers_from_either_side: needs root and /usr/bin/crun");
-            return;
+            return crate::skips::skip(
+                "a_real_runtime_answers_from_either_side",
+                "needs root and /usr/bin/crun",
+            );
         }
         let elsewhere = HostRoot::at("/..");
         assert!(!elsewhere.is_slash(), "it must take the way through a change of root");
