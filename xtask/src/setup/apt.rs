@@ -1,5 +1,7 @@
 //! Packages of Debian: one transaction for all that are missing, one each if that fails.
 
+use std::sync::Once;
+
 use super::{
     Level, Missing, announce, is_there,
     table::{APT, Apt},
@@ -49,10 +51,15 @@ pub(super) fn install(packages: &[&str]) -> Result<(), String> {
             .run()
     };
     let install = [&["install", "-y", "--no-install-recommends"], packages].concat();
-    // The index may be old, or absent in a fresh image: refreshed only if the packages cannot be had with it.
-    apt(&install)
-        .or_else(|_| apt(&["update"]).and_then(|()| apt(&install)))
-        .map_err(|error| format!("{error:#}"))
+    // The index may be absent in a fresh image, or old: an old one installs versions that are too old. One that
+    // cannot be refreshed may still do.
+    static FRESH: Once = Once::new();
+    FRESH.call_once(|| {
+        if let Err(error) = apt(&["update"]) {
+            eprintln!("setup: the package index is as old as it is: {error:#}");
+        }
+    });
+    apt(&install).map_err(|error| format!("{error:#}"))
 }
 
 fn can_install() -> Result<(), String> {

@@ -31,13 +31,17 @@ pub(super) fn ensure() -> Vec<Missing> {
 /// Debian's compiler first: it does not move, and its LLVM can be had beside it.
 fn install_rustc() -> Option<Toolchain> {
     announce("rustc-web and rust-web-src", WHY_RUSTC, None);
-    if let Err(why) = apt::install(&["rustc-web", "rust-web-src"]) {
-        eprintln!("setup: not from Debian: {why}");
-        announce("rustup's nightly with rust-src", WHY_RUSTC, None);
-        let nightly = ["toolchain", "install", "nightly", "--profile", "minimal", "--component", "rust-src"];
-        if let Err(error) = Cmd::new("rustup").args(nightly).run() {
-            eprintln!("setup: not from rustup: {error:#}");
-        }
+    match apt::install(&["rustc-web", "rust-web-src"]) {
+        Err(why) => eprintln!("setup: not from Debian: {why}"),
+        Ok(()) => match Toolchain::find() {
+            None => eprintln!("setup: not from Debian: its rustc is too old"),
+            found => return found,
+        },
+    }
+    announce("rustup's nightly with rust-src", WHY_RUSTC, None);
+    let nightly = ["toolchain", "install", "nightly", "--profile", "minimal", "--component", "rust-src"];
+    if let Err(error) = Cmd::new("rustup").args(nightly).run() {
+        eprintln!("setup: not from rustup: {error:#}");
     }
     Toolchain::find()
 }
