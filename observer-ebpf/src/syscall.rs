@@ -81,9 +81,8 @@ pub fn enter_payload(_ctx: TracePointContext) -> u32 {
 #[map]
 static CALLS: ProgramArray = ProgramArray::with_max_entries(MAX_SYSCALLS, 0);
 
-/// `sys_exit(regs, ret)`: hands the exits that are of interest to their programs. Those are the calls that
-/// runtimes make by the hundred: a tracepoint for each costs several times what this one costs for all
-/// (docs/decisions/0007).
+/// `sys_exit(regs, ret)`: hands the exits that are of interest to their programs, on kernels where syscalls have
+/// no tracepoints of their own. Every syscall of the node pays for it (docs/decisions/0007).
 #[btf_tracepoint(function = "sys_exit")]
 pub fn syscall_exit(ctx: BtfTracePointContext) -> i32 {
     // SAFETY: the helper takes no arguments; the tracepoint has two.

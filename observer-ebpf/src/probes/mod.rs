@@ -54,8 +54,8 @@ macro_rules! on_return {
 }
 use on_return;
 
-/// The exit of a syscall whose entry is not hooked, by its two rungs: called by [`crate::syscall::syscall_exit`],
-/// and a tracepoint of its own. The body gets what the call returned.
+/// The exit of a syscall whose entry is not hooked, by its two rungs: a tracepoint of its own, and called by
+/// [`crate::syscall::syscall_exit`]. The body gets what the call returned.
 macro_rules! on_exit {
     ($btf:ident, $program:ident, $op:expr, $body:ident) => {
         #[aya_ebpf::macros::btf_tracepoint(function = "sys_exit")]

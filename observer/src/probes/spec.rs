@@ -31,8 +31,9 @@ pub enum Rung {
     Btf { program: &'static str, tracepoint: &'static str, arguments: &'static [&'static str] },
     /// The same tracepoint without type information from the verifier.
     Raw { program: &'static str, tracepoint: &'static str, arguments: &'static [&'static str] },
-    /// A syscall's exit, through the one program that sees all exits. `arguments` as below.
-    SyscallExit { syscall: &'static str, program: &'static str, arguments: &'static [&'static str] },
+    /// A syscall's exit, through one program that sees the exits of all: for kernels without tracepoints of
+    /// syscalls. Its arguments are those of the system call interface.
+    SyscallExit { syscall: &'static str, program: &'static str },
     /// A syscall's classic tracepoints: of its exit, and of its entry where its time matters. `arguments`:
     /// names its entry format must have, in order.
     Syscall {
@@ -78,12 +79,8 @@ macro_rules! syscall {
             name: $name,
             required: $required,
             rungs: &[
-                $crate::probes::spec::Rung::SyscallExit {
-                    syscall: $name,
-                    program: concat!($exit, "_btf"),
-                    arguments: &[$($argument),*],
-                },
                 $crate::probes::spec::syscall!(# $name, None, $exit, [$($argument),*]),
+                $crate::probes::spec::Rung::SyscallExit { syscall: $name, program: concat!($exit, "_btf") },
             ],
         }
     };

@@ -100,10 +100,9 @@ impl Kernel<'_> {
             Rung::Raw { tracepoint, arguments, .. } => {
                 self.types.ok_or("no kernel BTF to check it against")?.check_tracepoint(tracepoint, arguments)
             }
-            Rung::SyscallExit { syscall, arguments, .. } => {
+            Rung::SyscallExit { .. } => {
                 self.btf.ok_or("no kernel BTF")?;
-                self.types.ok_or("no kernel BTF")?.check_tracepoint(syscalls::EXIT, &["pt_regs"])?;
-                self.tracefs.check_syscall(syscall, arguments)
+                self.types.ok_or("no kernel BTF")?.check_tracepoint(syscalls::EXIT, &["pt_regs"])
             }
             Rung::Syscall { syscall, arguments, .. } => self.tracefs.check_syscall(syscall, arguments),
         }
@@ -127,10 +126,11 @@ fn attach_rung(ebpf: &mut Ebpf, kernel: &Kernel, rung: &Rung, links: &mut Vec<Li
             let link = program.take_link(id).map_err(|error| explain(&error))?;
             links.push(Link::Raw(link.into()));
         }
-        Rung::SyscallExit { syscall, program, .. } => {
+        Rung::SyscallExit { syscall, program } => {
             let btf = kernel.btf.ok_or("no kernel BTF")?;
-            syscalls::attach_exits(ebpf, btf, links)?;
+            // Every syscall pays for what sees all exits: attached only once there is something to hand on.
             syscalls::hand_over(ebpf, btf, syscall, program)?;
+            syscalls::attach_exits(ebpf, btf, links)?;
         }
         Rung::Syscall { syscall, enter, exit, .. } => {
             // Exit first: an entry that is kept must have an exit that clears it.
