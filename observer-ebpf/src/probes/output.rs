@@ -12,15 +12,30 @@ use crate::{
     syscall::{self, argument},
 };
 
-on_exit!(exit_write_btf, exit_write, Call { op: op::WRITE, output: argument!(regs_arg0) }, returned);
-on_exit!(exit_writev_btf, exit_writev, Call { op: op::WRITEV, output: argument!(regs_arg0) }, returned);
-on_exit!(exit_sendfile_btf, exit_sendfile, Call { op: op::SENDFILE, output: argument!(regs_arg0) }, returned);
-on_exit!(exit_splice_btf, exit_splice, Call { op: op::SPLICE, output: argument!(regs_arg2) }, returned);
+on_exit!(exit_write_btf, exit_write, Call { op: op::WRITE, output: argument!(regs_arg0) as u32 }, returned);
+on_exit!(
+    exit_writev_btf,
+    exit_writev,
+    Call { op: op::WRITEV, output: argument!(regs_arg0) as u32 },
+    returned
+);
+on_exit!(
+    exit_sendfile_btf,
+    exit_sendfile,
+    Call { op: op::SENDFILE, output: argument!(regs_arg0) as u32 },
+    returned
+);
+on_exit!(
+    exit_splice_btf,
+    exit_splice,
+    Call { op: op::SPLICE, output: argument!(regs_arg2) as u32 },
+    returned
+);
 
 struct Call {
     op: u32,
     /// The descriptor written to.
-    output: u64,
+    output: u32,
 }
 
 #[inline(always)]
@@ -46,7 +61,7 @@ fn returned(call: Call, ret: i64) {
     let record = Output {
         header: NO_HEADER,
         syscall: syscall::ended(ret),
-        fd: call.output as u32,
+        fd: call.output,
         op: call.op,
         role,
         init,
