@@ -85,7 +85,7 @@ pub fn emit<R: Record>(mut record: R, unreadable: bool) {
 
 /// When user space gets to see a record.
 pub enum Delivery {
-    /// At its next turn: it polls on a timer, because a wake-up costs ten times what a record does.
+    /// At its next turn: it polls on a timer, because a wake-up costs far more than a record.
     WithOthers,
     /// Now: what is to be looked up of it may soon be gone.
     AtOnce,

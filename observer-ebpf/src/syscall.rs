@@ -2,7 +2,7 @@
 //! arguments are still in the registers that the thread entered with.
 //!
 //! Where the time of entry matters, or a call may take long, both ends are hooked and the time is kept until
-//! the exit. Where it does not, only the exit is hooked, which costs half.
+//! the exit. Where it does not, only the exit is hooked, which costs less (docs/decisions/0007).
 
 use aya_ebpf::{
     EbpfContext,
@@ -27,8 +27,7 @@ use crate::{
 };
 
 /// When a thread (`pid_tgid`) entered the syscall that it is in, CLOCK_BOOTTIME in ns; 0: it is in none that
-/// is kept. Written in place, call after call: an insertion and a removal cost several times as much.
-/// Entries go at the thread's end.
+/// is kept. Written in place, call after call; entries go at the thread's end.
 #[map]
 static ENTERED: HashMap<u64, u64> = HashMap::with_max_entries(32_768, 0);
 

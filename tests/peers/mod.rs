@@ -3,8 +3,8 @@
 
 use std::{
     env, fs,
-    fs::{File, OpenOptions},
-    io::{self, Read, Write},
+    fs::File,
+    io::{Read, Write},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -15,19 +15,12 @@ use std::{
 
 use tempfile::TempDir;
 
+#[path = "../../observer/src/skips.rs"]
+mod skips;
+pub use skips::skip;
+
 /// Far more than anything here takes; only a hang gets there.
 pub const HANG: Duration = Duration::from_secs(60);
-
-/// Names what was not tested, where a test runner cannot hide it: on the process's own stderr, and in the file
-/// that counts skips.
-pub fn skip(test: &str, why: &str) {
-    let line = format!("{test}: {why}\n");
-    io::stderr().write_all(format!("SKIPPED {line}").as_bytes()).expect("stderr takes a line");
-    if let Some(file) = env::var_os("OBSERVER_TEST_SKIPS") {
-        let mut file = OpenOptions::new().append(true).create(true).open(file).expect("the skips file opens");
-        file.write_all(line.as_bytes()).expect("the skips file takes a line");
-    }
-}
 
 fn venv() -> PathBuf {
     let cache = env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
