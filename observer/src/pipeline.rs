@@ -11,7 +11,7 @@ use crate::{
     input::{End, FactKind, Input},
     layer::Layer,
     model::{Made, Model},
-    output::{ColdStart, Health, NotMeasured, Output, Summary},
+    output::{ColdStart, Event, Health, NotMeasured, Output, Summary},
     probes,
     time::{Time, Wall},
 };
@@ -23,6 +23,9 @@ pub struct Settings {
     pub ready_wait_ns: u64,
     /// How often health is reported, nanoseconds.
     pub health_interval_ns: u64,
+    /// Whether containers are followed beyond their start, and events about them wanted.
+    #[serde(default)]
+    pub follow: bool,
     pub filter: Filter,
 }
 
@@ -31,6 +34,7 @@ impl Default for Settings {
         Settings {
             ready_wait_ns: 10_000_000_000,
             health_interval_ns: 60_000_000_000,
+            follow: false,
             filter: Filter::default(),
         }
     }
@@ -54,7 +58,7 @@ pub struct Pipeline {
 
 impl Pipeline {
     pub fn new(settings: Settings) -> Self {
-        let model = Model::new(settings.ready_wait_ns);
+        let model = Model::new(settings.ready_wait_ns, settings.follow);
         Pipeline {
             settings,
             model,
@@ -128,6 +132,7 @@ impl Pipeline {
         match made {
             Made::Want(want) => out(Output::Want(want)),
             Made::ColdStart(start) => self.cold_start(start, out),
+            Made::Event(event) => self.event(event, out),
         }
     }
 
@@ -138,6 +143,12 @@ impl Pipeline {
         self.starts += 1;
         self.failed_starts += u64::from(start.failure.is_some());
         out(Output::ColdStart(start));
+    }
+
+    fn event(&mut self, event: Box<Event>, out: &mut impl FnMut(Output)) {
+        if self.settings.filter.takes(&event.container) {
+            out(Output::Event(event));
+        }
     }
 
     fn report(&mut self, report: &ProbeReport) {

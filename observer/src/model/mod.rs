@@ -5,6 +5,7 @@ mod container;
 mod facts;
 mod failure;
 pub mod identity;
+mod lives;
 mod markers;
 mod origin;
 mod pods;
@@ -18,7 +19,7 @@ use observer_ebpf::control::role;
 
 use crate::{
     input::{Fact, FactKind, Input, Record, RuntimeVersion},
-    output::{ColdStart, Want},
+    output::{self, ColdStart, Want},
     probes::{
         Event,
         invocation::{CniCommand, Command, Invocation},
@@ -27,6 +28,7 @@ use crate::{
     time::{ClockOffset, Time},
 };
 use coldstart::Context;
+use lives::Lives;
 use pods::Pods;
 use process::{ProcessInfo, Processes};
 use start::{Start, StartId};
@@ -37,12 +39,15 @@ const MAX_STARTS: usize = 16_384;
 /// What the model makes of an input.
 pub enum Made {
     ColdStart(Box<ColdStart>),
+    Event(Box<output::Event>),
     Want(Want),
 }
 
 /// Everything that is known of the node, from inputs alone.
 pub struct Model {
     ready_wait_ns: u64,
+    /// Containers that are followed beyond their start, where that is asked for.
+    lives: Option<Lives>,
     processes: Processes,
     pods: Pods,
     starts: BTreeMap<StartId, Start>,
@@ -59,9 +64,10 @@ pub struct Model {
 }
 
 impl Model {
-    pub fn new(ready_wait_ns: u64) -> Self {
+    pub fn new(ready_wait_ns: u64, follow: bool) -> Self {
         Model {
             ready_wait_ns,
+            lives: follow.then(Lives::default),
             processes: Processes::default(),
             pods: Pods::default(),
             starts: BTreeMap::new(),
@@ -143,6 +149,7 @@ impl Model {
             start.push(record.clone());
         }
         self.tell_payload(record);
+        self.follow(record, make);
         if let Event::Process(proc_events::Event::Exited { .. }) = &record.event {
             self.member_of.remove(&record.tgid);
             self.processes.end(record.tgid, record.time);

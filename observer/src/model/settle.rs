@@ -20,6 +20,7 @@ impl Model {
         for id in settled {
             self.report(id, make);
         }
+        self.live_on(time);
     }
 
     fn is_settled(&self, start: &Start, time: Time) -> bool {
@@ -57,10 +58,13 @@ impl Model {
     fn report(&mut self, id: StartId, make: &mut impl FnMut(Made)) {
         let Some(start) = self.starts.remove(&id) else { return };
         self.member_of.retain(|_, of| *of != id);
-        if let Some(init) = start.init.filter(|_| start.progress.init_ended.is_none()) {
-            make(Made::Want(Want::Quiet { init }));
-        }
         let container = container::container(&start, &self.context());
+        if let Some(init) = start.init.filter(|_| start.progress.init_ended.is_none()) {
+            match &mut self.lives {
+                Some(lives) => lives.settled(init, &container),
+                None => make(Made::Want(Want::Quiet { init })),
+            }
+        }
         if container.kind == Kind::Sandbox {
             self.keep_pause(&start);
             return;

@@ -74,7 +74,7 @@ impl<W: Write> Sink for JsonSink<W> {
                 self.summary = Some(summary.clone());
                 Ok(())
             }
-            Output::Want(_) => Ok(()),
+            Output::Event(_) | Output::Stats(_) | Output::Want(_) => Ok(()),
         }
     }
 

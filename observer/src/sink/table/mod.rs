@@ -119,7 +119,7 @@ impl<W: Write> Sink for TableSink<W> {
             Output::ColdStart(start) => return self.start(start),
             Output::Health(health) => self.health = Some(health.clone()),
             Output::Summary(summary) => self.summary = Some(summary.clone()),
-            Output::Want(_) => {}
+            Output::Event(_) | Output::Stats(_) | Output::Want(_) => {}
         }
         Ok(())
     }

@@ -1,6 +1,9 @@
 //! What comes out of the pipeline. Sinks turn it into tables, JSON, spans and pages; only the live edge
 //! executes a [`Want`]. Times are nanoseconds.
 
+mod event;
+mod stats;
+
 use std::collections::BTreeMap;
 
 use crate::{
@@ -9,9 +12,17 @@ use crate::{
     time::{Time, Wall},
 };
 
+pub use event::{
+    Event, FaultKind, FaultRegion, LogFile, Memory, OomScope, Runtime, RuntimeAction, Seen, Since, Stdio,
+    StdioOutcome, StdioTarget, What,
+};
+pub use stats::Stats;
+
 #[derive(Clone, Debug, PartialEq)]
 pub enum Output {
     ColdStart(Box<ColdStart>),
+    Event(Box<Event>),
+    Stats(Stats),
     Health(Health),
     Summary(Summary),
     Want(Want),
@@ -143,6 +154,7 @@ macro_rules! names {
         }
     };
 }
+use names;
 
 names! {
     /// What a start's first instant is. Starts are compared only with the same one.

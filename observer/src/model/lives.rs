@@ -1,0 +1,179 @@
+//! Containers beyond their start: which there are, who they are, what happens to them until they end.
+//!
+//! A life begins when a container's init has its own root file system, and is forgotten when it has ended and
+//! nothing more can come of it.
+
+use std::collections::BTreeMap;
+
+use super::{Made, Model, container, start::StartId};
+use crate::{
+    input::Record,
+    output::{Container, Event, Instance, Kind, Process, Runtime, RuntimeAction, Since, What},
+    probes::{self, process},
+    time::Time,
+};
+
+/// Containers followed at once; the oldest is given up, and counted.
+const MAX_LIVES: usize = 16_384;
+
+/// How long an ended container is remembered for what comes late.
+const AFTERLIFE_NS: u64 = 5_000_000_000;
+
+/// A container that lives, or has just ended.
+#[derive(Clone, Debug)]
+pub struct Life {
+    pub init: u32,
+    pub since: Since,
+    /// When its payload began.
+    pub begun: Option<Time>,
+    /// When its init ended, and `task->exit_code`.
+    pub ended: Option<(Time, u32)>,
+    who: Who,
+}
+
+/// Who a container is, as far as is settled.
+#[derive(Clone, Debug)]
+enum Who {
+    /// Still starting: what is known of it may grow.
+    Starting(StartId),
+    Known(Box<Container>),
+}
+
+/// The containers that are followed, by the pid of their init.
+#[derive(Default)]
+pub struct Lives {
+    by_init: BTreeMap<u32, Life>,
+    pub given_up: u64,
+}
+
+impl Lives {
+    pub fn get_mut(&mut self, init: u32) -> Option<&mut Life> {
+        self.by_init.get_mut(&init)
+    }
+
+    fn insert(&mut self, life: Life) {
+        self.by_init.insert(life.init, life);
+        if self.by_init.len() > MAX_LIVES {
+            self.by_init.pop_first();
+            self.given_up += 1;
+        }
+    }
+
+    /// Its start is over: who it is will not change any more.
+    pub fn settled(&mut self, init: u32, container: &Container) {
+        if let Some(life) = self.by_init.get_mut(&init) {
+            life.who = Who::Known(Box::new(container.clone()));
+        }
+    }
+
+    fn forget(&mut self, time: Time) {
+        self.by_init.retain(|_, life| match life.ended {
+            Some((ended, _)) => time.since(ended) < AFTERLIFE_NS,
+            None => true,
+        });
+    }
+}
+
+impl Model {
+    /// What a record means for the containers that are followed.
+    pub(super) fn follow(&mut self, record: &Record, make: &mut impl FnMut(Made)) {
+        if self.lives.is_none() {
+            return;
+        }
+        self.begin_life(record, make);
+        if let probes::Event::Process(process::Event::Exited { exit_code, .. }) = &record.event {
+            self.end_life(record, *exit_code, make);
+        }
+    }
+
+    fn begin_life(&mut self, record: &Record, make: &mut impl FnMut(Made)) {
+        let Some(id) = self.member_of.get(&record.tgid) else { return };
+        let Some(start) = self.starts.get(id) else { return };
+        let Some(lives) = self.lives.as_mut().filter(|_| start.init == Some(record.tgid)) else { return };
+        let mut actions = Vec::new();
+        let known = lives.by_init.get(&record.tgid);
+        if known.is_none_or(|life| life.ended.is_some()) {
+            lives.insert(Life {
+                init: record.tgid,
+                since: Since::Start,
+                begun: None,
+                ended: None,
+                who: Who::Starting(*id),
+            });
+            actions.push(RuntimeAction::Create);
+        }
+        if let Some(life) = lives.by_init.get_mut(&record.tgid)
+            && life.begun.is_none()
+            && start.progress.begun.is_some()
+        {
+            life.begun = start.progress.begun;
+            actions.push(RuntimeAction::Start);
+        }
+        for action in actions {
+            let what = Runtime { action, errno: None, exit_code: None, signal: None };
+            self.tell(record.tgid, record.time, What::Runtime(what), make);
+        }
+    }
+
+    fn end_life(&mut self, record: &Record, exit_code: u32, make: &mut impl FnMut(Made)) {
+        let Some(life) = self.lives.as_mut().and_then(|lives| lives.get_mut(record.tgid)) else { return };
+        if life.ended.is_some() {
+            return;
+        }
+        life.ended = Some((record.time, exit_code));
+        let exit = container::exit(exit_code);
+        if let Who::Known(container) = &mut life.who {
+            container.exit = Some(exit.clone());
+        }
+        let what =
+            Runtime { action: RuntimeAction::Exit, errno: None, exit_code: exit.code, signal: exit.signal };
+        self.tell(record.tgid, record.time, What::Runtime(what), make);
+    }
+
+    /// Time has passed for the containers that are followed.
+    pub(super) fn live_on(&mut self, time: Time) {
+        if let Some(lives) = &mut self.lives {
+            lives.forget(time);
+        }
+    }
+
+    /// Hands on an event of the container with this init. Pause containers are no one's concern.
+    pub(super) fn tell(&self, init: u32, time: Time, what: What, make: &mut impl FnMut(Made)) {
+        let Some(life) = self.lives.as_ref().and_then(|lives| lives.by_init.get(&init)) else { return };
+        let Some(container) = self.container_of(life).filter(|container| container.kind != Kind::Sandbox)
+        else {
+            return;
+        };
+        make(Made::Event(Box::new(Event {
+            time: self.clock.wall(time),
+            began: None,
+            process: Some(self.init_process(life, &container)),
+            container,
+            since: life.since,
+            why: None,
+            what,
+        })));
+    }
+
+    fn container_of(&self, life: &Life) -> Option<Container> {
+        match &life.who {
+            Who::Starting(id) => {
+                self.starts.get(id).map(|start| container::container(start, &self.context()))
+            }
+            Who::Known(container) => Some((**container).clone()),
+        }
+    }
+
+    fn init_process(&self, life: &Life, container: &Container) -> Process {
+        let info = self.processes.get(life.init).cloned().unwrap_or_default();
+        let start = container.instance.map(|Instance { start, .. }| self.clock.wall(start));
+        Process {
+            pid: life.init,
+            tid: life.init,
+            ppid: Some(info.ppid),
+            comm: info.comm,
+            exe: info.exe,
+            start,
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! What was seen of a container that lives, as it changes: `observer run`'s events.
+
+use super::{Container, Process, names};
+use crate::time::Wall;
+
+/// Something that was seen of a container. Which container is always known, who of it did it often.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event {
+    pub time: Wall,
+    /// When what is told began, where it took time.
+    pub began: Option<Wall>,
+    pub container: Container,
+    pub process: Option<Process>,
+    /// Whether the container was seen from its start on; if not, counts are since attach.
+    pub since: Since,
+    /// Why something in it is not known: a sentence.
+    pub why: Option<String>,
+    pub what: What,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum What {
+    Runtime(Runtime),
+    Stdio(Stdio),
+    Memory(Memory),
+}
+
+impl What {
+    /// The interface's name of the probe that saw it.
+    pub const fn probe(&self) -> &'static str {
+        match self {
+            What::Runtime(_) => "runtime",
+            What::Stdio(_) => "stdio",
+            What::Memory(_) => "memory",
+        }
+    }
+}
+
+names! {
+    /// From when on it was watched.
+    Since {
+        Start = "start",
+        Attach = "attach",
+    }
+}
+
+/// What a container runtime did with a container.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Runtime {
+    pub action: RuntimeAction,
+    pub errno: Option<i32>,
+    pub exit_code: Option<i32>,
+    pub signal: Option<i32>,
+}
+
+names! {
+    RuntimeAction {
+        /// Its init has its own root file system.
+        Create = "create",
+        /// Its payload began.
+        Start = "start",
+        /// Its init ended.
+        Exit = "exit",
+    }
+}
+
+/// A standard stream of a container: the object that its init's descriptor referred to at its start, whatever
+/// process or descriptor writes to it later.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stdio {
+    /// 1 or 2.
+    pub fd: u32,
+    pub target: StdioTarget,
+    /// What the same descriptor of init refers to now, where that is something else.
+    pub target_now: Option<StdioTarget>,
+    /// Bytes that were written; `None`: some writers could not be seen.
+    pub written_bytes: Option<u64>,
+    /// Bytes that were taken out of the pipe, by anyone.
+    pub delivered_bytes: Option<u64>,
+    /// Bytes still queued in the pipe.
+    pub pipe_bytes: Option<u64>,
+    /// How long a writer waited for room, sampled; nanoseconds.
+    pub blocked_ns: Option<u64>,
+    /// Writes that failed because nobody reads any more.
+    pub broken_pipe_writes: u64,
+    pub reader: Option<Process>,
+    pub log_file: Option<LogFile>,
+    pub outcome: StdioOutcome,
+    /// Nothing more will come.
+    pub ended: bool,
+}
+
+names! {
+    StdioTarget {
+        Pipe = "pipe",
+        Fifo = "fifo",
+        File = "file",
+        Null = "null",
+        Tty = "tty",
+        Socket = "socket",
+        Closed = "closed",
+        Other = "other",
+    }
+}
+
+names! {
+    StdioOutcome {
+        /// All that was written was taken out of the pipe.
+        Delivered = "delivered",
+        /// Written, and still queued when the last reader closed.
+        Undelivered = "undelivered",
+        /// Nothing was written from start to exit.
+        Silent = "silent",
+        /// A writer waits for room, and the reader takes nothing.
+        Blocked = "blocked",
+        /// It never was, or no longer is, what the runtime gave.
+        Redirected = "redirected",
+        /// The last reader has closed while the container lived.
+        ReaderGone = "reader-gone",
+        /// All of it was written in the last moment of a long life.
+        HeldUntilExit = "held-until-exit",
+        /// It cannot be said, or not yet.
+        Unknown = "unknown",
+    }
+}
+
+/// Where the reader of a pipe writes what it takes, as far as the node shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogFile {
+    pub path: String,
+    pub bytes: Option<u64>,
+    /// Whether it grew since the container's start, or since attach.
+    pub grew: Option<bool>,
+}
+
+/// How memory was lacking, or touched where it may not be.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Memory {
+    pub kind: FaultKind,
+    pub signal: Option<i32>,
+    /// `si_code`.
+    pub code: Option<i32>,
+    pub address: Option<u64>,
+    /// `address` relative to the linear memory that it lies in.
+    pub wasm_address: Option<u64>,
+    /// Whether a handler of the process took the signal.
+    pub handled: Option<bool>,
+    pub region: FaultRegion,
+    /// The engine's own error code.
+    pub engine_code: Option<u32>,
+    pub seen: Seen,
+    pub scope: Option<OomScope>,
+    pub errno: Option<i32>,
+    /// How much was asked for (`map-failed`).
+    pub asked_bytes: Option<u64>,
+    pub rss_bytes: Option<u64>,
+    pub limit_bytes: Option<u64>,
+    /// How many alike are told by this one.
+    pub count: u64,
+}
+
+names! {
+    FaultKind {
+        /// Wasm code touched what it may not, and its engine took the signal.
+        WasmTrap = "wasm-trap",
+        /// A signal that nothing took.
+        Fault = "fault",
+        OomKill = "oom-kill",
+        /// A memory limit was reached, and nothing was killed.
+        Limit = "limit",
+        /// Address space was refused.
+        MapFailed = "map-failed",
+    }
+}
+
+names! {
+    FaultRegion {
+        LinearMemory = "linear-memory",
+        Guard = "guard",
+        Stack = "stack",
+        /// The first pages: a null pointer.
+        Null = "null",
+        Other = "other",
+    }
+}
+
+names! {
+    /// By what it is known.
+    Seen {
+        Engine = "engine",
+        Signal = "signal",
+        Text = "text",
+        Exit = "exit",
+    }
+}
+
+names! {
+    /// Whose memory ran out.
+    OomScope {
+        Memcg = "memcg",
+        Global = "global",
+        Unknown = "unknown",
+    }
+}

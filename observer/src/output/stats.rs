@@ -1,0 +1,27 @@
+//! What happened how often within a while, by what it is counted by.
+
+use std::collections::BTreeMap;
+
+use crate::time::Wall;
+
+/// Counts and latencies of one key. Printed every interval and at the end.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stats {
+    /// The interface's name of the probe: `stdio`, `memory`, `coldstart`.
+    pub probe: &'static str,
+    /// What is counted by: names and values, e.g. `container`, `image`. `other` stands for what was too much.
+    pub key: BTreeMap<&'static str, String>,
+    pub count: u64,
+    pub failed: u64,
+    /// By the outcome's name.
+    pub outcomes: BTreeMap<&'static str, u64>,
+    /// Percentiles of durations, nanoseconds; `None` where there are no durations.
+    pub p50_ns: Option<u64>,
+    pub p90_ns: Option<u64>,
+    pub p99_ns: Option<u64>,
+    pub max_ns: Option<u64>,
+    /// What the longest durations were of, longest first.
+    pub worst: Vec<String>,
+    pub from: Wall,
+    pub to: Wall,
+}
