@@ -62,6 +62,28 @@ offsets! {
     regs_arg1: "pt_regs.si|pt_regs.regs[1]",
     regs_arg2: "pt_regs.dx|pt_regs.regs[2]",
     regs_arg3: "pt_regs.r10|pt_regs.regs[3]",
+    task_thread_flags: "task_struct.thread_info.flags",
+    task_files: "task_struct.files",
+    files_fdt: "files_struct.fdt",
+    fdtable_fd: "fdtable.fd",
+    fdtable_max_fds: "fdtable.max_fds",
+    file_inode: "file.f_inode",
+    file_mode: "file.f_mode",
+    inode_mode: "inode.i_mode",
+    inode_ino: "inode.i_ino",
+    inode_rdev: "inode.i_rdev",
+    inode_pipe: "inode.i_pipe",
+    pipe_head: "pipe_inode_info.head",
+    pipe_tail: "pipe_inode_info.tail",
+    pipe_max_usage: "pipe_inode_info.max_usage",
+    pipe_ring_size: "pipe_inode_info.ring_size",
+    pipe_readers: "pipe_inode_info.readers",
+    pipe_bufs: "pipe_inode_info.bufs",
+    pipe_wr_wait: "pipe_inode_info.wr_wait.head.next",
+    pipe_buffer_len: "pipe_buffer.len",
+    /// Not an offset: how long one is.
+    pipe_buffer_size: "sizeof pipe_buffer",
+    kiocb_file: "kiocb.ki_filp",
     /// Not an offset: the value of `memory_cgrp_id` in `enum cgroup_subsys_id`.
     memory_cgrp_id: "enum cgroup_subsys_id.memory_cgrp_id",
 }
@@ -72,6 +94,13 @@ offsets! {
 pub const IS_32_BIT: u32 = 1 << 1;
 #[cfg(any(bpf_target_arch = "aarch64", target_arch = "aarch64"))]
 pub const IS_32_BIT: u32 = 1 << 22;
+
+/// Bits of `Offsets::task_thread_flags`'s word of a thread that runs a 32-bit program: `TIF_ADDR32` of x86-64,
+/// `TIF_32BIT` of arm64.
+#[cfg(any(bpf_target_arch = "x86_64", target_arch = "x86_64"))]
+pub const RUNS_32_BIT: u64 = 1 << 29;
+#[cfg(any(bpf_target_arch = "aarch64", target_arch = "aarch64"))]
+pub const RUNS_32_BIT: u64 = 1 << 22;
 
 /// Syscall numbers below this can be hooked.
 pub const MAX_SYSCALLS: u32 = 1024;
@@ -92,6 +121,15 @@ pub mod role {
     pub const QUIET: u32 = 1 << 5;
     /// A child of an engine or shim that has no role of its own: CNI plugins, helpers.
     pub const HELPER: u32 = 1 << 6;
+    /// Holds the reading end of a followed container's pipe.
+    pub const READER: u32 = 1 << 7;
+    /// Was there before the observer: its streams are yet to be found.
+    pub const OLDER: u32 = 1 << 8;
+    /// Of an init: something in its container writes in a way that syscall hooks do not see (io_uring, a 32-bit
+    /// program).
+    pub const UNCOUNTED: u32 = 1 << 9;
+    /// Of a runtime at its exec: who reads its pipes is not known.
+    pub const EXPECTS: u32 = 1 << 10;
     /// A shim that is its own runtime (runwasi): treated as SHIM and RUNTIME.
     pub const SELF_RUNTIME: u32 = SHIM | RUNTIME;
 }

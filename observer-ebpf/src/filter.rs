@@ -50,6 +50,15 @@ pub fn watch(tgid: u32, value: &Watch) {
     }
 }
 
+/// Gives a process one more role; whatever else it is.
+#[inline(always)]
+pub fn add_role(tgid: u32, role: u32) {
+    match lookup(tgid) {
+        Some(watch) => watch.flags |= role,
+        None => watch(tgid, &Watch { flags: role, init: 0, outputs: 0, pad: 0 }),
+    }
+}
+
 /// Watches a new process unless user space already said what it is.
 #[inline(always)]
 pub fn watch_new(tgid: u32, value: &Watch) {
@@ -89,6 +98,9 @@ pub fn role_of_name(comm: &[u8; COMM_LEN]) -> u32 {
 pub fn inherited(parent: &Watch) -> Option<Watch> {
     let flags = parent.flags;
     if flags & role::QUIET != 0 || is_quiet(parent.init) {
+        return None;
+    }
+    if flags & !role::READER == 0 {
         return None;
     }
     let child = if flags & role::PAYLOAD != 0 {

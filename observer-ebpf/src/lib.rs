@@ -21,6 +21,7 @@ macro_rules! for_each_probe {
             7 memory Memory
             8 output Output
             9 socket Socket
+            10 stdio Stdio
         }
     };
 }

@@ -1,9 +1,15 @@
 //! The kernel programs. Built for the bpf target only; elsewhere this is an empty program, so that plain
 //! `cargo build` and `cargo clippy` need no BPF toolchain.
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
+// The stable way to add atomically needs a compare-and-exchange that the target does not claim to have.
+#![cfg_attr(target_arch = "bpf", feature(core_intrinsics), allow(internal_features))]
 
 #[cfg(target_arch = "bpf")]
+mod agg;
+#[cfg(target_arch = "bpf")]
 mod emit;
+#[cfg(target_arch = "bpf")]
+mod files;
 #[cfg(target_arch = "bpf")]
 mod filter;
 #[cfg(target_arch = "bpf")]

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::probes::Record;
 use crate::{
+    probes::stdio::{PipeState, Written},
     health::ProbeReport,
     time::{ClockOffset, Time},
 };
@@ -21,6 +22,8 @@ pub enum Input {
     Probe(ProbeReport),
     /// Records of a family were lost before this time; `count` is the total so far, not an increment.
     Lost { time: Time, family: u8, count: u64 },
+    /// What the kernel has counted by now.
+    Sample(Sample),
     /// A promise: every kernel source was drained past this time.
     Tick(Time),
 }
@@ -29,11 +32,25 @@ impl Input {
     pub fn time(&self) -> Time {
         match self {
             Input::Record(record) => record.time,
+            Input::Sample(sample) => sample.time,
             Input::Fact(fact) => fact.time,
             Input::Probe(report) => report.time,
             Input::Lost { time, .. } | Input::Tick(time) => *time,
         }
     }
+}
+
+/// A state or a count that was read, at this time. Read often, handed on when it has changed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Sample {
+    pub time: Time,
+    pub what: SampleKind,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum SampleKind {
+    /// A followed pipe, by its inode number; what each container, by its init, has written to it.
+    Pipe { ino: u64, state: PipeState, written: Vec<(u32, Written)> },
 }
 
 /// What was looked up. `time` is the time from which it holds.

@@ -9,6 +9,7 @@ mod output;
 mod process;
 mod security;
 mod socket;
+mod stdio;
 
 /// The header of a record under construction: `emit` fills it in.
 const NO_HEADER: observer_ebpf::wire::Header =

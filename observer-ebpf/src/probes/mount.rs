@@ -5,7 +5,7 @@ use observer_ebpf::{
     wire::mount::{Mount, op},
 };
 
-use super::{NO_HEADER, on_exit};
+use super::{NO_HEADER, on_exit, stdio};
 use crate::{
     emit, filter,
     syscall::{self, argument},
@@ -47,4 +47,7 @@ fn returned(op: u32, ret: i64) {
     let record =
         Mount { header: NO_HEADER, syscall, op, role: watch.flags, target_len: target_len as u32, pad: 0 };
     emit::emit_text(scratch, record, target_len, flags);
+    if changes_root && ret == 0 && watch.init == tgid {
+        stdio::register(tgid, watch.flags);
+    }
 }

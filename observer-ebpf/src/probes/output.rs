@@ -5,7 +5,7 @@ use observer_ebpf::{
     wire::output::{Output, op},
 };
 
-use super::{NO_HEADER, on_exit};
+use super::{NO_HEADER, on_exit, stdio};
 use crate::{
     emit, filter,
     kernel::{Reader, current},
@@ -40,6 +40,11 @@ struct Call {
 
 #[inline(always)]
 fn returned(call: Call, ret: i64) {
+    if stdio::follows()
+        && let Some(watch) = filter::current(role::RUNTIME | role::PAYLOAD)
+    {
+        stdio::wrote(watch, call.output, ret);
+    }
     // Most writes of a node go elsewhere and succeed: those cost a comparison.
     let is_output = call.output == 1 || call.output == 2;
     if !is_output && ret >= 0 {

@@ -12,7 +12,7 @@ use observer_ebpf::{
     },
 };
 
-use super::{NO_HEADER, arg, on_return, raw_rungs};
+use super::{NO_HEADER, arg, on_return, raw_rungs, stdio};
 use crate::{
     emit::{self, Delivery},
     filter,
@@ -74,15 +74,22 @@ fn exec(args: *const u64) {
     let before = before.unwrap_or_default();
     let flags = role_after_exec(named, before.flags);
     if flags & role::PAYLOAD != 0 && before.flags & role::PAYLOAD != 0 && before.init != tgid {
-        return; // something the payload runs
+        stdio::note_32_bit(tgid, task); // something the payload runs
+        return;
     }
     let init = if flags & role::PAYLOAD != 0 && before.init == 0 { tgid } else { before.init };
     let filename: u64 = reader.at(arg(args, 2), offset!(bprm_filename));
     let flags = if named & role::SHIM != 0 { flags | self_runtime(filename) } else { flags };
     filter::watch(tgid, &Watch { flags, init, outputs: 0, pad: 0 });
+    if init == tgid {
+        stdio::register(init, flags);
+        stdio::note_32_bit(tgid, task);
+    }
     syscall::renamed(tgid, arg(args, 1) as u32);
     // The bundle of a new runtime is read at once; one that executes itself again has the same.
     let is_new_runtime = flags & role::RUNTIME != 0 && before.flags & role::RUNTIME == 0;
+    let by_unknown = is_new_runtime && before.flags & (role::SHIM | role::HELPER) == 0;
+    let flags = if by_unknown && stdio::expect() { flags | role::EXPECTS } else { flags };
     let delivery = if is_new_runtime { Delivery::AtOnce } else { Delivery::WithOthers };
     emit_exec(filename, task, flags, comm, reader, delivery);
 }
@@ -227,6 +234,11 @@ fn exit(args: *const u64) {
         return;
     }
     filter::forget(tgid);
+    if init == tgid {
+        stdio::close(init, flags);
+    } else if flags & role::RUNTIME != 0 {
+        stdio::expect_no_more();
+    }
     if flags & role::PAYLOAD != 0 && init != tgid {
         return;
     }
@@ -246,6 +258,9 @@ fn exit(args: *const u64) {
 #[inline(always)]
 fn rename(args: *const u64) {
     let Some(watch) = filter::current(role::RUNTIME) else { return };
+    if watch.init == filter::current_tgid() {
+        stdio::register(watch.init, watch.flags);
+    }
     // exec renames, too, and reports itself.
     if arg(args, 0) != current() {
         return;

@@ -12,6 +12,7 @@ pub mod output;
 pub mod process;
 pub mod security;
 pub mod socket;
+pub mod stdio;
 
 use crate::Family;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};

@@ -1,13 +1,13 @@
 //! The live edge: asks the kernel and the node, executes what the model wants, records every input on its way
 //! into the pipeline.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{collections::{BTreeMap, VecDeque}, path::PathBuf, sync::Arc};
 
 use anyhow::Result;
 use observer_ebpf::Family;
 use tokio::sync::{Mutex, OwnedSemaphorePermit as Permit, Semaphore, mpsc};
 
-use super::sinks::Sinks;
+use super::{pipes::Pipes, sinks::Sinks};
 use crate::{
     health::{OwnCost, ProbePlan, ProbeReport, Report},
     input::{Bundle, Fact, FactKind, Input, LookupError, Record},
@@ -42,6 +42,9 @@ pub struct Edge {
     answers: mpsc::Receiver<FactKind>,
     answer: mpsc::Sender<FactKind>,
     wants: Vec<Want>,
+    pipes: Pipes,
+    /// What was sampled and not fed yet.
+    samples: VecDeque<Input>,
 }
 
 /// Bundles read when their runtime was seen, before the model asks: a container that lives 10 ms takes its
@@ -74,6 +77,8 @@ impl Edge {
             answers,
             answer,
             wants: Vec::new(),
+            pipes: Pipes::default(),
+            samples: VecDeque::new(),
         }
     }
 
@@ -101,11 +106,16 @@ impl Edge {
     /// Takes in what the kernel and the look-ups have, and executes what is wanted.
     pub fn turn(&mut self) -> Result<()> {
         let mut inputs = Vec::new();
-        let (bundles, host) = (&mut self.bundles, &self.host);
-        self.live.poll(now(), |record| prefetch(bundles, host, record), |input| inputs.push(input));
-        for input in inputs {
-            self.feed(&input)?;
-        }
+        let (bundles, host, pipes) = (&mut self.bundles, &self.host, &mut self.pipes);
+        let fresh = |record: &Record| {
+            prefetch(bundles, host, record);
+            pipes.note(record);
+        };
+        self.live.poll(now(), fresh, |input| inputs.push(input));
+        self.pipes.look(&mut self.live);
+        let samples = self.pipes.samples(&mut self.live);
+        self.samples.extend(samples.into_iter().map(Input::Sample));
+        self.feed_in_order(inputs)?;
         self.answers()
     }
 
@@ -114,12 +124,21 @@ impl Edge {
         let mut inputs = Vec::new();
         let (bundles, host) = (&mut self.bundles, &self.host);
         self.live.stop(now(), |record| prefetch(bundles, host, record), |input| inputs.push(input));
-        for input in inputs {
-            self.feed(&input)?;
-        }
+        self.feed_in_order(inputs)?;
         self.answers()?;
         self.own_cost()?;
         self.clock()
+    }
+
+    /// Records are held back a moment to be ordered; samples wait for those that were before them.
+    fn feed_in_order(&mut self, inputs: Vec<Input>) -> Result<()> {
+        for input in inputs {
+            while let Some(sample) = self.samples.pop_front_if(|sample| sample.time() < input.time()) {
+                self.feed(&sample)?;
+            }
+            self.feed(&input)?;
+        }
+        Ok(())
     }
 
     fn answers(&mut self) -> Result<()> {
@@ -157,6 +176,10 @@ impl Edge {
                     FactKind::RuntimeVersion { exe, result }
                 });
             }
+            Want::FollowPipe { ino, init } => self.pipes.follow(ino, init),
+            Want::DrainPipe { ino } => self.pipes.drain(ino),
+            Want::ForgetPipe { ino, init } => self.pipes.forget(ino, init, &mut self.live),
+            Want::FindReaders => self.pipes.wanted = true,
             Want::Unwatch { tgid } => self.live.unwatch(tgid),
             Want::Quiet { init } => self.live.quiet(init),
         }

@@ -6,6 +6,7 @@ pub mod demo;
 
 pub mod doctor;
 mod edge;
+mod pipes;
 pub mod exit;
 pub mod replay;
 mod run;

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Made, Model, container, start::StartId};
+use super::{Made, Model, container, start::StartId, stdio::Streams};
 use crate::{
     input::Record,
     output::{Container, Event, Instance, Kind, Process, Runtime, RuntimeAction, Since, What},
@@ -28,6 +28,7 @@ pub struct Life {
     pub begun: Option<Time>,
     /// When its init ended, and `task->exit_code`.
     pub ended: Option<(Time, u32)>,
+    pub streams: Streams,
     who: Who,
 }
 
@@ -51,6 +52,14 @@ impl Lives {
         self.by_init.get_mut(&init)
     }
 
+    pub fn get(&self, init: u32) -> Option<&Life> {
+        self.by_init.get(&init)
+    }
+
+    pub fn all_mut(&mut self) -> impl Iterator<Item = (&u32, &mut Life)> {
+        self.by_init.iter_mut()
+    }
+
     fn insert(&mut self, life: Life) {
         self.by_init.insert(life.init, life);
         if self.by_init.len() > MAX_LIVES {
@@ -68,7 +77,7 @@ impl Lives {
 
     fn forget(&mut self, time: Time) {
         self.by_init.retain(|_, life| match life.ended {
-            Some((ended, _)) => time.since(ended) < AFTERLIFE_NS,
+            Some((ended, _)) => time.since(ended) < AFTERLIFE_NS || !life.streams.are_done(),
             None => true,
         });
     }
@@ -81,6 +90,9 @@ impl Model {
             return;
         }
         self.begin_life(record, make);
+        if let probes::Event::Stdio(event) = &record.event {
+            self.stdio(record.time, event, make);
+        }
         if let probes::Event::Process(process::Event::Exited { exit_code, .. }) = &record.event {
             self.end_life(record, *exit_code, make);
         }
@@ -98,6 +110,7 @@ impl Model {
                 since: Since::Start,
                 begun: None,
                 ended: None,
+                streams: Streams::default(),
                 who: Who::Starting(*id),
             });
             actions.push(RuntimeAction::Create);
@@ -111,7 +124,7 @@ impl Model {
         }
         for action in actions {
             let what = Runtime { action, errno: None, exit_code: None, signal: None };
-            self.tell(record.tgid, record.time, What::Runtime(what), make);
+            self.tell(record.tgid, record.time, None, What::Runtime(what), make);
         }
     }
 
@@ -127,18 +140,26 @@ impl Model {
         }
         let what =
             Runtime { action: RuntimeAction::Exit, errno: None, exit_code: exit.code, signal: exit.signal };
-        self.tell(record.tgid, record.time, What::Runtime(what), make);
+        self.tell(record.tgid, record.time, None, What::Runtime(what), make);
     }
 
     /// Time has passed for the containers that are followed.
-    pub(super) fn live_on(&mut self, time: Time) {
+    pub(super) fn live_on(&mut self, time: Time, make: &mut impl FnMut(Made)) {
+        self.stdio_tick(time, make);
         if let Some(lives) = &mut self.lives {
             lives.forget(time);
         }
     }
 
     /// Hands on an event of the container with this init. Pause containers are no one's concern.
-    pub(super) fn tell(&self, init: u32, time: Time, what: What, make: &mut impl FnMut(Made)) {
+    pub(super) fn tell(
+        &self,
+        init: u32,
+        time: Time,
+        why: Option<String>,
+        what: What,
+        make: &mut impl FnMut(Made),
+    ) {
         let Some(life) = self.lives.as_ref().and_then(|lives| lives.by_init.get(&init)) else { return };
         let Some(container) = self.container_of(life).filter(|container| container.kind != Kind::Sandbox)
         else {
@@ -150,7 +171,7 @@ impl Model {
             process: Some(self.init_process(life, &container)),
             container,
             since: life.since,
-            why: None,
+            why,
             what,
         })));
     }

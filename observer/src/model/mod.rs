@@ -12,6 +12,7 @@ mod pods;
 mod process;
 mod settle;
 mod start;
+mod stdio;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -126,6 +127,7 @@ impl Model {
             Input::Lost { family, count, .. } => {
                 self.lost.insert(*family, *count);
             }
+            Input::Sample(sample) => self.sampled(sample, make),
             Input::Tick(time) => self.settle(*time, make),
             Input::Probe(_) => {}
         }

@@ -70,6 +70,8 @@ names! {
 pub struct Stdio {
     /// 1 or 2.
     pub fd: u32,
+    /// The other descriptor, where both refer to the same object: what is told is of both.
+    pub shared_with_fd: Option<u32>,
     pub target: StdioTarget,
     /// What the same descriptor of init refers to now, where that is something else.
     pub target_now: Option<StdioTarget>,

@@ -40,6 +40,14 @@ pub enum Want {
     RuntimeVersion { tgid: u32, exe: String },
     /// Nothing more is of interest about this process and its children.
     Unwatch { tgid: u32 },
+    /// Sample this pipe, and what the container with this init writes to it.
+    FollowPipe { ino: u64, init: u32 },
+    /// The containers that write to this pipe have ended: watch what is left in it closely.
+    DrainPipe { ino: u64 },
+    /// The container with this init has ended, and all about its pipe is said.
+    ForgetPipe { ino: u64, init: u32 },
+    /// Find out who reads the followed pipes.
+    FindReaders,
     /// Nothing but the end of this container init is of interest from now on.
     Quiet { init: u32 },
 }

@@ -13,6 +13,7 @@ pub mod process;
 pub mod security;
 pub mod socket;
 pub mod spec;
+pub mod stdio;
 mod text;
 
 use observer_ebpf::{

@@ -25,6 +25,7 @@ pub const SPEC: Spec = Spec {
         tracepoint!("sched_process_exit", "exit_btf", "exit_raw", ["task_struct"]),
         tracepoint!("task_rename", "rename_btf", "rename_raw", ["task_struct", ""]),
         Hook {
+            covered_by: None,
             name: "mark_victim",
             required: false,
             rungs: &[

@@ -21,6 +21,13 @@ pub struct Hook {
     pub rungs: &'static [Rung],
     /// Without it the family is degraded; an optional one may be missing on this kernel or architecture.
     pub required: bool,
+    /// Another hook of the family that, once attached, sees all that this one would.
+    pub covered_by: Option<&'static str>,
+}
+
+/// The same hook, superfluous once `by` is attached.
+pub const fn covered(by: &'static str, hook: Hook) -> Hook {
+    Hook { covered_by: Some(by), ..hook }
 }
 
 /// One way to attach.
@@ -42,6 +49,12 @@ pub enum Rung {
         exit: &'static str,
         arguments: &'static [&'static str],
     },
+    /// Kernel functions, at their return, all or none: programs of the functions' own names.
+    Functions { programs: &'static [&'static str] },
+    /// An iterator of the kernel, run when it is wanted.
+    Iterator { program: &'static str, over: &'static str },
+    /// A program that user space runs when it wants its answer.
+    OnDemand { program: &'static str },
 }
 
 impl Rung {
@@ -50,16 +63,23 @@ impl Rung {
             Rung::Btf { .. } | Rung::SyscallExit { .. } => "btf-tracepoint",
             Rung::Raw { .. } => "raw-tracepoint",
             Rung::Syscall { .. } => "tracepoint",
+            Rung::Functions { .. } => "fexit",
+            Rung::Iterator { .. } => "iterator",
+            Rung::OnDemand { .. } => "on-demand",
         }
     }
 }
 
 /// A kernel tracepoint with its two rungs.
 macro_rules! tracepoint {
+    (optional $($rest:tt)*) => {
+        $crate::probes::spec::Hook { required: false, ..$crate::probes::spec::tracepoint!($($rest)*) }
+    };
     ($target:literal, $btf:literal, $raw:literal, [$($argument:literal),*]) => {
         $crate::probes::spec::Hook {
             name: $target,
             required: true,
+            covered_by: None,
             rungs: &[
                 $crate::probes::spec::Rung::Btf { program: $btf, tracepoint: $target, arguments: &[$($argument),*] },
                 $crate::probes::spec::Rung::Raw { program: $raw, tracepoint: $target, arguments: &[$($argument),*] },
@@ -78,6 +98,7 @@ macro_rules! syscall {
         $crate::probes::spec::Hook {
             name: $name,
             required: $required,
+            covered_by: None,
             rungs: &[
                 $crate::probes::spec::syscall!(# $name, None, $exit, [$($argument),*]),
                 $crate::probes::spec::Rung::SyscallExit { syscall: $name, program: concat!($exit, "_btf") },
@@ -88,6 +109,7 @@ macro_rules! syscall {
         $crate::probes::spec::Hook {
             name: $name,
             required: $required,
+            covered_by: None,
             rungs: &[$crate::probes::spec::syscall!(# $name, Some($enter), $exit, [$($argument),*])],
         }
     };

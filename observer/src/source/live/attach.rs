@@ -3,7 +3,7 @@
 use aya::{
     Btf, Ebpf,
     programs::{
-        BtfTracePoint, ProgramError, RawTracePoint, TracePoint, links::FdLink, trace_point::TracePointLink,
+        BtfTracePoint, FExit, Iter, ProgramError, RawTracePoint, TracePoint, links::FdLink, trace_point::TracePointLink,
     },
 };
 use observer_ebpf::Family;
@@ -53,10 +53,21 @@ fn climb(
             plans.push(ProbePlan { family: spec.family, status: Status::Off, hooks: Vec::new() });
             continue;
         }
-        let hooks = spec.hooks.iter().map(|hook| climb_hook(kernel, hook, &mut take)).collect();
+        let mut hooks: Vec<HookPlan> = Vec::new();
+        for hook in spec.hooks {
+            let plan = covered(hook, &hooks).unwrap_or_else(|| climb_hook(kernel, hook, &mut take));
+            hooks.push(plan);
+        }
         plans.push(judge(spec, hooks));
     }
     plans
+}
+
+/// Nothing is attached to what another hook sees as well.
+fn covered(hook: &Hook, taken: &[HookPlan]) -> Option<HookPlan> {
+    let by = hook.covered_by?;
+    let rung = taken.iter().find(|plan| plan.name == by)?.rung?;
+    Some(HookPlan { name: hook.name, rung: Some(rung), why: None })
 }
 
 fn climb_hook(kernel: &Kernel, hook: &Hook, take: &mut impl FnMut(&Rung) -> Result<(), String>) -> HookPlan {
@@ -105,6 +116,12 @@ impl Kernel<'_> {
                 self.types.ok_or("no kernel BTF")?.check_tracepoint(syscalls::EXIT, &["pt_regs"])
             }
             Rung::Syscall { syscall, arguments, .. } => self.tracefs.check_syscall(syscall, arguments),
+            Rung::Functions { programs } => {
+                let types = self.types.ok_or("no kernel BTF")?;
+                programs.iter().try_for_each(|function| types.check_function(function, &["kiocb"]))
+            }
+            Rung::Iterator { .. } => self.btf.map(|_| ()).ok_or_else(|| "no kernel BTF".to_owned()),
+            Rung::OnDemand { .. } => Ok(()),
         }
     }
 }
@@ -126,6 +143,16 @@ fn attach_rung(ebpf: &mut Ebpf, kernel: &Kernel, rung: &Rung, links: &mut Vec<Li
             let link = program.take_link(id).map_err(|error| explain(&error))?;
             links.push(Link::Raw(link.into()));
         }
+        Rung::Functions { programs } => links.extend(attach_functions(ebpf, kernel, programs)?),
+        Rung::Iterator { program, over } => {
+            let btf = kernel.btf.ok_or("no kernel BTF")?;
+            let program: &mut Iter = program_mut(ebpf, program)?;
+            load_once(|| program.load(over, btf))?;
+        }
+        Rung::OnDemand { program } => {
+            let program: &mut RawTracePoint = program_mut(ebpf, program)?;
+            load_once(|| program.load())?;
+        }
         Rung::SyscallExit { syscall, program } => {
             let btf = kernel.btf.ok_or("no kernel BTF")?;
             // Every syscall pays for what sees all exits: attached only once there is something to hand on.
@@ -143,6 +170,20 @@ fn attach_rung(ebpf: &mut Ebpf, kernel: &Kernel, rung: &Rung, links: &mut Vec<Li
         }
     }
     Ok(())
+}
+
+/// All of them, or none: what half of them see is no count.
+fn attach_functions(ebpf: &mut Ebpf, kernel: &Kernel, programs: &[&str]) -> Result<Vec<Link>, String> {
+    let btf = kernel.btf.ok_or("no kernel BTF")?;
+    let mut links = Vec::new();
+    for function in programs {
+        let program: &mut FExit = program_mut(ebpf, function)?;
+        load_once(|| program.load(function, btf))?;
+        let id = program.attach().map_err(|error| explain(&error))?;
+        let link = program.take_link(id).map_err(|error| explain(&error))?;
+        links.push(Link::Raw(link.into()));
+    }
+    Ok(links)
 }
 
 fn attach_tracepoint(ebpf: &mut Ebpf, program: &str, event: &str) -> Result<TracePointLink, String> {

@@ -51,7 +51,27 @@ impl KernelTypes {
             .find_map(|found| self.prototype(found))
             .ok_or_else(|| format!("{name} is not a function type"))?;
         // The first parameter is the tracepoint's private data.
-        let parameters = proto.parameters.get(1..).unwrap_or_default();
+        self.check_parameters(proto.parameters.get(1..).unwrap_or_default(), arguments)
+    }
+
+    /// Whether the kernel has this function, with leading arguments of these types.
+    ///
+    /// # Errors
+    /// What differs, for people.
+    pub fn check_function(&self, function: &str, arguments: &[&str]) -> Result<(), String> {
+        let types = self.btf.resolve_types_by_name(function).map_err(|_| format!("no function {function}"))?;
+        let found = types.into_iter().find_map(|found| match found {
+            Type::Func(found) => Some(found),
+            _ => None,
+        });
+        let found = found.ok_or_else(|| format!("no function {function}"))?;
+        match self.btf.resolve_chained_type(&found) {
+            Ok(Type::FuncProto(proto)) => self.check_parameters(&proto.parameters, arguments),
+            _ => Err(format!("{function} has no prototype")),
+        }
+    }
+
+    fn check_parameters(&self, parameters: &[btf_rs::Parameter], arguments: &[&str]) -> Result<(), String> {
         for (n, expected) in arguments.iter().enumerate() {
             let found =
                 parameters.get(n).ok_or_else(|| format!("has only {} arguments", parameters.len()))?;
@@ -91,7 +111,7 @@ impl KernelTypes {
         }
     }
 
-    /// `struct.member.member[2]`: a byte offset; `enum name.value`: the value. The first of several, separated
+    /// `struct.member.member[2]`: a byte offset; `enum name.value`: the value; `sizeof struct`: bytes. The first of several, separated
     /// by `|`, that this kernel has.
     fn value(&self, paths: &str) -> Option<u32> {
         paths.split('|').find_map(|path| self.single(path))
@@ -100,6 +120,12 @@ impl KernelTypes {
     fn single(&self, path: &str) -> Option<u32> {
         if let Some(path) = path.strip_prefix("enum ") {
             return self.enumerator(path);
+        }
+        if let Some(name) = path.strip_prefix("sizeof ") {
+            return match self.structure(name)? {
+                Type::Struct(found) => Some(found.size() as u32),
+                _ => None,
+            };
         }
         let mut parts = path.split('.');
         let mut current = self.structure(parts.next()?)?;

@@ -20,10 +20,12 @@ use super::{
     maps::{self, Maps},
     reorder::{HOLD_NS, Reorder},
     ring::Ring,
+    streams::{self, Streams},
 };
 use crate::{
     health::ProbePlan,
     input::{Input, Record},
+    probes::stdio::{PipeState, Written},
     time::Time,
 };
 
@@ -71,6 +73,7 @@ pub struct Options<'a> {
 pub struct Live {
     ring: Ring,
     maps: Maps,
+    streams: Streams,
     reorder: Reorder,
     links: Vec<Link>,
     plans: Vec<ProbePlan>,
@@ -78,7 +81,7 @@ pub struct Live {
     offsets: Offsets,
     log: Option<KernelLog>,
     // Holds the programs; dropped last.
-    _ebpf: Ebpf,
+    ebpf: Ebpf,
 }
 
 impl Live {
@@ -94,12 +97,15 @@ impl Live {
         let btf = Btf::parse_file(options.btf, aya::Endianness::default()).ok();
         let offsets = types.as_ref().map(|types| types.offsets().0);
         let offsets = offsets.unwrap_or(Offsets::UNKNOWN);
+        let follow = u32::from(options.families.contains(&Family::Stdio));
         let mut ebpf = EbpfLoader::new()
             .btf(btf.as_ref())
             .override_global("OFFSETS", offsets.as_bytes(), true)
+            .override_global("FOLLOW", &follow, true)
             .load(OBJECT)?;
         let ring = Ring::new(RingBuf::try_from(maps::take(&mut ebpf, "EVENTS")?)?);
         let maps = Maps::take(&mut ebpf, options.names)?;
+        let mut streams = Streams::take(&mut ebpf)?;
 
         let kernel = Kernel { types: types.as_ref(), btf: btf.as_ref(), tracefs: options.tracefs.clone() };
         let mut links = Vec::new();
@@ -108,18 +114,22 @@ impl Live {
             let why = plans.iter().flat_map(|plan| &plan.hooks).find_map(|hook| hook.why.clone());
             return Err(LoadError::NothingAttached(why.unwrap_or_default()));
         }
+        if streams::by_functions(&plans) {
+            streams.pipes_are_hooked();
+        }
         drop((types, btf));
         give_back_memory();
         Ok(Self {
             ring,
             maps,
+            streams,
             reorder: Reorder::default(),
             links,
             plans,
             reported_lost: [0; observer_ebpf::FAMILIES],
             offsets,
             log: KernelLog::find(&mut ebpf),
-            _ebpf: ebpf,
+            ebpf,
         })
     }
 
@@ -214,6 +224,39 @@ impl Live {
     /// When the kernel's map is full.
     pub fn watch(&mut self, tgid: u32, role: u32) -> Result<(), LoadError> {
         self.maps.watch(tgid, role)
+    }
+
+    /// Watches a container that was there before, by its init.
+    ///
+    /// # Errors
+    /// When the kernel's map is full.
+    pub fn watch_older(&mut self, init: u32) -> Result<(), LoadError> {
+        self.maps.watch_older(init)
+    }
+
+    /// The state of a followed pipe.
+    ///
+    /// # Errors
+    /// Why it cannot be known.
+    pub fn pipe(&mut self, ino: u64) -> Result<PipeState, String> {
+        self.streams.sample(&mut self.ebpf, ino)
+    }
+
+    /// What the container with this init wrote to an object.
+    pub fn written(&self, init: u32, ino: u64) -> Option<Written> {
+        self.streams.written(init, ino)
+    }
+
+    pub fn forget_pipe(&mut self, ino: u64) {
+        self.streams.forget(ino);
+    }
+
+    /// Has the readers of followed pipes reported, and the streams of containers that were there before.
+    ///
+    /// # Errors
+    /// Why it cannot be done.
+    pub fn look_through_open_files(&mut self) -> Result<(), String> {
+        streams::look_through_open_files(&mut self.ebpf)
     }
 
     pub fn unwatch(&mut self, tgid: u32) {

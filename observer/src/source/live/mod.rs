@@ -7,6 +7,7 @@ mod log;
 mod maps;
 mod reorder;
 mod ring;
+mod streams;
 mod syscalls;
 
 pub use load::{Live, LoadError, Options, Tracefs, plan};

@@ -1,0 +1,109 @@
+//! What a descriptor of the current task refers to, and what is in a pipe.
+
+use aya_ebpf::helpers::bpf_get_current_task_btf;
+use observer_ebpf::wire::stdio::{Object, PipeState, state};
+
+use crate::kernel::{Reader, offset};
+
+const S_IFMT: u32 = 0o170_000;
+const S_IFIFO: u32 = 0o010_000;
+/// Buffers of a pipe that are added up: all of a pipe of 1 MiB.
+const MAX_BUFFERS: u32 = 256;
+
+/// The inode behind a descriptor of the current task, 0 for none.
+#[inline(always)]
+pub fn inode_of(fd: u32, reader: &mut Reader) -> u64 {
+    // SAFETY: the current task is always valid.
+    let task = unsafe { bpf_get_current_task_btf() } as *const u8;
+    let files = pointer(task, offset!(task_files));
+    if files.is_null() {
+        return 0;
+    }
+    inode_in(pointer(files, offset!(files_fdt)) as u64, fd, reader)
+}
+
+/// Read like any memory, without a call: the verifier knows the type, and the offset is a constant to it.
+#[inline(always)]
+fn pointer(base: *const u8, offset: u32) -> *const u8 {
+    // SAFETY: the verifier refuses what is not within the structure.
+    unsafe { core::ptr::read_volatile(base.add(offset as usize).cast::<*const u8>()) }
+}
+
+#[inline(always)]
+fn inode_in(table: u64, fd: u32, reader: &mut Reader) -> u64 {
+    let max_fds: u32 = reader.at(table, offset!(fdtable_max_fds));
+    if fd >= max_fds {
+        return 0;
+    }
+    let slots: u64 = reader.at(table, offset!(fdtable_fd));
+    let file: u64 = reader.at(slots, fd << 3);
+    if file == 0 { 0 } else { reader.at(file, offset!(file_inode)) }
+}
+
+#[inline(always)]
+pub fn ino(inode: u64, reader: &mut Reader) -> u64 {
+    if inode == 0 { 0 } else { reader.at(inode, offset!(inode_ino)) }
+}
+
+#[inline(always)]
+pub fn is_pipe(inode: u64, reader: &mut Reader) -> bool {
+    let mode: u16 = if inode == 0 { 0 } else { reader.at(inode, offset!(inode_mode)) };
+    u32::from(mode) & S_IFMT == S_IFIFO
+}
+
+#[inline(always)]
+pub fn object(inode: u64, reader: &mut Reader) -> Object {
+    if inode == 0 {
+        return Object::default();
+    }
+    let mode: u16 = reader.at(inode, offset!(inode_mode));
+    Object { ino: ino(inode, reader), mode: u32::from(mode), rdev: reader.at(inode, offset!(inode_rdev)) }
+}
+
+/// The pipe `ino`, if that is what `inode` still is: memory of a pipe that is gone may be anything's by now.
+#[inline(always)]
+pub fn pipe(inode: u64, expected: u64, reader: &mut Reader) -> PipeState {
+    let mut found = PipeState::default();
+    if inode == 0 || !is_pipe(inode, reader) || ino(inode, reader) != expected {
+        return found;
+    }
+    let pipe: u64 = reader.at(inode, offset!(inode_pipe));
+    if pipe == 0 {
+        return found;
+    }
+    found.state = state::ALIVE;
+    let head: u32 = reader.at(pipe, offset!(pipe_head));
+    let tail: u32 = reader.at(pipe, offset!(pipe_tail));
+    let size: u32 = reader.at(pipe, offset!(pipe_ring_size));
+    let room: u32 = reader.at(pipe, offset!(pipe_max_usage));
+    found.readers = reader.at(pipe, offset!(pipe_readers));
+    let buffers: u64 = reader.at(pipe, offset!(pipe_bufs));
+    found.queued = queued(buffers, head, tail, size, reader);
+    let first: u64 = reader.at(pipe, offset!(pipe_wr_wait));
+    // An empty list is a head that points to itself.
+    let nobody = pipe + u64::from(offset!(pipe_wr_wait));
+    if head.wrapping_sub(tail) >= room && first != nobody {
+        found.state |= state::WAITING;
+    }
+    if reader.failed {
+        found.state |= state::UNREADABLE;
+    }
+    found
+}
+
+/// Bytes in the buffers from `tail` to `head`.
+#[inline(always)]
+fn queued(buffers: u64, head: u32, tail: u32, size: u32, reader: &mut Reader) -> u32 {
+    let mut sum = 0;
+    for n in 0..MAX_BUFFERS {
+        let at = tail.wrapping_add(n);
+        if at == head {
+            return sum;
+        }
+        let slot = (at & size.wrapping_sub(1)) * offset!(pipe_buffer_size) + offset!(pipe_buffer_len);
+        let len: u32 = reader.at(buffers, slot);
+        sum += len;
+    }
+    reader.failed = true;
+    sum
+}
