@@ -7,8 +7,8 @@ use crate::kernel::{Reader, offset};
 
 const S_IFMT: u32 = 0o170_000;
 const S_IFIFO: u32 = 0o010_000;
-/// Buffers of a pipe that are added up: all of a pipe of 1 MiB.
-const MAX_BUFFERS: u32 = 256;
+/// Buffers of a pipe that are added up: all of one of 256 KiB.
+const MAX_BUFFERS: u32 = 64;
 
 /// The inode behind a descriptor of the current task, 0 for none.
 #[inline(always)]
@@ -85,25 +85,25 @@ pub fn pipe(inode: u64, expected: u64, reader: &mut Reader) -> PipeState {
     if head.wrapping_sub(tail) >= room && first != nobody {
         found.state |= state::WAITING;
     }
-    if reader.failed {
+    if reader.failed() {
         found.state |= state::UNREADABLE;
     }
     found
 }
 
-/// Bytes in the buffers from `tail` to `head`.
+/// Bytes in the buffers from `tail` to `head`. As for [`Reader`]: the fewer branches, the better.
 #[inline(always)]
 fn queued(buffers: u64, head: u32, tail: u32, size: u32, reader: &mut Reader) -> u32 {
-    let mut sum = 0;
+    let mut sum: u32 = 0;
     for n in 0..MAX_BUFFERS {
         let at = tail.wrapping_add(n);
         if at == head {
             return sum;
         }
-        let slot = (at & size.wrapping_sub(1)) * offset!(pipe_buffer_size) + offset!(pipe_buffer_len);
-        let len: u32 = reader.at(buffers, slot);
-        sum += len;
+        let slot = u64::from(at & size.wrapping_sub(1)) * u64::from(offset!(pipe_buffer_size));
+        let len: u32 = reader.at(buffers.wrapping_add(slot), offset!(pipe_buffer_len));
+        sum = sum.wrapping_add(len);
     }
-    reader.failed = true;
+    reader.fail();
     sum
 }

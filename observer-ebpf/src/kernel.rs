@@ -1,7 +1,9 @@
 //! Readers of kernel structures. Offsets are resolved by name when the programs are loaded; a failed read
-//! is remembered in [`Reader::failed`] and never taken for a zero.
+//! is remembered in [`Reader`] and never taken for a zero.
 
-use aya_ebpf::helpers::{bpf_get_current_task, bpf_probe_read_kernel};
+use core::ffi::c_void;
+
+use aya_ebpf::helpers::{bpf_get_current_task, generated::bpf_probe_read_kernel};
 use observer_ebpf::{
     control::{COMM_LEN, NO_OFFSET, Offsets},
     wire::cgroup::Ids,
@@ -20,31 +22,43 @@ macro_rules! offset {
 pub(crate) use offset;
 
 /// Reads kernel memory and remembers whether anything could not be read.
+///
+/// Without branches: what differs between a read that worked and one that did not would be followed by the
+/// verifier through the rest of the program, for every read anew.
 pub struct Reader {
-    pub failed: bool,
+    /// The results of all reads, or-ed: 0 if all worked.
+    results: u64,
 }
 
 impl Reader {
     #[inline(always)]
     pub const fn new() -> Self {
-        Self { failed: false }
+        Self { results: 0 }
     }
 
-    /// The value of type `T` at `base + offset`.
+    #[inline(always)]
+    pub fn failed(&self) -> bool {
+        self.results != 0
+    }
+
+    #[inline(always)]
+    pub fn fail(&mut self) {
+        self.results = 1;
+    }
+
+    /// The value of type `T` at `base + offset`; the helper leaves zeros where it fails.
     #[inline(always)]
     pub fn at<T: Copy + Default>(&mut self, base: u64, offset: u32) -> T {
-        if base == 0 || offset == NO_OFFSET {
-            self.failed = true;
-            return T::default();
+        let mut value = T::default();
+        if offset == NO_OFFSET {
+            self.fail();
+            return value;
         }
-        // SAFETY: the helper checks the address itself.
-        match unsafe { bpf_probe_read_kernel((base + u64::from(offset)) as *const T) } {
-            Ok(value) => value,
-            Err(_) => {
-                self.failed = true;
-                T::default()
-            }
-        }
+        let from = base.wrapping_add(u64::from(offset)) as *const c_void;
+        // SAFETY: `value` has room for a `T`, and any bytes are one; the helper checks the address itself.
+        let result = unsafe { bpf_probe_read_kernel((&raw mut value).cast(), size_of::<T>() as u32, from) };
+        self.results |= result as u64;
+        value
     }
 
     #[inline(always)]
@@ -75,7 +89,7 @@ impl Reader {
         let unified = self.at(set, offset!(css_set_dfl_cgrp));
         let subsys = offset!(css_set_subsys) as u64 + 8 * offset!(memory_cgrp_id) as u64;
         let css: u64 = if offset!(memory_cgrp_id) > 32 {
-            self.failed = true;
+            self.fail();
             0
         } else {
             self.at(set, subsys as u32)

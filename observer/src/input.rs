@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::probes::Record;
 use crate::{
-    probes::stdio::{PipeState, Written},
     health::ProbeReport,
+    probes::stdio::{Object, PipeState, Written},
     time::{ClockOffset, Time},
 };
 
@@ -80,6 +80,8 @@ pub enum FactKind {
         exe: String,
         result: Result<RuntimeVersion, LookupError>,
     },
+    /// A container that lives: it was there before the observer, or before this part of a recording.
+    Life(Box<LifeFact>),
     /// The run is over: nothing later is coming.
     End(End),
 }
@@ -94,6 +96,41 @@ pub struct ProcessFact {
     pub exe: Option<String>,
     /// Bits of `observer_ebpf::control::role`.
     pub role: u32,
+}
+
+/// A container that lives, by its init.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct LifeFact {
+    pub init: u32,
+    /// CLOCK_BOOTTIME at the start of init.
+    pub start: Time,
+    pub comm: String,
+    pub ppid: u32,
+    pub id: String,
+    pub runtime: Option<String>,
+    pub runtime_version: Option<String>,
+    pub engine: Option<String>,
+    pub cgroup: Option<String>,
+    pub cgroup_id: Option<u64>,
+    pub bundle: Option<Bundle>,
+    /// Who it is, as far as its engine has said.
+    pub cri: Option<CriContainer>,
+    pub is_wasm: bool,
+    /// It was watched from its start on.
+    pub since_start: bool,
+    pub begun: Option<Time>,
+    pub streams: Vec<StreamFact>,
+}
+
+/// A standard stream of a container that lives.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct StreamFact {
+    pub fd: u32,
+    pub object: Object,
+    pub attach: bool,
+    pub opened: Time,
+    pub written: Written,
+    pub pipe: PipeState,
 }
 
 /// A look-up that failed: what, and why.

@@ -107,6 +107,11 @@ impl Pipeline {
         self.model.open_starts()
     }
 
+    /// Whether containers are followed beyond their start.
+    pub fn follows(&self) -> bool {
+        self.settings.follow
+    }
+
     /// Records lost on this node so far.
     pub fn lost(&self) -> u64 {
         self.model.lost()

@@ -36,7 +36,7 @@ fn mkdir(args: *const u64) {
         hierarchy: hierarchy(&mut reader, arg(args, 0)),
         path_len: path_len as u32,
     };
-    if reader.failed {
+    if reader.failed() {
         flags |= flag::UNREADABLE;
     }
     emit::emit_text(scratch, record, path_len, flags);
@@ -59,7 +59,7 @@ fn attach(args: *const u64) {
         role: watch.flags,
         path_len: path_len as u32,
     };
-    if reader.failed {
+    if reader.failed() {
         flags |= flag::UNREADABLE;
     }
     emit::emit_text(scratch, record, path_len, flags);

@@ -74,5 +74,5 @@ fn returned(call: Call, ret: i64) {
         read_bytes: reader.read_bytes(task),
         comm: reader.comm(task),
     };
-    emit::emit(record, reader.failed);
+    emit::emit(record, reader.failed());
 }

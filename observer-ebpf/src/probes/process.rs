@@ -46,7 +46,7 @@ fn fork(args: *const u64) {
     }
     let Some(watch) = filter::inherited(parent) else { return };
     filter::watch_new(tgid, &watch);
-    if watch.flags & role::PAYLOAD != 0 {
+    if watch.flags & role::PAYLOAD != 0 || watch.flags == role::READER {
         return;
     }
     let record = Fork {
@@ -56,7 +56,7 @@ fn fork(args: *const u64) {
         start_ns: reader.start_ns(child),
         cgroup: reader.cgroup(child),
     };
-    emit::emit(record, reader.failed);
+    emit::emit(record, reader.failed());
 }
 
 /// `sched_process_exec(task, old_pid, bprm)`, in the new program.
@@ -72,7 +72,10 @@ fn exec(args: *const u64) {
         return;
     }
     let before = before.unwrap_or_default();
-    let flags = role_after_exec(named, before.flags);
+    if named == 0 && before.flags == role::READER {
+        return;
+    }
+    let flags = role_after_exec(named, before.flags) | before.flags & role::READER;
     if flags & role::PAYLOAD != 0 && before.flags & role::PAYLOAD != 0 && before.init != tgid {
         stdio::note_32_bit(tgid, task); // something the payload runs
         return;
@@ -82,7 +85,10 @@ fn exec(args: *const u64) {
     let flags = if named & role::SHIM != 0 { flags | self_runtime(filename) } else { flags };
     filter::watch(tgid, &Watch { flags, init, outputs: 0, pad: 0 });
     if init == tgid {
-        stdio::register(init, flags);
+        // What it makes of them once it runs is not what it was given.
+        if before.flags & role::PAYLOAD == 0 {
+            stdio::register(init, flags);
+        }
         stdio::note_32_bit(tgid, task);
     }
     syscall::renamed(tgid, arg(args, 1) as u32);
@@ -149,7 +155,9 @@ fn emit_exec(
     // SAFETY: FIXED + MAX_PATH is within the scratch buffer; the helper checks the source.
     let copied =
         unsafe { bpf_probe_read_kernel_str(text.add(FIXED).cast(), MAX_PATH as u32, filename as *const _) };
-    reader.failed |= copied <= 0;
+    if copied <= 0 {
+        reader.fail();
+    }
     let filename_len = if copied > 0 { (copied as usize - 1) & (MAX_PATH - 1) } else { 0 };
 
     // Arguments are captured for engines, shims and runtimes only, and reduced in user space.
@@ -184,7 +192,7 @@ fn emit_exec(
         environ_len: environ_len as u16,
         pad: 0,
     };
-    let unreadable = if reader.failed { flag::UNREADABLE } else { 0 };
+    let unreadable = if reader.failed() { flag::UNREADABLE } else { 0 };
     emit::deliver_text(scratch, record, filename_len + argv_len + environ_len, unreadable, delivery);
 }
 
@@ -198,7 +206,7 @@ fn copy_user(text: *mut u8, at: usize, start: u64, len: u64, max: usize, reader:
     // SAFETY: `at` and `len` were bounded above so that the copy ends within the scratch buffer.
     let result = unsafe { bpf_probe_read_user(text.add(at).cast(), len as u32, start as *const _) };
     if result != 0 {
-        reader.failed = true;
+        reader.fail();
         return 0;
     }
     len
@@ -234,6 +242,9 @@ fn exit(args: *const u64) {
         return;
     }
     filter::forget(tgid);
+    if flags == role::READER {
+        return;
+    }
     if init == tgid {
         stdio::close(init, flags);
     } else if flags & role::RUNTIME != 0 {
@@ -251,7 +262,7 @@ fn exit(args: *const u64) {
         major_faults: reader.major_faults(task),
         read_bytes: reader.read_bytes(task),
     };
-    emit::emit(record, reader.failed);
+    emit::emit(record, reader.failed());
 }
 
 /// `task_rename(task, comm)`: how a Wasm payload begins in crun (`prctl(PR_SET_NAME)`).
@@ -267,7 +278,7 @@ fn rename(args: *const u64) {
     }
     let mut reader = Reader::new();
     let record = Rename { header: NO_HEADER, role: watch.flags, pad: 0, comm: reader.at(arg(args, 1), 0) };
-    emit::emit(record, reader.failed);
+    emit::emit(record, reader.failed());
 }
 
 /// `mark_victim(task, ..)`, as newer kernels have it.
@@ -275,7 +286,7 @@ fn rename(args: *const u64) {
 fn oom_task(args: *const u64) {
     let mut reader = Reader::new();
     let victim = reader.tgid(arg(args, 0));
-    oom(victim, reader.failed);
+    oom(victim, reader.failed());
 }
 
 /// `mark_victim(pid)`, as older kernels have it.

@@ -41,5 +41,5 @@ fn returned(op: u32, syscall: Syscall) {
         read_bytes: reader.read_bytes(task),
         comm: reader.comm(task),
     };
-    emit::emit(record, reader.failed);
+    emit::emit(record, reader.failed());
 }

@@ -69,7 +69,7 @@ pub fn register(init: u32, role: u32) {
     }
     agg::give(init, &objects, inodes);
     for n in 0..2 {
-        opened(init, n as u32 + 1, since::START, role, objects[n], reader.failed);
+        opened(init, n as u32 + 1, since::START, role, objects[n], reader.failed());
     }
 }
 
@@ -167,7 +167,7 @@ pub fn close(init: u32, role: u32) {
             pipe: agg::pipe(object.ino, &mut reader),
             now: files::object(inode, &mut reader),
         };
-        emit::emit(record, reader.failed);
+        emit::emit(record, reader.failed());
     }
     agg::forget(init, &given);
 }
@@ -190,7 +190,7 @@ pub fn note_32_bit(tgid: u32, task: u64) {
     }
     let mut reader = Reader::new();
     let flags: u64 = reader.at(task, offset!(task_thread_flags));
-    if (reader.failed || flags & RUNS_32_BIT != 0)
+    if (reader.failed() || flags & RUNS_32_BIT != 0)
         && let Some(watch) = filter::lookup(tgid)
     {
         spoil(watch);
@@ -226,7 +226,7 @@ pub fn open_files(ctx: *const u64) -> i32 {
     }
     let mut reader = Reader::new();
     let inode: u64 = reader.at(file, offset!(file_inode));
-    if !reader.failed {
+    if !reader.failed() {
         open_file(task, fd, file, inode, &mut reader);
     }
     0
@@ -255,7 +255,7 @@ fn open_file(task: u64, fd: u32, file: u64, inode: u64, reader: &mut Reader) {
         start_ns: reader.start_ns(task),
         comm: reader.comm(task),
     };
-    emit::emit(record, reader.failed);
+    emit::emit(record, reader.failed());
 }
 
 /// A descriptor of an init that was there before the observer.
@@ -274,7 +274,7 @@ fn older(tgid: u32, fd: u32, inode: u64, reader: &mut Reader) {
     given[n] = object;
     let inodes = if n == 0 { [inode, 0] } else { [0, inode] };
     agg::give(tgid, &given, inodes);
-    opened(tgid, fd, since::ATTACH, watch.flags, object, reader.failed);
+    opened(tgid, fd, since::ATTACH, watch.flags, object, reader.failed());
 }
 
 /// `pipe_write(iocb, from)` and its younger names: counts whatever call it serves.

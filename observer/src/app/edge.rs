@@ -1,7 +1,11 @@
 //! The live edge: asks the kernel and the node, executes what the model wants, records every input on its way
 //! into the pipeline.
 
-use std::{collections::{BTreeMap, VecDeque}, path::PathBuf, sync::Arc};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    path::PathBuf,
+    sync::Arc,
+};
 
 use anyhow::Result;
 use observer_ebpf::Family;
@@ -20,7 +24,13 @@ use crate::{
     },
     record::RecordingWriter,
     source::{
-        facts::{HostRoot, bundle, cri::Cri, host, procfs, version::Versions},
+        facts::{
+            HostRoot, bundle,
+            containers::{self, Older},
+            cri::Cri,
+            host, procfs,
+            version::Versions,
+        },
         live::Live,
     },
     time::Time,
@@ -42,6 +52,8 @@ pub struct Edge {
     answers: mpsc::Receiver<FactKind>,
     answer: mpsc::Sender<FactKind>,
     wants: Vec<Want>,
+    /// Containers are followed beyond their start.
+    follows: bool,
     pipes: Pipes,
     /// What was sampled and not fed yet.
     samples: VecDeque<Input>,
@@ -63,6 +75,7 @@ impl Edge {
         host: HostRoot,
         cri: &[PathBuf],
     ) -> Self {
+        let follows = pipeline.follows();
         let (answer, answers) = mpsc::channel(MAX_LOOKUPS);
         Edge {
             live,
@@ -77,6 +90,7 @@ impl Edge {
             answers,
             answer,
             wants: Vec::new(),
+            follows,
             pipes: Pipes::default(),
             samples: VecDeque::new(),
         }
@@ -99,6 +113,30 @@ impl Edge {
                 }
             }
             Err(error) => eprintln!("observer: cannot list processes that were there before: {error}"),
+        }
+        if self.follows { self.older_containers() } else { Ok(()) }
+    }
+
+    /// Containers that were there before: first who they are, then what their streams are.
+    fn older_containers(&mut self) -> Result<()> {
+        let older = match containers::snapshot(&self.host) {
+            Ok(older) => older,
+            Err(error) => {
+                eprintln!("observer: cannot list containers that were there before: {error}");
+                return Ok(());
+            }
+        };
+        for Older { life, members } in older {
+            // As above.
+            let _ = self.live.watch_older(life.init, &members);
+            self.fact(FactKind::Life(Box::new(life)))?;
+        }
+        // Once for the streams, once more for those who read them: either may come first.
+        for _ in 0..2 {
+            if let Err(why) = self.live.look_through_open_files() {
+                eprintln!("observer: streams of containers that were there before are not seen: {why}");
+                break;
+            }
         }
         Ok(())
     }

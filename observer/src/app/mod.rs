@@ -6,8 +6,8 @@ pub mod demo;
 
 pub mod doctor;
 mod edge;
-mod pipes;
 pub mod exit;
+mod pipes;
 pub mod replay;
 mod run;
 mod sinks;

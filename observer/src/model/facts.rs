@@ -23,6 +23,7 @@ impl Model {
                 self.unanswered.remove(exe);
                 self.versions.insert(exe.clone(), result.as_ref().ok().cloned());
             }
+            FactKind::Life(life) => self.lives_already(life, fact.time, make),
             FactKind::End(_) => {}
         }
     }
@@ -70,6 +71,9 @@ impl Model {
     }
 
     fn cri(&mut self, container_id: &str, result: &Result<CriContainer, LookupError>) {
+        if let (Some(lives), Ok(said)) = (&mut self.lives, result) {
+            lives.said_by_engine(container_id, said);
+        }
         let of_it = |start: &&mut Start| start.container_id.as_deref() == Some(container_id);
         if let Some(start) = self.starts.values_mut().rev().find(of_it) {
             start.asked = None;

@@ -5,7 +5,11 @@
 
 use std::collections::BTreeMap;
 
-use super::{Made, Model, container, start::StartId, stdio::Streams};
+use super::{
+    Made, Model, container,
+    start::StartId,
+    stdio::{Readers, Streams},
+};
 use crate::{
     input::Record,
     output::{Container, Event, Instance, Kind, Process, Runtime, RuntimeAction, Since, What},
@@ -29,12 +33,12 @@ pub struct Life {
     /// When its init ended, and `task->exit_code`.
     pub ended: Option<(Time, u32)>,
     pub streams: Streams,
-    who: Who,
+    pub(super) who: Who,
 }
 
 /// Who a container is, as far as is settled.
 #[derive(Clone, Debug)]
-enum Who {
+pub(super) enum Who {
     /// Still starting: what is known of it may grow.
     Starting(StartId),
     Known(Box<Container>),
@@ -43,7 +47,8 @@ enum Who {
 /// The containers that are followed, by the pid of their init.
 #[derive(Default)]
 pub struct Lives {
-    by_init: BTreeMap<u32, Life>,
+    pub(super) by_init: BTreeMap<u32, Life>,
+    pub(super) readers: Readers,
     pub given_up: u64,
 }
 
@@ -60,7 +65,7 @@ impl Lives {
         self.by_init.iter_mut()
     }
 
-    fn insert(&mut self, life: Life) {
+    pub(super) fn insert(&mut self, life: Life) {
         self.by_init.insert(life.init, life);
         if self.by_init.len() > MAX_LIVES {
             self.by_init.pop_first();
@@ -69,8 +74,10 @@ impl Lives {
     }
 
     /// Its start is over: who it is will not change any more.
-    pub fn settled(&mut self, init: u32, container: &Container) {
-        if let Some(life) = self.by_init.get_mut(&init) {
+    pub fn settled(&mut self, init: u32, start: StartId, container: &Container) {
+        if let Some(life) = self.by_init.get_mut(&init)
+            && matches!(life.who, Who::Starting(id) if id == start)
+        {
             life.who = Who::Known(Box::new(container.clone()));
         }
     }
@@ -176,7 +183,7 @@ impl Model {
         })));
     }
 
-    fn container_of(&self, life: &Life) -> Option<Container> {
+    pub(super) fn container_of(&self, life: &Life) -> Option<Container> {
         match &life.who {
             Who::Starting(id) => {
                 self.starts.get(id).map(|start| container::container(start, &self.context()))

@@ -7,6 +7,7 @@ mod failure;
 pub mod identity;
 mod lives;
 mod markers;
+mod older;
 mod origin;
 mod pods;
 mod process;
@@ -105,6 +106,7 @@ impl Model {
         records.sort_by_key(|record| record.time);
         records.dedup();
         inputs.extend(records.into_iter().cloned().map(Input::Record));
+        inputs.extend(self.open_lives().into_iter().map(|life| fact(FactKind::Life(Box::new(life)))));
         let bundle_of = |tgid, result| fact(FactKind::Bundle { tgid, result });
         inputs.extend(self.pods.bundles().map(|(tgid, bundle)| bundle_of(*tgid, Ok(bundle.clone()))));
         for start in self.starts.values() {

@@ -59,11 +59,12 @@ impl Model {
         let Some(start) = self.starts.remove(&id) else { return };
         self.member_of.retain(|_, of| *of != id);
         let container = container::container(&start, &self.context());
-        if let Some(init) = start.init.filter(|_| start.progress.init_ended.is_none()) {
-            match &mut self.lives {
-                Some(lives) => lives.settled(init, &container),
-                None => make(Made::Want(Want::Quiet { init })),
+        match (&mut self.lives, start.init) {
+            (Some(lives), Some(init)) => lives.settled(init, id, &container),
+            (None, Some(init)) if start.progress.init_ended.is_none() => {
+                make(Made::Want(Want::Quiet { init }));
             }
+            _ => {}
         }
         if container.kind == Kind::Sandbox {
             self.keep_pause(&start);

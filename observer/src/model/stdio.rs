@@ -4,11 +4,11 @@
 //! written less what is still queued. What is queued when a container ends is watched until it was taken, or
 //! nobody is left to take it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use super::{Made, Model};
 use crate::{
-    input::{Sample, SampleKind},
+    input::{Sample, SampleKind, StreamFact},
     output::{Process, Since, Stdio, StdioOutcome, StdioTarget, Want, What},
     probes::stdio::{Event, Object, ObjectKind, PipeState, Written},
     time::Time,
@@ -24,6 +24,9 @@ const GRACE_NS: u64 = 4_000_000_000;
 const HELD_LIFE_NS: u64 = 5_000_000_000;
 const HELD_LAST_NS: u64 = 500_000_000;
 
+/// Readers remembered; the one found first is forgotten first.
+const MAX_READERS: usize = 32_768;
+
 /// The streams of one container, by descriptor.
 #[derive(Clone, Debug, Default)]
 pub struct Streams {
@@ -34,6 +37,27 @@ impl Streams {
     /// Whether nothing more can come of them.
     pub fn are_done(&self) -> bool {
         self.by_fd.values().all(|stream| stream.done)
+    }
+
+    /// One that was followed before.
+    pub fn take_up(&mut self, fact: &StreamFact, time: Time) {
+        let since = if fact.attach { Since::Attach } else { Since::Start };
+        let mut stream = Stream::new(fact.fd, fact.object, since, fact.opened);
+        stream.written = fact.written;
+        stream.sample(time, fact.pipe);
+        self.by_fd.insert(fact.fd, stream);
+    }
+
+    pub fn as_facts(&self) -> Vec<StreamFact> {
+        let fact = |stream: &Stream| StreamFact {
+            fd: stream.fd,
+            object: stream.object,
+            attach: stream.since == Since::Attach,
+            opened: stream.opened,
+            written: stream.written,
+            pipe: stream.pipe,
+        };
+        self.by_fd.values().map(fact).collect()
     }
 }
 
@@ -55,6 +79,27 @@ struct Stream {
     end: Option<End>,
     draining: bool,
     done: bool,
+}
+
+/// Who was found to read which pipe, by its inode number: often before a container is given it.
+#[derive(Default)]
+pub struct Readers {
+    by_pipe: BTreeMap<u64, Reader>,
+    /// In the order in which they were found.
+    found: VecDeque<u64>,
+}
+
+impl Readers {
+    fn add(&mut self, ino: u64, reader: Reader) {
+        if self.by_pipe.insert(ino, reader).is_none() {
+            self.found.push_back(ino);
+        }
+        if self.found.len() > MAX_READERS
+            && let Some(oldest) = self.found.pop_front()
+        {
+            self.by_pipe.remove(&oldest);
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -92,6 +137,25 @@ struct Said {
 }
 
 impl Stream {
+    fn new(fd: u32, object: Object, since: Since, opened: Time) -> Self {
+        Stream {
+            fd,
+            object,
+            since,
+            opened,
+            written: Written::default(),
+            pipe: PipeState::default(),
+            reader: None,
+            waiting: None,
+            blocked_ns: 0,
+            was_told_blocked: false,
+            reader_gone: false,
+            end: None,
+            draining: false,
+            done: false,
+        }
+    }
+
     fn is_pipe(&self) -> bool {
         self.object.kind == ObjectKind::Pipe
     }
@@ -159,8 +223,7 @@ impl Stream {
         if left == 0 {
             return self.judge_pipe(end, Some(0));
         }
-        let outcome =
-            if self.reader_gone { StdioOutcome::ReaderGone } else { StdioOutcome::Undelivered };
+        let outcome = if self.reader_gone { StdioOutcome::ReaderGone } else { StdioOutcome::Undelivered };
         let why = "it was still in the pipe when the last reader closed".to_owned();
         Said { outcome, why: Some(why), left: Some(left) }
     }
@@ -179,7 +242,10 @@ impl Stream {
             return said(if held { StdioOutcome::HeldUntilExit } else { StdioOutcome::Delivered }, None);
         }
         if end.now != self.object {
-            return said(StdioOutcome::Redirected, Some("it wrote nothing here and now refers to something else"));
+            return said(
+                StdioOutcome::Redirected,
+                Some("it wrote nothing here and now refers to something else"),
+            );
         }
         self.nothing_written(left)
     }
@@ -236,6 +302,9 @@ impl Model {
                 let found =
                     Reader { tgid: *reader, ppid: Some(*ppid), start: Some(*start), comm: comm.clone() };
                 self.each_stream(*ino, |stream| stream.reader = Some(found.clone()));
+                if let Some(lives) = &mut self.lives {
+                    lives.readers.add(*ino, found);
+                }
             }
         }
     }
@@ -251,25 +320,14 @@ impl Model {
         pipe: PipeState,
         make: &mut impl FnMut(Made),
     ) {
-        let Some(life) = self.lives.as_mut().and_then(|lives| lives.get_mut(init)) else { return };
+        let Some(lives) = &mut self.lives else { return };
+        let Some(life) = lives.by_init.get_mut(&init) else { return };
         let since = if attach { Since::Attach } else { Since::Start };
         let before = life.streams.by_fd.remove(&fd);
-        let stream = Stream {
-            fd,
-            object,
-            since,
-            opened: before.as_ref().map_or(time, |before| before.opened),
-            written: Written::default(),
-            pipe,
-            reader: None,
-            waiting: None,
-            blocked_ns: 0,
-            was_told_blocked: false,
-            reader_gone: false,
-            end: None,
-            draining: false,
-            done: false,
-        };
+        let reader = lives.readers.by_pipe.get(&object.ino).cloned();
+        let opened = before.as_ref().map_or(time, |before| before.opened);
+        let mut stream = Stream::new(fd, object, since, opened);
+        (stream.pipe, stream.reader) = (pipe, reader);
         life.streams.by_fd.insert(fd, stream);
         if let Some(before) = before.filter(Stream::is_pipe).filter(|before| before.object != object) {
             make(Made::Want(Want::ForgetPipe { ino: before.object.ino, init }));
@@ -282,7 +340,8 @@ impl Model {
         }
         if attach {
             let why = "it was there before; this is its state now".to_owned();
-            let said = Said { outcome: StdioOutcome::Unknown, why: Some(why), left: pipe.queued.map(u64::from) };
+            let said =
+                Said { outcome: StdioOutcome::Unknown, why: Some(why), left: pipe.queued.map(u64::from) };
             self.say(init, fd, time, said, false, make);
         }
     }
@@ -403,9 +462,10 @@ impl Model {
         let Some(life) = self.lives.as_ref().and_then(|lives| lives.get(init)) else { return };
         let Some(stream) = life.streams.by_fd.get(&fd) else { return };
         let other = if fd == 1 { 2 } else { 1 };
-        let shared = life.streams.by_fd.get(&other).is_some_and(|other| {
-            other.object == stream.object && stream.object.kind != ObjectKind::Closed
-        });
+        let shared =
+            life.streams.by_fd.get(&other).is_some_and(|other| {
+                other.object == stream.object && stream.object.kind != ObjectKind::Closed
+            });
         if shared && fd == 2 {
             return; // told with descriptor 1
         }

@@ -206,10 +206,5 @@ pub fn pipe_state(wire: &stdio::PipeState) -> PipeState {
 /// From the wire, or from what was sampled.
 pub fn written(wire: &stdio::Written) -> Written {
     let time = |ns: u64| (ns != 0).then_some(Time(ns));
-    Written {
-        bytes: wire.bytes,
-        first: time(wire.first_ns),
-        last: time(wire.last_ns),
-        broken: wire.broken,
-    }
+    Written { bytes: wire.bytes, first: time(wire.first_ns), last: time(wire.last_ns), broken: wire.broken }
 }

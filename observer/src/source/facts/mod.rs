@@ -3,6 +3,7 @@
 //! bound, and turns a failure into a [`LookupError`], which is a result like any other.
 
 pub mod bundle;
+pub mod containers;
 pub mod cri;
 pub mod files;
 pub mod host;

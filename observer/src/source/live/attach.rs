@@ -3,7 +3,8 @@
 use aya::{
     Btf, Ebpf,
     programs::{
-        BtfTracePoint, FExit, Iter, ProgramError, RawTracePoint, TracePoint, links::FdLink, trace_point::TracePointLink,
+        BtfTracePoint, FExit, Iter, ProgramError, RawTracePoint, TracePoint, links::FdLink,
+        trace_point::TracePointLink,
     },
 };
 use observer_ebpf::Family;

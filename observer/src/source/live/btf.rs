@@ -59,7 +59,8 @@ impl KernelTypes {
     /// # Errors
     /// What differs, for people.
     pub fn check_function(&self, function: &str, arguments: &[&str]) -> Result<(), String> {
-        let types = self.btf.resolve_types_by_name(function).map_err(|_| format!("no function {function}"))?;
+        let types =
+            self.btf.resolve_types_by_name(function).map_err(|_| format!("no function {function}"))?;
         let found = types.into_iter().find_map(|found| match found {
             Type::Func(found) => Some(found),
             _ => None,

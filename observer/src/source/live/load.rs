@@ -226,12 +226,13 @@ impl Live {
         self.maps.watch(tgid, role)
     }
 
-    /// Watches a container that was there before, by its init.
+    /// Watches a container that was there before: its init and its other processes.
     ///
     /// # Errors
     /// When the kernel's map is full.
-    pub fn watch_older(&mut self, init: u32) -> Result<(), LoadError> {
-        self.maps.watch_older(init)
+    pub fn watch_older(&mut self, init: u32, members: &[u32]) -> Result<(), LoadError> {
+        self.maps.watch_older(init)?;
+        members.iter().try_for_each(|tgid| self.maps.watch_member(*tgid, init))
     }
 
     /// The state of a followed pipe.

@@ -44,10 +44,16 @@ impl Maps {
         Ok(self.watch.insert(tgid, words(&watch), 0)?)
     }
 
-    /// Watches a container that was there before: its init and, from now on, what that forks.
+    /// Watches the init of a container that was there before, and from now on what that forks.
     pub fn watch_older(&mut self, init: u32) -> Result<(), LoadError> {
         let watch = Watch { flags: role::PAYLOAD | role::OLDER, init, ..Watch::default() };
         Ok(self.watch.insert(init, words(&watch), 0)?)
+    }
+
+    /// Watches a process of a container that was there before.
+    pub fn watch_member(&mut self, tgid: u32, init: u32) -> Result<(), LoadError> {
+        let watch = Watch { flags: role::PAYLOAD, init, ..Watch::default() };
+        Ok(self.watch.insert(tgid, words(&watch), 0)?)
     }
 
     pub fn unwatch(&mut self, tgid: u32) {

@@ -101,4 +101,3 @@ pub fn by_functions(plans: &[crate::health::ProbePlan]) -> bool {
     let hooks = plans.iter().flat_map(|plan| &plan.hooks);
     hooks.into_iter().any(|hook| hook.name == crate::probes::stdio::PIPE_FUNCTIONS && hook.rung.is_some())
 }
-

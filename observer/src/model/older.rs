@@ -1,0 +1,132 @@
+//! Containers that live already: when the observer comes, and where a part of a recording begins.
+
+use super::{
+    Made, Model,
+    identity::identify,
+    lives::{Life, Lives, Who},
+    process::ProcessInfo,
+    stdio::Streams,
+};
+use crate::{
+    input::{CriContainer, LifeFact},
+    output::{Container, Instance, Kind, Since, Want},
+    time::Time,
+};
+
+impl Lives {
+    /// An engine's answer about one that was there before.
+    pub fn said_by_engine(&mut self, id: &str, said: &CriContainer) {
+        for (_, life) in self.all_mut() {
+            if let Who::Known(container) = &mut life.who
+                && container.id == id
+                && life.since == Since::Attach
+            {
+                identify(container, None, Some(said));
+            }
+        }
+    }
+}
+
+impl Model {
+    /// Takes up a container that lives already.
+    pub(super) fn lives_already(&mut self, fact: &LifeFact, time: Time, make: &mut impl FnMut(Made)) {
+        if self.lives.as_ref().is_none_or(|lives| lives.get(fact.init).is_some()) {
+            return;
+        }
+        if self.processes.get(fact.init).is_none() {
+            self.processes.insert(ProcessInfo {
+                tgid: fact.init,
+                ppid: fact.ppid,
+                start: fact.start,
+                comm: fact.comm.clone(),
+                ..ProcessInfo::default()
+            });
+        }
+        let container = self.container_that_lives(fact);
+        if fact.cri.is_none() && container.sandbox_id.is_some() {
+            make(Made::Want(Want::Cri { id: container.id.clone() }));
+        }
+        let mut life = Life {
+            init: fact.init,
+            since: if fact.since_start { Since::Start } else { Since::Attach },
+            begun: fact.begun,
+            ended: None,
+            streams: Streams::default(),
+            who: Who::Known(Box::new(container)),
+        };
+        for stream in &fact.streams {
+            life.streams.take_up(stream, time);
+        }
+        if let Some(lives) = &mut self.lives {
+            lives.insert(life);
+        }
+    }
+
+    fn container_that_lives(&self, fact: &LifeFact) -> Container {
+        let mut container = Container {
+            id: fact.id.clone(),
+            instance: Some(Instance { init: fact.init, start: fact.start }),
+            runtime: fact.runtime.clone(),
+            runtime_version: fact.runtime_version.clone(),
+            engine: fact.engine.clone(),
+            cgroup: fact.cgroup.clone(),
+            cgroup_id: fact.cgroup_id,
+            started_at: Some(self.clock.wall(fact.begun.unwrap_or(fact.start))),
+            kind: if fact.is_wasm { Kind::Wasm } else { Kind::Oci },
+            ..Container::default()
+        };
+        if container.runtime.is_none() {
+            container.unknown.push("runtime: it had ended before the observer came".to_owned());
+        }
+        identify(&mut container, fact.bundle.as_ref(), fact.cri.as_ref());
+        container
+    }
+
+    /// The containers that live, as facts from which they are taken up again.
+    pub(super) fn open_lives(&self) -> Vec<LifeFact> {
+        let Some(lives) = &self.lives else { return Vec::new() };
+        lives.by_init.values().filter_map(|life| self.as_fact(life)).collect()
+    }
+
+    /// One that is still starting is taken up from the records of its start.
+    fn as_fact(&self, life: &Life) -> Option<LifeFact> {
+        let Who::Known(container) = &life.who else { return None };
+        if life.ended.is_some() {
+            return None;
+        }
+        let info = self.processes.get(life.init);
+        Some(LifeFact {
+            init: life.init,
+            start: container.instance.map_or(Time(0), |instance| instance.start),
+            comm: info.map(|info| info.comm.clone()).unwrap_or_default(),
+            ppid: info.map_or(0, |info| info.ppid),
+            id: container.id.clone(),
+            runtime: container.runtime.clone(),
+            runtime_version: container.runtime_version.clone(),
+            engine: container.engine.clone(),
+            cgroup: container.cgroup.clone(),
+            cgroup_id: container.cgroup_id,
+            bundle: None,
+            cri: Some(who_it_is(container)),
+            is_wasm: container.kind == Kind::Wasm,
+            since_start: life.since == Since::Start,
+            begun: life.begun,
+            streams: life.streams.as_facts(),
+        })
+    }
+}
+
+fn who_it_is(container: &Container) -> CriContainer {
+    CriContainer {
+        is_sandbox: container.kind == Kind::Sandbox,
+        name: container.name.clone(),
+        pod: container.pod.clone(),
+        namespace: container.namespace.clone(),
+        pod_uid: container.pod_uid.clone(),
+        sandbox_id: container.sandbox_id.clone(),
+        attempt: container.attempt,
+        image: container.image.clone(),
+        handler: container.handler.clone(),
+        labels: container.labels.clone(),
+    }
+}
