@@ -311,6 +311,7 @@ pub fn summary(starts: u64, failed_starts: u64) -> Summary {
         containers: starts,
         starts,
         failed_starts,
+        events: None,
         not_measured: vec![NotMeasured {
             layer: Layer::L3,
             what: "memory faults".into(),

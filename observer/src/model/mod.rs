@@ -131,6 +131,11 @@ impl Model {
         }
     }
 
+    /// Containers no longer followed to bound memory.
+    pub fn lives_given_up(&self) -> u64 {
+        self.lives.as_ref().map_or(0, |lives| lives.given_up)
+    }
+
     /// Processes forgotten to bound memory.
     pub fn evicted(&self) -> u64 {
         self.processes.evicted
