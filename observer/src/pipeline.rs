@@ -23,7 +23,7 @@ use seen::Seen;
 use stats::Tally;
 
 pub use settings::Settings;
-pub use show::{Show, Shown, UnknownKind, is_a_problem, needs_attention};
+pub use show::{Show, Shown, UnknownKind, event_needs_attention, is_a_problem, needs_attention};
 
 /// See the module.
 pub struct Pipeline {

@@ -72,10 +72,14 @@ impl Show {
             Output::ColdStart(_) => self.0.contains(&Shown::Coldstart),
             Output::Event(event) => self.takes_event(event),
             Output::Stats(_) => self.0.contains(&Shown::Stats),
-            Output::Health(_) => self.0.contains(&Shown::Health),
+            Output::Health(_) => self.takes_health(),
             Output::Summary(_) => true,
             Output::Want(_) => false,
         }
+    }
+
+    pub fn takes_health(&self) -> bool {
+        self.0.contains(&Shown::Health)
     }
 
     pub fn takes_event(&self, event: &Event) -> bool {
@@ -120,13 +124,13 @@ pub fn needs_attention(output: &Output) -> bool {
     match output {
         Output::ColdStart(start) => start.failure.is_some(),
         Output::Event(event) => event_needs_attention(event),
-        Output::Health(health) => health.probes.iter().any(is_a_problem),
-        Output::Summary(_) => true,
+        Output::Health(_) | Output::Summary(_) => true,
         Output::Stats(_) | Output::Want(_) => false,
     }
 }
 
-fn event_needs_attention(event: &Event) -> bool {
+/// The same of one event.
+pub fn event_needs_attention(event: &Event) -> bool {
     match &event.what {
         What::Runtime(runtime) => {
             let ended_badly = runtime.signal.is_some() || runtime.exit_code.is_some_and(|code| code != 0);
