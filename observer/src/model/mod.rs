@@ -114,11 +114,6 @@ impl Model {
         inputs
     }
 
-    /// Starts that have begun, or may yet.
-    pub fn open_starts(&self) -> usize {
-        self.starts.values().filter(|start| start.progress.begun.is_some()).count()
-    }
-
     pub fn step(&mut self, input: &Input, make: &mut impl FnMut(Made)) {
         match input {
             Input::Record(record) => self.record(record, make),
@@ -129,11 +124,6 @@ impl Model {
             Input::Tick(time) => self.settle(*time, make),
             Input::Probe(_) => {}
         }
-    }
-
-    /// Containers no longer followed to bound memory.
-    pub fn lives_given_up(&self) -> u64 {
-        self.lives.as_ref().map_or(0, |lives| lives.given_up)
     }
 
     /// Processes forgotten to bound memory.

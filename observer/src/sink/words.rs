@@ -174,7 +174,7 @@ pub(super) fn stats(stats: &Stats) -> String {
         outcomes.iter().map(|(name, count)| format!("{count} {name}")).collect::<Vec<_>>().join(", ")
     };
     let mut text = format!("{}: {} ({})", stats.probe, stats.count, outcomes(&stats.outcomes));
-    if stats.failed > 0 {
+    if stats.failed > 0 && !stats.outcomes.contains_key("failed") {
         text.push_str(&format!(", {} failed", stats.failed));
     }
     if let (Some(p50), Some(p90), Some(max)) = (stats.p50_ns, stats.p90_ns, stats.max_ns) {
