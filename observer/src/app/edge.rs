@@ -11,7 +11,7 @@ use anyhow::Result;
 use observer_ebpf::Family;
 use tokio::sync::{Mutex, OwnedSemaphorePermit as Permit, Semaphore, mpsc};
 
-use super::{pipes::Pipes, sinks::Sinks};
+use super::{pipes::Pipes, sinks::Sinks, talk};
 use crate::{
     health::{OwnCost, ProbePlan, ProbeReport, Report},
     input::{Bundle, Fact, FactKind, Input, LookupError, Record},
@@ -98,10 +98,10 @@ impl Edge {
 
     /// Says how the probes were attached and what was there before: attach, then snapshot, so that nothing
     /// falls between.
-    pub fn begin(&mut self) -> Result<()> {
+    pub fn begin(&mut self, plans: &[ProbePlan]) -> Result<()> {
         self.clock()?;
-        for plan in self.live.plans().to_vec() {
-            self.report(status(&plan))?;
+        for plan in plans {
+            self.report(status(plan))?;
         }
         self.own_cost()?;
         match procfs::snapshot(&self.host) {
@@ -112,7 +112,7 @@ impl Edge {
                     self.fact(FactKind::Process(process))?;
                 }
             }
-            Err(error) => eprintln!("observer: cannot list processes that were there before: {error}"),
+            Err(error) => talk::say(format_args!("cannot list processes that were there before: {error}")),
         }
         if self.follows { self.older_containers() } else { Ok(()) }
     }
@@ -122,7 +122,7 @@ impl Edge {
         let older = match containers::snapshot(&self.host) {
             Ok(older) => older,
             Err(error) => {
-                eprintln!("observer: cannot list containers that were there before: {error}");
+                talk::say(format_args!("cannot list containers that were there before: {error}"));
                 return Ok(());
             }
         };
@@ -134,7 +134,8 @@ impl Edge {
         // Once for the streams, once more for those who read them: either may come first.
         for _ in 0..2 {
             if let Err(why) = self.live.look_through_open_files() {
-                eprintln!("observer: streams of containers that were there before are not seen: {why}");
+                let what = "streams of containers that were there before are not seen";
+                talk::say(format_args!("{what}: {why}"));
                 break;
             }
         }
@@ -292,10 +293,10 @@ impl Edge {
         match recorder.finish() {
             Ok(stats) if stats.lost > 0 => {
                 let why = stats.last_error.unwrap_or_else(|| "the disk was too slow".to_owned());
-                eprintln!("observer: the recording lacks {} inputs: {why}", stats.lost);
+                talk::say(format_args!("the recording lacks {} inputs: {why}", stats.lost));
             }
             Ok(_) => {}
-            Err(error) => eprintln!("observer: {error}"),
+            Err(error) => talk::say(error),
         }
     }
 }

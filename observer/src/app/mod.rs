@@ -9,8 +9,11 @@ mod edge;
 pub mod exit;
 mod pipes;
 pub mod replay;
-mod run;
+pub mod run;
 mod sinks;
+mod talk;
+mod until;
+mod watching;
 
 use std::path::PathBuf;
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use observer_ebpf::control::role;
 
-use super::edge::now;
+use super::{edge::now, talk};
 use crate::{
     input::{Record, Sample, SampleKind},
     probes::{
@@ -110,7 +110,7 @@ impl Pipes {
 
     fn refuse(&mut self, what: &str, why: &str) {
         if !std::mem::replace(&mut self.refused, true) {
-            eprintln!("observer: {what}: {why}");
+            talk::say(format_args!("{what}: {why}"));
         }
     }
 }
