@@ -16,6 +16,11 @@ pub struct Bundle {
 
 /// Writes a bundle whose process prints [`GREETING`] and exits with `exit_code`.
 pub fn bundle(name: &str, exit_code: i32) -> Result<Bundle> {
+    bundle_of(name, &format!("echo {GREETING}; exit {exit_code}"))
+}
+
+/// Writes a bundle that runs a shell script.
+pub fn bundle_of(name: &str, script: &str) -> Result<Bundle> {
     let bundle = Bundle { path: format!("/tmp/{name}"), cgroup: format!("/vm/{name}") };
     let bin = format!("{}/rootfs/bin", bundle.path);
     for dir in ["proc", "dev", "sys"] {
@@ -24,13 +29,12 @@ pub fn bundle(name: &str, exit_code: i32) -> Result<Bundle> {
     fs::create_dir_all(&bin)?;
     fs::copy("/bin/busybox", format!("{bin}/busybox")).context("cannot put busybox into the bundle")?;
     symlink("busybox", format!("{bin}/sh"))?;
-    let config = serde_json::to_vec_pretty(&config(&bundle.cgroup, exit_code))?;
+    let config = serde_json::to_vec_pretty(&config(&bundle.cgroup, script))?;
     fs::write(format!("{}/config.json", bundle.path), config)?;
     Ok(bundle)
 }
 
-fn config(cgroup: &str, exit_code: i32) -> serde_json::Value {
-    let script = format!("echo {GREETING}; exit {exit_code}");
+fn config(cgroup: &str, script: &str) -> serde_json::Value {
     let namespaces = ["pid", "network", "ipc", "uts", "mount", "cgroup"].map(|kind| json!({ "type": kind }));
     json!({
         "ociVersion": "1.0.2",

@@ -8,6 +8,7 @@ mod command;
 mod container;
 mod observed;
 mod report;
+mod streams;
 
 use report::Report;
 use rustix::system::{RebootCommand, reboot};

@@ -77,6 +77,7 @@ impl RuntimeJson {
 #[derive(Serialize)]
 struct StdioJson<'a> {
     fd: u32,
+    shared_with_fd: Option<u32>,
     target: &'static str,
     target_now: Option<&'static str>,
     written_bytes: Option<u64>,
@@ -103,6 +104,7 @@ impl<'a> StdioJson<'a> {
             |LogFile { path, bytes, grew }: &'a LogFile| LogFileJson { path, bytes: *bytes, grew: *grew };
         StdioJson {
             fd: stdio.fd,
+            shared_with_fd: stdio.shared_with_fd,
             target: stdio.target.name(),
             target_now: stdio.target_now.map(StdioTarget::name),
             written_bytes: stdio.written_bytes,
