@@ -26,8 +26,8 @@ pub struct Hook {
 }
 
 /// The same hook, superfluous once `by` is attached.
-pub const fn covered(by: &'static str, hook: Hook) -> Hook {
-    Hook { covered_by: Some(by), ..hook }
+pub const fn covered(by: &'static str, hook: &Hook) -> Hook {
+    Hook { name: hook.name, rungs: hook.rungs, required: hook.required, covered_by: Some(by) }
 }
 
 /// One way to attach.

@@ -45,6 +45,7 @@ fn event(id: &str, what: What) -> Event {
 fn ended(id: &str, outcome: StdioOutcome, blocked_ns: Option<u64>) -> Event {
     let stdio = Stdio {
         fd: 1,
+        shared_with_fd: None,
         target: StdioTarget::Pipe,
         target_now: None,
         written_bytes: Some(10),

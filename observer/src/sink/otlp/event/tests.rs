@@ -25,6 +25,7 @@ fn event(what: What) -> Event {
 fn stdio(outcome: StdioOutcome) -> Stdio {
     Stdio {
         fd: 2,
+        shared_with_fd: None,
         target: StdioTarget::Pipe,
         target_now: None,
         written_bytes: Some(70_000),
