@@ -187,9 +187,11 @@ fn assert_failed_start(spans: &[Value]) {
 /// Spans, resources and scopes as rotel prints them.
 fn assert_printed_by(rotel: &mut Peer) {
     let output = rotel.until("eight spans", |output| {
-        // The last thing printed is the last span's last attribute.
-        (output.matches("    ID             : ").count() == 8 && output.trim_end().ends_with("Str(crun)"))
-            .then(|| output.to_owned())
+        // Whole once the last attribute of the last span of each start is there. Its log is mixed in, anywhere.
+        let whole = output.matches("    ID             : ").count() == 8
+            && output.contains("observer.comm: Str(app)")
+            && output.matches("observer.failure.comm: Str(crun)").count() == 2;
+        whole.then(|| output.to_owned())
     });
     assert_both(output.split("\nSpan #").skip(1).map(printed).collect());
     let scope = format!("InstrumentationScope observer {}", env!("CARGO_PKG_VERSION"));
