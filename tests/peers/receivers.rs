@@ -8,6 +8,7 @@ use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
     thread,
     time::{Duration, Instant},
 };
@@ -47,9 +48,16 @@ pub fn installed(test: &str) -> Option<()> {
     None
 }
 
+/// A port for a receiver to bind a moment later. One that the kernel gives out could be given to somebody else
+/// until then: this is one below those, and tests that run meanwhile look elsewhere.
 fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has a free port");
-    listener.local_addr().expect("a bound socket has an address").port()
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let candidates = || {
+        let ours = std::process::id().wrapping_mul(16).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        10_000 + (ours % 20_000) as u16
+    };
+    let is_free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
+    std::iter::repeat_with(candidates).take(1_000).find(is_free).expect("loopback has a free port")
 }
 
 /// A receiver, ended when dropped.
