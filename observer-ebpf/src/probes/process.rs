@@ -12,7 +12,7 @@ use observer_ebpf::{
     },
 };
 
-use super::{NO_HEADER, arg, on_return, raw_rungs};
+use super::{NO_HEADER, arg, fault, on_return, raw_rungs};
 use crate::{
     emit::{self, Delivery},
     filter,
@@ -227,6 +227,9 @@ fn exit(args: *const u64) {
         return;
     }
     filter::forget(tgid);
+    if init == tgid {
+        fault::container_ended(tgid, flags);
+    }
     if flags & role::PAYLOAD != 0 && init != tgid {
         return;
     }

@@ -2,6 +2,7 @@
 //! [`reduce`], and nowhere else; bytes of content do not get past it.
 
 pub mod cgroup;
+pub mod fault;
 pub mod file;
 pub mod invocation;
 pub mod memory;
@@ -63,7 +64,8 @@ pub struct Record {
 
 /// The spec of a family.
 pub fn spec(family: Family) -> &'static Spec {
-    SPECS[family as usize - 1]
+    let at = Family::ALL.iter().position(|one| *one == family).unwrap_or_default();
+    SPECS[at]
 }
 
 /// Why bytes are not a record. Counted by the live edge, never fatal.

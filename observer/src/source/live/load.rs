@@ -94,9 +94,11 @@ impl Live {
         let btf = Btf::parse_file(options.btf, aya::Endianness::default()).ok();
         let offsets = types.as_ref().map(|types| types.offsets().0);
         let offsets = offsets.unwrap_or(Offsets::UNKNOWN);
+        let page_shift = rustix::param::page_size().trailing_zeros();
         let mut ebpf = EbpfLoader::new()
             .btf(btf.as_ref())
             .override_global("OFFSETS", offsets.as_bytes(), true)
+            .override_global("PAGE_SHIFT", page_shift.as_bytes(), true)
             .load(OBJECT)?;
         let ring = Ring::new(RingBuf::try_from(maps::take(&mut ebpf, "EVENTS")?)?);
         let maps = Maps::take(&mut ebpf, options.names)?;
