@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Made, Model, container, start::StartId};
+use super::{Made, Model, container, memory, start::StartId};
 use crate::{
     input::Record,
     output::{Container, Event, Instance, Kind, Process, Runtime, RuntimeAction, Since, What},
@@ -28,6 +28,10 @@ pub struct Life {
     pub begun: Option<Time>,
     /// When its init ended, and `task->exit_code`.
     pub ended: Option<(Time, u32)>,
+    /// What became of its memory.
+    pub memory: memory::State,
+    /// Why it ended, in the words of what was seen before.
+    pub reason: Option<&'static str>,
     who: Who,
 }
 
@@ -49,6 +53,10 @@ pub struct Lives {
 impl Lives {
     pub fn get_mut(&mut self, init: u32) -> Option<&mut Life> {
         self.by_init.get_mut(&init)
+    }
+
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Life> {
+        self.by_init.values_mut()
     }
 
     fn insert(&mut self, life: Life) {
@@ -81,6 +89,7 @@ impl Model {
             return;
         }
         self.begin_life(record, make);
+        self.follow_memory(record, make);
         if let probes::Event::Process(process::Event::Exited { exit_code, .. }) = &record.event {
             self.end_life(record, *exit_code, make);
         }
@@ -98,6 +107,8 @@ impl Model {
                 since: Since::Start,
                 begun: None,
                 ended: None,
+                memory: memory::State::default(),
+                reason: None,
                 who: Who::Starting(*id),
             });
             actions.push(RuntimeAction::Create);
@@ -122,29 +133,36 @@ impl Model {
         }
         life.ended = Some((record.time, exit_code));
         let exit = container::exit(exit_code);
+        life.reason = life.memory.reason_of(&exit);
         if let Who::Known(container) = &mut life.who {
             container.exit = Some(exit.clone());
         }
+        self.memory_at_end(record, &exit, make);
         let what =
             Runtime { action: RuntimeAction::Exit, errno: None, exit_code: exit.code, signal: exit.signal };
         self.tell(record.tgid, record.time, What::Runtime(what), make);
     }
 
     /// Time has passed for the containers that are followed.
-    pub(super) fn live_on(&mut self, time: Time) {
+    pub(super) fn live_on(&mut self, time: Time, make: &mut impl FnMut(Made)) {
+        self.tell_repeated(Some(time), make);
         if let Some(lives) = &mut self.lives {
             lives.forget(time);
         }
     }
 
-    /// Hands on an event of the container with this init. Pause containers are no one's concern.
+    /// Hands on an event of the container with this init.
     pub(super) fn tell(&self, init: u32, time: Time, what: What, make: &mut impl FnMut(Made)) {
-        let Some(life) = self.lives.as_ref().and_then(|lives| lives.by_init.get(&init)) else { return };
-        let Some(container) = self.container_of(life).filter(|container| container.kind != Kind::Sandbox)
-        else {
-            return;
-        };
-        make(Made::Event(Box::new(Event {
+        if let Some(event) = self.event_of(init, time, what) {
+            make(Made::Event(event));
+        }
+    }
+
+    /// An event of the container with this init, done by that init. Pause containers are no one's concern.
+    pub(super) fn event_of(&self, init: u32, time: Time, what: What) -> Option<Box<Event>> {
+        let life = self.lives.as_ref()?.by_init.get(&init)?;
+        let container = self.container_of(life).filter(|container| container.kind != Kind::Sandbox)?;
+        Some(Box::new(Event {
             time: self.clock.wall(time),
             began: None,
             process: Some(self.init_process(life, &container)),
@@ -152,16 +170,18 @@ impl Model {
             since: life.since,
             why: None,
             what,
-        })));
+        }))
     }
 
     fn container_of(&self, life: &Life) -> Option<Container> {
-        match &life.who {
-            Who::Starting(id) => {
-                self.starts.get(id).map(|start| container::container(start, &self.context()))
-            }
-            Who::Known(container) => Some((**container).clone()),
+        let mut container = match &life.who {
+            Who::Starting(id) => container::container(self.starts.get(id)?, &self.context()),
+            Who::Known(container) => (**container).clone(),
+        };
+        if let Some(exit) = &mut container.exit {
+            exit.reason = life.reason.map(str::to_owned);
         }
+        Some(container)
     }
 
     fn init_process(&self, life: &Life, container: &Container) -> Process {

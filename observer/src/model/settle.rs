@@ -20,7 +20,7 @@ impl Model {
         for id in settled {
             self.report(id, make);
         }
-        self.live_on(time);
+        self.live_on(time, make);
     }
 
     fn is_settled(&self, start: &Start, time: Time) -> bool {
@@ -53,6 +53,7 @@ impl Model {
         for id in open {
             self.report(id, make);
         }
+        self.tell_repeated(None, make);
     }
 
     fn report(&mut self, id: StartId, make: &mut impl FnMut(Made)) {

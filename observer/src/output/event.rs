@@ -191,6 +191,8 @@ names! {
         Signal = "signal",
         Text = "text",
         Exit = "exit",
+        /// The kernel's own answer or decision.
+        Kernel = "kernel",
     }
 }
 
