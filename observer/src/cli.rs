@@ -1,10 +1,18 @@
 //! What can be typed. One declaration a command; `app` gives it its meaning.
 
+mod values;
+
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::sink::{GroupBy, table::Waterfall};
+use crate::{
+    pipeline::Show,
+    sink::{GroupBy, table::Waterfall},
+};
+
+pub use values::{duration, size};
+use values::{events, label};
 
 /// Which layer of the isolation stack, and which known problem, is this symptom?
 ///
@@ -19,6 +27,8 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Watch containers from their start to their end: what began, ended, failed, or lost what it said.
+    Run(Run),
     /// Break down container starts: where each one's time went, phase by phase and layer by layer.
     Coldstart(Coldstart),
     /// Print what a recording holds, exactly as it was printed live; needs no rights.
@@ -40,6 +50,42 @@ pub enum Format {
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
+What --show may name: coldstart (where a start's time went), runtime (created, started, ended),
+stdio (what became of what was written), memory (faults, OOM kills, refusals), events (these
+three), stats (counts of each interval), health (the probes). The summary is always there.
+
+Without --show, -o json writes all of it; the table shows what needs attention: starts that
+failed, memory events, streams whose text did not arrive, ends other than exit status 0, probes
+that give less than they should.
+
+Examples:
+  observer run                                    what needs attention on this node, until Ctrl-C
+  observer run --show events                      everything that happens to containers
+  observer run -n shop -p 'web-*' --for 10m       some pods only
+  observer run -o json --show memory,stats        for scripts: faults, and counts every 10 s
+  observer run --record /var/tmp/node/ --for 1d   keep the last 512 MiB, look at it with replay
+  observer run --otlp http://127.0.0.1:4317 --otlp-events stdio,memory
+
+Exit status: 0 ran; 1 error; 2 wrong usage; 3 less was measured than asked; 4 the filter never matched
+in a run with an end.")]
+pub struct Run {
+    #[command(flatten)]
+    pub watch: Watch,
+    /// How often counts are told, from the beginning of the run on.
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
+    pub interval: Duration,
+    #[command(flatten)]
+    pub print: Print,
+    #[command(flatten)]
+    pub choice: Choice,
+    #[command(flatten)]
+    pub filter: FilterArgs,
+    #[command(flatten)]
+    pub otlp: Otlp,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
 Examples:
   observer coldstart                              every start on this node, until Ctrl-C
   observer coldstart -n shop --for 5m             one namespace, five minutes
@@ -52,7 +98,9 @@ pub struct Coldstart {
     #[command(flatten)]
     pub watch: Watch,
     #[command(flatten)]
-    pub output: Output,
+    pub print: Print,
+    #[command(flatten)]
+    pub starts: Starts,
     #[command(flatten)]
     pub filter: FilterArgs,
     #[command(flatten)]
@@ -75,7 +123,7 @@ pub struct Watch {
     /// How long a started container is given to listen before its first output counts as ready.
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
     pub ready_wait: Duration,
-    /// Probe families to use, comma separated [default: all that cold starts need].
+    /// Probe families to use, comma separated [default: all that the command needs].
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     pub probes: Vec<String>,
     /// Record what was seen to a file, or to rotating segments in a directory. No content bytes are kept.
@@ -102,9 +150,14 @@ pub struct Host {
 }
 
 #[derive(Debug, Args)]
-pub struct Output {
-    #[arg(short, long, value_enum, default_value_t)]
-    pub output: Format,
+pub struct Print {
+    #[arg(short = 'o', long = "output", value_name = "FORMAT", value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// How cold starts are shown.
+#[derive(Debug, Args)]
+pub struct Starts {
     /// Whose waterfalls the table shows.
     #[arg(long, value_enum, default_value_t)]
     pub waterfall: Waterfall,
@@ -117,6 +170,18 @@ pub struct Output {
     /// Say which phase moved against an earlier `-o json` output, or against this node's `baseline`.
     #[arg(long, value_name = "FILE|baseline")]
     pub compare: Option<PathBuf>,
+}
+
+/// Which outputs go where.
+#[derive(Debug, Args)]
+pub struct Choice {
+    /// What to show, comma separated: coldstart, runtime, stdio, memory, events, stats, health
+    /// [default: json all, table what needs attention].
+    #[arg(long, value_name = "LIST")]
+    pub show: Option<Show>,
+    /// Events to export as spans, too: runtime, stdio, memory, events for all of them, or none.
+    #[arg(long, value_name = "LIST", default_value = "none", value_parser = events, hide_default_value = true)]
+    pub otlp_events: Show,
 }
 
 #[derive(Debug, Args)]
@@ -153,7 +218,11 @@ pub struct Replay {
     /// A recording: a file, or a directory of segments.
     pub path: PathBuf,
     #[command(flatten)]
-    pub output: Output,
+    pub print: Print,
+    #[command(flatten)]
+    pub starts: Starts,
+    #[command(flatten)]
+    pub choice: Choice,
     #[command(flatten)]
     pub filter: FilterArgs,
     #[command(flatten)]
@@ -168,16 +237,16 @@ pub struct Replay {
 
 #[derive(Debug, Args)]
 pub struct Doctor {
-    #[arg(short, long, value_enum, default_value_t)]
-    pub output: Format,
+    #[command(flatten)]
+    pub print: Print,
     #[command(flatten)]
     pub host: Host,
 }
 
 #[derive(Debug, Args)]
 pub struct Demo {
-    #[arg(short, long, value_enum, default_value_t)]
-    pub output: Format,
+    #[command(flatten)]
+    pub print: Print,
     /// Also write the page that `coldstart --html` makes.
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
@@ -189,58 +258,9 @@ pub struct Demo {
     pub stage: bool,
 }
 
-/// `key=value`.
-fn label(text: &str) -> Result<String, String> {
-    match text.split_once('=') {
-        Some((key, _)) if !key.is_empty() && !key.ends_with('!') => Ok(text.to_owned()),
-        _ => Err(format!("{text:?} is not a label; write app=web")),
-    }
-}
-
-/// `90`, `90s`, `1m30s`, `2h`, `500ms`.
-pub fn duration(text: &str) -> Result<Duration, String> {
-    if let Ok(seconds) = text.parse::<u64>() {
-        return Ok(Duration::from_secs(seconds));
-    }
-    let mut total = Duration::ZERO;
-    let mut rest = text;
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit()).filter(|at| *at > 0);
-        let digits = digits.ok_or_else(|| format!("{text:?} is not a duration; write 30s, 5m, 1h30m"))?;
-        let number: u64 = rest[..digits].parse().map_err(|_| format!("{text:?} is too long"))?;
-        let unit = rest[digits..].find(|c: char| c.is_ascii_digit()).map_or(rest.len(), |end| digits + end);
-        let part = match &rest[digits..unit] {
-            "ms" => Some(Duration::from_millis(number)),
-            "s" => Some(Duration::from_secs(number)),
-            "m" => number.checked_mul(60).map(Duration::from_secs),
-            "h" => number.checked_mul(3600).map(Duration::from_secs),
-            other => return Err(format!("{other:?} is no unit of time; use ms, s, m, h")),
-        };
-        total =
-            part.and_then(|part| total.checked_add(part)).ok_or_else(|| format!("{text:?} is too long"))?;
-        rest = &rest[unit..];
-    }
-    if total.is_zero() { Err("a duration must be longer than nothing".to_owned()) } else { Ok(total) }
-}
-
-/// `1048576`, `512KiB`, `64MiB`, `2GiB`.
-pub fn size(text: &str) -> Result<u64, String> {
-    let wrong = || format!("{text:?} is not a size; write 512MiB or 2GiB");
-    let at = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let number: u64 = text[..at].parse().map_err(|_| wrong())?;
-    let shift = match text[at..].trim() {
-        "" | "B" => 0,
-        "KiB" | "K" => 10,
-        "MiB" | "M" => 20,
-        "GiB" | "G" => 30,
-        _ => return Err(wrong()),
-    };
-    number.checked_shl(shift).filter(|size| size >> shift == number && *size > 0).ok_or_else(wrong)
-}
-
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
+    use clap::{CommandFactory, error::ErrorKind};
 
     use super::*;
 
@@ -250,21 +270,29 @@ mod tests {
     }
 
     #[test]
-    fn reads_durations() {
-        assert_eq!(duration("90"), Ok(Duration::from_secs(90)));
-        assert_eq!(duration("1h30m"), Ok(Duration::from_secs(5400)));
-        assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
-        for wrong in ["", "s", "5x", "1h-", "99999999999999999999s", "18446744073709551615h", "0s"] {
-            assert!(duration(wrong).is_err(), "{wrong}");
-        }
+    fn run_takes_what_is_documented() {
+        let words = "observer run --for 5m --show events,stats --interval 2s -o json -n shop,!pay -p web-* \
+                     -l app=web --record r/ --record-limit 1GiB --otlp http://127.0.0.1:4317 \
+                     --otlp-protocol grpc --otlp-events stdio,memory --ready-wait 1s --probes process";
+        let Command::Run(run) =
+            Cli::try_parse_from(words.split(' ').filter(|word| !word.is_empty())).unwrap().command
+        else {
+            panic!("`run` is `run`");
+        };
+        assert_eq!(
+            run.choice.show.map(|show| show.to_string()).as_deref(),
+            Some("runtime,stdio,memory,stats")
+        );
+        assert_eq!(run.choice.otlp_events.to_string(), "stdio,memory");
+        assert_eq!((run.interval, run.print.format), (Duration::from_secs(2), Format::Json));
     }
 
     #[test]
-    fn reads_sizes() {
-        assert_eq!(size("512MiB"), Ok(512 << 20));
-        assert_eq!(size("7"), Ok(7));
-        for wrong in ["", "0", "MiB", "5X", "99999999999GiB", "-1"] {
-            assert!(size(wrong).is_err(), "{wrong}");
+    fn an_unknown_kind_is_wrong_usage_and_the_known_ones_are_named() {
+        for words in ["run --show dsn", "run --otlp-events stats", "replay r.rec --show ,"] {
+            let error = Cli::try_parse_from(format!("observer {words}").split(' ')).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::ValueValidation, "{words}");
+            assert!(error.to_string().contains("there are "), "{error}");
         }
     }
 }

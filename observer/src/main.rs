@@ -11,6 +11,7 @@ use observer::{
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match &cli.command {
+        Command::Run(args) => app::run::run(args),
         Command::Coldstart(args) => app::coldstart::run(args),
         Command::Replay(args) => app::replay::run(args),
         Command::Doctor(args) => app::doctor::run(args),

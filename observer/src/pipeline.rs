@@ -1,12 +1,16 @@
 //! The whole of the pure middle: one input in, outputs out. Live run, replay, tests and fuzzers drive the
 //! same [`Pipeline::step`].
 
+mod seen;
+mod settings;
+mod show;
+mod stats;
+
 use std::collections::BTreeMap;
 
 use observer_ebpf::Family;
 
 use crate::{
-    filter::Filter,
     health::{OwnCost, ProbeHealth, ProbeReport, Report, Status},
     input::{End, FactKind, Input},
     layer::Layer,
@@ -15,30 +19,11 @@ use crate::{
     probes,
     time::{Time, Wall},
 };
+use seen::Seen;
+use stats::Tally;
 
-/// What of the resolved options the pipeline must know. Recorded, so that a replay uses the same.
-#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
-pub struct Settings {
-    /// How long a start is given to listen after it began, nanoseconds.
-    pub ready_wait_ns: u64,
-    /// How often health is reported, nanoseconds.
-    pub health_interval_ns: u64,
-    /// Whether containers are followed beyond their start, and events about them wanted.
-    #[serde(default)]
-    pub follow: bool,
-    pub filter: Filter,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Settings {
-            ready_wait_ns: 10_000_000_000,
-            health_interval_ns: 60_000_000_000,
-            follow: false,
-            filter: Filter::default(),
-        }
-    }
-}
+pub use settings::Settings;
+pub use show::{Show, Shown, UnknownKind, event_needs_attention, is_a_problem, needs_attention};
 
 /// See the module.
 pub struct Pipeline {
@@ -52,13 +37,15 @@ pub struct Pipeline {
     from: Option<Time>,
     now: Time,
     health_at: Option<Time>,
-    starts: u64,
-    failed_starts: u64,
+    seen: Seen,
+    /// Counts by interval, where containers are followed.
+    tally: Option<Tally>,
 }
 
 impl Pipeline {
     pub fn new(settings: Settings) -> Self {
         let model = Model::new(settings.ready_wait_ns, settings.follow);
+        let tally = settings.follow.then(|| Tally::new(settings.stats_interval_ns));
         Pipeline {
             settings,
             model,
@@ -69,8 +56,8 @@ impl Pipeline {
             from: None,
             now: Time(0),
             health_at: None,
-            starts: 0,
-            failed_starts: 0,
+            seen: Seen::default(),
+            tally,
         }
     }
 
@@ -112,9 +99,19 @@ impl Pipeline {
         self.model.lost()
     }
 
-    /// Whether the user asked for containers of which none started.
+    /// Containers that are followed and have not ended.
+    pub fn alive(&self) -> usize {
+        self.seen.alive()
+    }
+
+    /// Events told so far.
+    pub fn events(&self) -> u64 {
+        self.seen.all_events()
+    }
+
+    /// Whether the user asked for containers of which nothing was seen.
     pub fn filter_never_matched(&self) -> bool {
-        !self.settings.filter.is_empty() && self.starts == 0
+        !self.settings.filter.is_empty() && self.seen.starts == 0 && self.seen.all_events() == 0
     }
 
     /// The inputs from which another pipeline would come to where this one is: a recording's checkpoint.
@@ -140,15 +137,22 @@ impl Pipeline {
         if !self.settings.filter.takes(&start.container) {
             return;
         }
-        self.starts += 1;
-        self.failed_starts += u64::from(start.failure.is_some());
+        self.seen.start(&start);
+        if let Some(tally) = &mut self.tally {
+            tally.start(&start);
+        }
         out(Output::ColdStart(start));
     }
 
     fn event(&mut self, event: Box<Event>, out: &mut impl FnMut(Output)) {
-        if self.settings.filter.takes(&event.container) {
-            out(Output::Event(event));
+        if !self.settings.filter.takes(&event.container) {
+            return;
         }
+        self.seen.event(&event);
+        if let Some(tally) = &mut self.tally {
+            tally.event(&event);
+        }
+        out(Output::Event(event));
     }
 
     fn report(&mut self, report: &ProbeReport) {
@@ -179,6 +183,9 @@ impl Pipeline {
     }
 
     fn tick(&mut self, time: Time, out: &mut impl FnMut(Output)) {
+        if let Some(tally) = &mut self.tally {
+            tally.tick(time, self.model.clock()).into_iter().map(Output::Stats).for_each(&mut *out);
+        }
         let due = *self.health_at.get_or_insert(time.plus(self.settings.health_interval_ns));
         if time >= due {
             self.health_at = Some(time.plus(self.settings.health_interval_ns));
@@ -200,14 +207,18 @@ impl Pipeline {
     }
 
     fn end(&mut self, end: &End, out: &mut impl FnMut(Output)) {
+        if let Some(tally) = &mut self.tally {
+            tally.tell(self.now, self.model.clock()).into_iter().map(Output::Stats).for_each(&mut *out);
+        }
         out(Output::Health(self.health()));
         out(Output::Summary(Summary {
             from: self.wall(self.from.unwrap_or(self.now)),
             to: self.wall(self.now),
             scope: self.settings.filter.describe(),
-            containers: self.starts,
-            starts: self.starts,
-            failed_starts: self.failed_starts,
+            containers: if self.settings.follow { self.seen.containers } else { self.seen.starts },
+            starts: self.seen.starts,
+            failed_starts: self.seen.failed_starts,
+            events: self.settings.follow.then(|| self.seen.events.clone()),
             not_measured: self.not_measured(),
             lost: self.model.lost(),
             command_exit: end.command_exit,
@@ -230,6 +241,11 @@ impl Pipeline {
             .collect();
         let counts = [
             (self.model.given_up, "starts", "more containers were being created at once than are followed"),
+            (
+                self.model.lives_given_up(),
+                "containers",
+                "more containers were alive at once than are followed",
+            ),
             (self.model.evicted(), "processes", "more processes were of interest than are remembered"),
             (self.model.late, "records", "they came so late that others may have been judged without them"),
         ];

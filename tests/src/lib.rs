@@ -1,7 +1,8 @@
-//! What the tests share: rigs that make real containers, starts to show to sinks, and the init of the
+//! What the tests share: rigs that make real containers, starts and events to show to sinks, and the init of the
 //! machines in which other kernels are tried.
 
 pub mod check;
+pub mod events;
 pub mod rig;
 pub mod starts;
 pub mod vm;

@@ -311,6 +311,7 @@ pub fn summary(starts: u64, failed_starts: u64) -> Summary {
         containers: starts,
         starts,
         failed_starts,
+        events: None,
         not_measured: vec![NotMeasured {
             layer: Layer::L3,
             what: "memory faults".into(),
@@ -324,8 +325,7 @@ pub fn summary(starts: u64, failed_starts: u64) -> Summary {
 
 /// All starts, then what a run ends with.
 pub fn outputs() -> Vec<Output> {
-    let starts = all();
-    let summary = summary(starts.len() as u64, 1);
-    let starts = starts.into_iter().map(|start| Output::ColdStart(Box::new(start)));
+    let summary = summary(all().len() as u64, 1);
+    let starts = all().into_iter().map(|start| Output::ColdStart(Box::new(start)));
     starts.chain([Output::Health(health()), Output::Summary(summary)]).collect()
 }

@@ -38,12 +38,12 @@ pub use runtimes::Runtime;
 /// # Errors
 /// What writing the result gave.
 pub fn run(args: &cli::Doctor) -> Result<i32> {
-    let host = super::run::host_root(&args.host);
+    let host = super::watching::host_root(&args.host);
     let probes = trial(&args.host.btf, &host);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let doctor = runtime.block_on(Doctor::examine(&host, args.host.cri.as_deref(), probes));
     let mut out = io::stdout().lock();
-    let written = match args.output {
+    let written = match args.print.format {
         cli::Format::Table => doctor.write_table(&mut out),
         cli::Format::Json => doctor.write_json(&mut out),
     };

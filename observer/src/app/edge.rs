@@ -7,7 +7,7 @@ use anyhow::Result;
 use observer_ebpf::Family;
 use tokio::sync::{Mutex, OwnedSemaphorePermit as Permit, Semaphore, mpsc};
 
-use super::sinks::Sinks;
+use super::{sinks::Sinks, talk};
 use crate::{
     health::{OwnCost, ProbePlan, ProbeReport, Report},
     input::{Bundle, Fact, FactKind, Input, LookupError, Record},
@@ -79,10 +79,10 @@ impl Edge {
 
     /// Says how the probes were attached and what was there before: attach, then snapshot, so that nothing
     /// falls between.
-    pub fn begin(&mut self) -> Result<()> {
+    pub fn begin(&mut self, plans: &[ProbePlan]) -> Result<()> {
         self.clock()?;
-        for plan in self.live.plans().to_vec() {
-            self.report(status(&plan))?;
+        for plan in plans {
+            self.report(status(plan))?;
         }
         self.own_cost()?;
         match procfs::snapshot(&self.host) {
@@ -93,7 +93,7 @@ impl Edge {
                     self.fact(FactKind::Process(process))?;
                 }
             }
-            Err(error) => eprintln!("observer: cannot list processes that were there before: {error}"),
+            Err(error) => talk::say(format_args!("cannot list processes that were there before: {error}")),
         }
         Ok(())
     }
@@ -231,10 +231,10 @@ impl Edge {
         match recorder.finish() {
             Ok(stats) if stats.lost > 0 => {
                 let why = stats.last_error.unwrap_or_else(|| "the disk was too slow".to_owned());
-                eprintln!("observer: the recording lacks {} inputs: {why}", stats.lost);
+                talk::say(format_args!("the recording lacks {} inputs: {why}", stats.lost));
             }
             Ok(_) => {}
-            Err(error) => eprintln!("observer: {error}"),
+            Err(error) => talk::say(error),
         }
     }
 }

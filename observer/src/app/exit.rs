@@ -12,12 +12,12 @@ pub const LESS_MEASURED: i32 = 3;
 /// The filter never matched in a bounded run.
 pub const NO_MATCH: i32 = 4;
 
-/// The code of a run that came to its end.
-pub fn code(pipeline: &Pipeline, plans: &[ProbePlan], asked: &[Family]) -> i32 {
+/// The code of a run that came to its end. One without an end of its own may yet have matched.
+pub fn code(pipeline: &Pipeline, plans: &[ProbePlan], asked: &[Family], is_bounded: bool) -> i32 {
     let failed = plans.iter().any(|plan| asked.contains(&plan.family) && plan.status == Status::Failed);
     if failed || pipeline.lost() > 0 {
         LESS_MEASURED
-    } else if pipeline.filter_never_matched() {
+    } else if is_bounded && pipeline.filter_never_matched() {
         NO_MATCH
     } else {
         RAN

@@ -8,8 +8,11 @@ pub mod doctor;
 mod edge;
 pub mod exit;
 pub mod replay;
-mod run;
+pub mod run;
 mod sinks;
+mod talk;
+mod until;
+mod watching;
 
 use std::path::PathBuf;
 

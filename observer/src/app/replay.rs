@@ -3,14 +3,15 @@
 use anyhow::{Context, Result, bail};
 
 use super::{
-    exit, run,
-    sinks::{Observer, Sinks},
+    exit,
+    sinks::{Observer, Outlets, Sinks},
+    watching,
 };
 use crate::{
     cli,
     input::{End, EndReason, Fact, FactKind, Input},
     output::Output,
-    pipeline::{Pipeline, Settings},
+    pipeline::{Pipeline, Settings, Show},
     record::{Ended, Header, ReadReport, RecordingReader},
     sink::Identity,
     time::{ClockOffset, Time},
@@ -22,8 +23,16 @@ pub fn run(args: &cli::Replay) -> Result<i32> {
     let begins = reader.header().begins;
     let mut settings = recorded_settings(&header)?;
     say_what_differs(&header, args, &mut settings);
+    let outlets = Outlets {
+        format: args.print.format,
+        starts: Some(&args.starts),
+        show: args.choice.show.clone().or(recorded_show(&header)?),
+        attention: settings.follow,
+        otlp: &args.otlp,
+        otlp_events: args.choice.otlp_events.clone(),
+    };
     let identity = Identity { node: header.node.clone(), host: header.host.clone() };
-    let mut sinks = Sinks::open(&args.output, &args.otlp, &Observer { identity, host_id: None })?;
+    let mut sinks = Sinks::open(&outlets, &Observer { identity, host_id: None })?;
     let mut pipeline = Pipeline::new(settings);
     let mut window = Window::new(args, begins);
     let mut last = begins;
@@ -48,7 +57,7 @@ pub fn run(args: &cli::Replay) -> Result<i32> {
     }
     sinks.finish()?;
     say_what_is_missing(reader.report());
-    Ok(exit::code(&pipeline, &[], &[]))
+    Ok(exit::code(&pipeline, &[], &[], true))
 }
 
 fn feed(pipeline: &mut Pipeline, sinks: &mut Sinks, input: &Input, shown: bool) -> Result<()> {
@@ -73,13 +82,19 @@ fn recorded_settings(header: &Header) -> Result<Settings> {
     serde_json::from_str(text).context("the recording's settings cannot be read by this version")
 }
 
+/// What the run was told to show; another choice can be made now.
+fn recorded_show(header: &Header) -> Result<Option<Show>> {
+    let show = header.options.get("show").map(|list| list.parse());
+    show.transpose().context("what the recorded run showed is not known to this version")
+}
+
 /// Another binary or other options give another result: said, so that nobody takes it for the recorded one.
 fn say_what_differs(header: &Header, args: &cli::Replay, settings: &mut Settings) {
     let version = env!("CARGO_PKG_VERSION");
     if header.observer_version != version {
         eprintln!("observer: recorded by version {}, replayed by {version}", header.observer_version);
     }
-    let asked = run::filter(&args.filter);
+    let asked = watching::filter(&args.filter);
     if !asked.is_empty() && asked != settings.filter {
         eprintln!(
             "observer: recorded with {}, replayed with {}",

@@ -7,16 +7,18 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
+use super::talk;
 use crate::{
     cli,
     compare::{Sample, Samples},
     output::Output,
+    pipeline::{Show, needs_attention},
     sink::{
-        HtmlSink, Identity, JsonSink, Sink, TableSink,
+        GroupBy, HtmlSink, Identity, JsonSink, Sink, TableSink,
         compare::{self, Earlier, Report},
         is_broken_pipe,
         otlp::{Host, OtlpSettings, OtlpSink},
-        table,
+        table::{self, Waterfall},
     },
 };
 
@@ -24,8 +26,10 @@ use crate::{
 const FLUSH: Duration = Duration::from_millis(800);
 
 pub struct Sinks {
-    sinks: Vec<Box<dyn Sink>>,
+    outlets: Vec<Outlet>,
     otlp: Option<OtlpSink>,
+    /// Events that are exported, too.
+    otlp_events: Show,
     comparison: Option<(String, Earlier)>,
     samples: Samples,
     /// Whoever read standard output has left.
@@ -38,47 +42,120 @@ pub struct Observer {
     pub host_id: Option<String>,
 }
 
+/// What goes where, as typed.
+pub struct Outlets<'a> {
+    pub format: cli::Format,
+    /// How cold starts are shown, where that can be chosen.
+    pub starts: Option<&'a cli::Starts>,
+    /// What is shown; `None`: all of it.
+    pub show: Option<Show>,
+    /// People are shown what needs attention unless they ask for more.
+    pub attention: bool,
+    pub otlp: &'a cli::Otlp,
+    pub otlp_events: Show,
+}
+
+impl Outlets<'_> {
+    fn choice(&self) -> Shows {
+        match &self.show {
+            Some(show) => Shows::Asked(show.clone()),
+            None if self.attention && self.format == cli::Format::Table => Shows::Attention,
+            None => Shows::All,
+        }
+    }
+
+    fn table(&self) -> table::Options {
+        let stdout = io::stdout();
+        let choice = self.choice();
+        table::Options {
+            width: terminal_width().unwrap_or(table::Options::NARROWEST),
+            color: stdout.is_terminal() && std::env::var_os("NO_COLOR").is_none(),
+            waterfall: self.starts.map_or_else(Waterfall::default, |starts| starts.waterfall),
+            group_by: self.starts.map_or_else(GroupBy::default, |starts| starts.group_by),
+            brief: matches!(choice, Shows::Attention),
+            all_probes: match choice {
+                Shows::All => true,
+                Shows::Asked(show) => show.takes_health(),
+                Shows::Attention => false,
+            },
+        }
+    }
+}
+
+/// Where outputs go, and which.
+struct Outlet {
+    sink: Box<dyn Sink>,
+    shows: Shows,
+    /// The table says of health what it must, whatever is shown.
+    always_health: bool,
+}
+
+impl Outlet {
+    fn takes(&self, output: &Output) -> bool {
+        self.shows.take(output) || (self.always_health && matches!(output, Output::Health(_)))
+    }
+}
+
+/// What is shown.
+enum Shows {
+    All,
+    Asked(Show),
+    Attention,
+}
+
+impl Shows {
+    fn take(&self, output: &Output) -> bool {
+        match self {
+            Shows::All => true,
+            Shows::Asked(show) => show.takes(output),
+            Shows::Attention => needs_attention(output),
+        }
+    }
+}
+
 impl Sinks {
-    pub fn open(output: &cli::Output, otlp: &cli::Otlp, observer: &Observer) -> Result<Self> {
+    pub fn open(outlets: &Outlets, observer: &Observer) -> Result<Self> {
         let stdout = io::stdout();
         let identity = observer.identity.clone();
-        let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
-        match output.output {
-            cli::Format::Json => sinks.push(Box::new(JsonSink::new(stdout, identity.clone()))),
-            cli::Format::Table => {
-                let options = table::Options {
-                    width: terminal_width().unwrap_or(table::Options::NARROWEST),
-                    color: stdout.is_terminal() && std::env::var_os("NO_COLOR").is_none(),
-                    waterfall: output.waterfall,
-                    group_by: output.group_by,
-                };
-                sinks.push(Box::new(TableSink::new(stdout, options)));
-            }
-        }
-        if let Some(path) = &output.html {
-            let page = HtmlSink::create(path, identity, output.group_by).with_context(|| {
+        let is_table = outlets.format == cli::Format::Table;
+        let sink: Box<dyn Sink> = match outlets.format {
+            cli::Format::Json => Box::new(JsonSink::new(stdout, identity.clone())),
+            cli::Format::Table => Box::new(TableSink::new(stdout, outlets.table())),
+        };
+        let mut all = vec![Outlet { sink, shows: outlets.choice(), always_health: is_table }];
+        let starts = outlets.starts;
+        if let Some((path, by)) = starts.and_then(|starts| Some((starts.html.as_ref()?, starts.group_by))) {
+            let page = HtmlSink::create(path, identity, by).with_context(|| {
                 format!("cannot write {}; name a file in a folder that exists", path.display())
             })?;
-            sinks.push(Box::new(page));
+            all.push(Outlet { sink: Box::new(page), shows: Shows::All, always_health: true });
         }
         Ok(Sinks {
-            sinks,
-            otlp: open_otlp(otlp, observer)?,
-            comparison: output.compare.as_deref().map(read_earlier).transpose()?,
+            outlets: all,
+            otlp: open_otlp(outlets.otlp, observer)?,
+            otlp_events: outlets.otlp_events.clone(),
+            comparison: starts.and_then(|starts| starts.compare.as_deref()).map(read_earlier).transpose()?,
             samples: Samples::default(),
             reader_left: false,
         })
     }
 
     pub fn output(&mut self, output: &Output) -> Result<()> {
-        if let Output::ColdStart(start) = output {
-            self.samples.add(Sample::of(start));
-            if let Some(otlp) = &self.otlp {
-                otlp.send(start);
+        match (output, &self.otlp) {
+            (Output::ColdStart(start), otlp) => {
+                self.samples.add(Sample::of(start));
+                if let Some(otlp) = otlp {
+                    otlp.send(start);
+                }
             }
+            (Output::Event(event), Some(otlp)) if self.otlp_events.takes_event(event) => {
+                otlp.send_event(event);
+            }
+            _ => {}
         }
-        for sink in &mut self.sinks {
-            match sink.output(output) {
+        for outlet in self.outlets.iter_mut().filter(|outlet| outlet.takes(output)) {
+            talk::make_room();
+            match outlet.sink.output(output) {
                 Err(error) if is_broken_pipe(&error) => self.reader_left = true,
                 result => result.context("cannot write the output")?,
             }
@@ -95,16 +172,16 @@ impl Sinks {
     pub fn finish(&mut self) -> Result<()> {
         if let Some((against, before)) = self.comparison.take() {
             let report = Report::new(against, &before, &self.samples);
-            for sink in &mut self.sinks {
-                sink.comparison(&report).or_else(unless_broken_pipe)?;
+            for outlet in &mut self.outlets {
+                outlet.sink.comparison(&report).or_else(unless_broken_pipe)?;
             }
         }
-        for sink in &mut self.sinks {
-            sink.finish().or_else(unless_broken_pipe).context("cannot write the output")?;
+        for outlet in &mut self.outlets {
+            outlet.sink.finish().or_else(unless_broken_pipe).context("cannot write the output")?;
         }
         io::stdout().flush().or_else(unless_broken_pipe)?;
         if let Some(otlp) = self.otlp.take() {
-            eprintln!("observer: {}", otlp.flush(FLUSH));
+            talk::say(otlp.flush(FLUSH));
         }
         Ok(())
     }
@@ -127,7 +204,7 @@ fn open_otlp(otlp: &cli::Otlp, observer: &Observer) -> Result<Option<OtlpSink>> 
         node: observer.identity.node.clone(),
         cluster: None,
     };
-    Ok(Some(OtlpSink::new(settings, host, |line| eprintln!("observer: {line}"))?))
+    Ok(Some(OtlpSink::new(settings, host, |line| talk::say(line))?))
 }
 
 fn read_earlier(path: &std::path::Path) -> Result<(String, Earlier)> {

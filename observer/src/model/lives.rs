@@ -83,6 +83,11 @@ impl Lives {
 }
 
 impl Model {
+    /// Containers no longer followed to bound memory.
+    pub fn lives_given_up(&self) -> u64 {
+        self.lives.as_ref().map_or(0, |lives| lives.given_up)
+    }
+
     /// What a record means for the containers that are followed.
     pub(super) fn follow(&mut self, record: &Record, make: &mut impl FnMut(Made)) {
         if self.lives.is_none() {

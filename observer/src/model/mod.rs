@@ -115,11 +115,6 @@ impl Model {
         inputs
     }
 
-    /// Starts that have begun, or may yet.
-    pub fn open_starts(&self) -> usize {
-        self.starts.values().filter(|start| start.progress.begun.is_some()).count()
-    }
-
     pub fn step(&mut self, input: &Input, make: &mut impl FnMut(Made)) {
         match input {
             Input::Record(record) => self.record(record, make),

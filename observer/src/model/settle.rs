@@ -13,6 +13,11 @@ use crate::{
 const ANSWER_WAIT_NS: u64 = 1_000_000_000;
 
 impl Model {
+    /// Starts that have begun, or may yet.
+    pub fn open_starts(&self) -> usize {
+        self.starts.values().filter(|start| start.progress.begun.is_some()).count()
+    }
+
     /// Reports the starts that are settled as of `time`.
     pub(super) fn settle(&mut self, time: Time, make: &mut impl FnMut(Made)) {
         let settled: Vec<StartId> =

@@ -271,6 +271,8 @@ pub struct Summary {
     pub containers: u64,
     pub starts: u64,
     pub failed_starts: u64,
+    /// Events by the probe's name, where containers were followed beyond their start.
+    pub events: Option<BTreeMap<&'static str, u64>>,
     pub not_measured: Vec<NotMeasured>,
     pub lost: u64,
     pub command_exit: Option<i32>,

@@ -9,7 +9,8 @@ use crate::time::Wall;
 pub struct Stats {
     /// The interface's name of the probe: `stdio`, `memory`, `coldstart`.
     pub probe: &'static str,
-    /// What is counted by: names and values, e.g. `container`, `image`. `other` stands for what was too much.
+    /// What is counted by: names and values, e.g. `container`, `image`. The value `other` stands for all that
+    /// are not told one by one.
     pub key: BTreeMap<&'static str, String>,
     pub count: u64,
     pub failed: u64,

@@ -68,6 +68,41 @@ pub fn spec(family: Family) -> &'static Spec {
     SPECS[at]
 }
 
+/// What a command looks at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Container starts.
+    Starts,
+    /// Containers from their start to their end.
+    Lives,
+}
+
+impl Purpose {
+    /// The families that it needs.
+    pub fn families(self) -> Vec<Family> {
+        Family::ALL
+            .iter()
+            .copied()
+            .filter(|family| self == Purpose::Lives || is_for_starts(*family))
+            .collect()
+    }
+}
+
+/// Whether a start cannot be told without this family. Lives need all of them.
+const fn is_for_starts(family: Family) -> bool {
+    match family {
+        Family::Process
+        | Family::Cgroup
+        | Family::Namespace
+        | Family::Mount
+        | Family::Security
+        | Family::File
+        | Family::Memory
+        | Family::Output
+        | Family::Socket => true,
+    }
+}
+
 /// Why bytes are not a record. Counted by the live edge, never fatal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Malformed {

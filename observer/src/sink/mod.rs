@@ -13,9 +13,11 @@ pub mod html;
 pub mod json;
 mod keep;
 pub mod otlp;
+mod signal;
 pub mod table;
 mod timeline;
 mod units;
+mod words;
 
 use std::io;
 

@@ -62,7 +62,7 @@ fn watching(args: &cli::Demo) -> Result<Vec<OsString>> {
     let this = env::current_exe().context("cannot find this program's own file")?;
     let mut words: Vec<OsString> =
         ["observer", "coldstart", "--waterfall", "all", "--ready-wait", "1s"].map(OsString::from).to_vec();
-    if args.output == cli::Format::Json {
+    if args.print.format == cli::Format::Json {
         words.extend(["-o", "json"].map(OsString::from));
     }
     if let Some(page) = &args.html {

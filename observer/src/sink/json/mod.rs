@@ -3,8 +3,11 @@
 
 mod coldstart;
 mod comparison;
+mod container;
+mod event;
 mod health;
 mod line;
+mod stats;
 mod summary;
 
 use std::io::{self, Write};
@@ -74,7 +77,9 @@ impl<W: Write> Sink for JsonSink<W> {
                 self.summary = Some(summary.clone());
                 Ok(())
             }
-            Output::Event(_) | Output::Stats(_) | Output::Want(_) => Ok(()),
+            Output::Event(event) => self.line("event", event.time, &event::EventBody::of(event)),
+            Output::Stats(stats) => self.line("stats", stats.to, &stats::StatsBody::of(stats)),
+            Output::Want(_) => Ok(()),
         }
     }
 

@@ -1,5 +1,7 @@
 //! `summary`: the last line of a run.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use crate::{
@@ -15,7 +17,9 @@ pub(super) struct SummaryBody<'a> {
     containers: u64,
     starts: u64,
     failed_starts: u64,
-    /// No rules are run over cold starts, and no rules is not no findings.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    events: Option<&'a BTreeMap<&'static str, u64>>,
+    /// No rules are run, and no rules is not no findings.
     findings: Option<()>,
     findings_why: &'static str,
     unproven: Option<()>,
@@ -49,8 +53,12 @@ impl<'a> SummaryBody<'a> {
             containers: summary.containers,
             starts: summary.starts,
             failed_starts: summary.failed_starts,
+            events: summary.events.as_ref(),
             findings: None,
-            findings_why: "cold starts were measured, no rules were run",
+            findings_why: match summary.events {
+                Some(_) => "events were told and starts measured, no rules were run",
+                None => "cold starts were measured, no rules were run",
+            },
             unproven: None,
             checked: [],
             not_measured: summary.not_measured.iter().map(NotMeasuredJson::of).collect(),

@@ -4,7 +4,7 @@
 use sha2::{Digest, Sha256};
 
 use super::resource::Host;
-use crate::output::ColdStart;
+use crate::output::{ColdStart, Event, What};
 
 pub type TraceId = [u8; 16];
 pub type SpanId = [u8; 8];
@@ -29,6 +29,27 @@ pub fn trace_id(start: &ColdStart, host: &Host) -> TraceId {
             hash.update(start.time.0.to_le_bytes());
         }
     }
+    leading(&hash.finalize())
+}
+
+/// From the host, the container, its instance, what is told and when.
+pub fn event_trace_id(event: &Event, name: &str, host: &Host) -> TraceId {
+    let mut hash = Sha256::new();
+    hash.update(b"observer event 1");
+    let process = event.process.as_ref().map_or(0, |process| process.tid);
+    let fd = match &event.what {
+        What::Stdio(stdio) => stdio.fd,
+        What::Runtime(_) | What::Memory(_) => 0,
+    };
+    for part in [host.id.as_deref().unwrap_or(&host.name), &event.container.id, name] {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part);
+    }
+    let instance = event.container.instance.map_or((0, 0), |instance| (instance.init, instance.start.0));
+    for number in [u64::from(instance.0), instance.1, u64::from(process), u64::from(fd)] {
+        hash.update(number.to_le_bytes());
+    }
+    hash.update(event.time.0.to_le_bytes());
     leading(&hash.finalize())
 }
 

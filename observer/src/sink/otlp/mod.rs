@@ -1,4 +1,4 @@
-//! Cold starts as OTLP traces, one trace a start, to a collector over gRPC or HTTP.
+//! Cold starts and, where asked for, events as OTLP traces, one trace each, to a collector over gRPC or HTTP.
 //!
 //! Owns the queue in front of the collector and the count of what did not get through it. The caller is never
 //! made to wait: a full queue, a collector that is down, slow or no collector at all costs spans, which are
@@ -8,6 +8,7 @@
 //! The messages are OTLP's own and the clients are used directly, without an SDK exporter: that one cannot say
 //! how many spans the collector rejected, and has one resource where every container here has its own.
 
+mod event;
 mod ids;
 mod resource;
 mod settings;
@@ -35,12 +36,12 @@ pub use self::{
 };
 use self::{
     transport::Transport,
-    worker::{Queued, Shared, Worker},
+    worker::{Item, Queued, Shared, Worker},
 };
-use crate::output::ColdStart;
+use crate::output::{ColdStart, Event};
 
-/// Starts that wait for the collector; one more is dropped and counted.
-const QUEUE_STARTS: usize = 2048;
+/// Starts and events that wait for the collector; one more is dropped and counted.
+const QUEUE: usize = 2048;
 /// How much longer than its deadline [`OtlpSink::flush`] waits for the exporting thread to notice it.
 const GRACE: Duration = Duration::from_millis(200);
 
@@ -82,7 +83,7 @@ impl fmt::Display for OtlpStats {
     }
 }
 
-/// Sends cold starts to a collector from a thread of its own.
+/// Sends cold starts and events to a collector from a thread of its own.
 pub struct OtlpSink {
     queue: mpsc::Sender<Queued>,
     stop: watch::Sender<Option<Instant>>,
@@ -102,7 +103,7 @@ impl OtlpSink {
             let _inside = runtime.enter();
             Transport::new(&settings)?
         };
-        let (queue, queued) = mpsc::channel(QUEUE_STARTS);
+        let (queue, queued) = mpsc::channel(QUEUE);
         let (stop, stopping) = watch::channel(None);
         let (finished, done) = std_mpsc::channel();
         let shared = Arc::new(Shared::default());
@@ -120,13 +121,22 @@ impl OtlpSink {
 
     /// Queues one start. Never blocks.
     pub fn send(&self, start: &ColdStart) {
-        let spans = spans::count(start);
+        self.queue(Item::Start(Box::new(start.clone())), spans::count(start));
+    }
+
+    /// Queues one event. Never blocks.
+    pub fn send_event(&self, event: &Event) {
+        self.queue(Item::Event(Box::new(event.clone())), 1);
+    }
+
+    fn queue(&self, what: Item, spans: u64) {
         self.shared.offer(spans);
-        let queued = Queued { start: Box::new(start.clone()), spans };
+        let queued = Queued { what, spans };
         match self.queue.try_send(queued) {
             Ok(()) => {}
             Err(mpsc::error::TrySendError::Full(_)) => {
-                self.shared.fail(format!("more than {QUEUE_STARTS} starts were waiting for the collector"));
+                self.shared
+                    .fail(format!("more than {QUEUE} starts and events were waiting for the collector"));
             }
             Err(mpsc::error::TrySendError::Closed(_)) => {
                 self.shared.fail("the thread that exports spans has ended".into());

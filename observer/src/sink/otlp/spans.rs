@@ -4,6 +4,7 @@
 
 use opentelemetry_proto::tonic::{
     common::v1::{InstrumentationScope, KeyValue},
+    resource::v1::Resource,
     trace::v1::{
         ResourceSpans, ScopeSpans, Span, Status,
         span::{Event, SpanKind},
@@ -29,7 +30,7 @@ const WHOLE: &str = "start";
 /// Children of one root. A start has some twenty; more is a hostile runtime.
 const MAX_CHILDREN: usize = 256;
 /// W3C "sampled", and OTLP's "it is known whether the parent is remote" (it is not).
-const FLAGS: u32 = 0x101;
+pub(super) const FLAGS: u32 = 0x101;
 
 /// A child: a phase, or a gap between two.
 struct Segment<'a> {
@@ -51,13 +52,18 @@ pub fn resource_spans(start: &ColdStart, host: &Host) -> ResourceSpans {
         let failure = start.failure.as_ref().filter(|_| failed == Some(index));
         spans.push(child(start, segment, failure, trace, index + 1));
     }
+    scoped(resource(&start.container, host), spans)
+}
+
+/// Spans of ours about one workload.
+pub(super) fn scoped(workload: Resource, spans: Vec<Span>) -> ResourceSpans {
     let scope = InstrumentationScope {
         name: SCOPE.into(),
         version: env!("CARGO_PKG_VERSION").into(),
         ..InstrumentationScope::default()
     };
     ResourceSpans {
-        resource: Some(resource(&start.container, host)),
+        resource: Some(workload),
         scope_spans: vec![ScopeSpans { scope: Some(scope), spans, ..ScopeSpans::default() }],
         ..ResourceSpans::default()
     }
@@ -167,7 +173,7 @@ fn common(start: &ColdStart, layer: &str, phase: &str) -> Attributes {
     to
 }
 
-fn process_attributes(to: &mut Attributes, process: &Process) {
+pub(super) fn process_attributes(to: &mut Attributes, process: &Process) {
     to.int("process.pid", process.pid);
     if let Some(parent) = process.ppid {
         to.int("process.parent_pid", parent);
@@ -243,11 +249,11 @@ fn exit_attributes(start: &ColdStart) -> Vec<KeyValue> {
 }
 
 /// OTLP knows no time before 1970.
-fn unix_ns(time: Wall, offset_ns: u64) -> u64 {
+pub(super) fn unix_ns(time: Wall, offset_ns: u64) -> u64 {
     u64::try_from(time.0).unwrap_or(0).saturating_add(offset_ns)
 }
 
-fn ms(ns: u64) -> f64 {
+pub(super) fn ms(ns: u64) -> f64 {
     ns as f64 / 1e6
 }
 

@@ -1,4 +1,4 @@
-//! The exporting thread's work: takes starts off the queue, sends them in batches, tries again for a bounded
+//! The exporting thread's work: takes starts and events off the queue, sends them in batches, tries again for a bounded
 //! time, and keeps count.
 
 use std::{
@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::{collector::trace::v1::ExportTraceServiceRequest, trace::v1::ResourceSpans};
 use tokio::{
     select,
     sync::{mpsc, watch},
@@ -17,13 +17,16 @@ use tokio::{
 };
 
 use super::{
-    OtlpStats,
+    OtlpStats, event,
     resource::Host,
     settings::OtlpSettings,
-    spans::resource_spans,
+    spans,
     transport::{Failure, Transport},
 };
-use crate::{output::ColdStart, sink::escape};
+use crate::{
+    output::{ColdStart, Event},
+    sink::escape,
+};
 
 /// Spans of one request. With the longest texts this stays below the 4 MiB that a gRPC receiver takes.
 const BATCH_SPANS: u64 = 512;
@@ -33,8 +36,23 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 const MAX_ERROR_BYTES: usize = 400;
 
 pub struct Queued {
-    pub start: Box<ColdStart>,
+    pub what: Item,
     pub spans: u64,
+}
+
+/// What becomes spans. They are made on the exporting thread.
+pub enum Item {
+    Start(Box<ColdStart>),
+    Event(Box<Event>),
+}
+
+impl Item {
+    fn spans(&self, host: &Host) -> ResourceSpans {
+        match self {
+            Item::Start(start) => spans::resource_spans(start, host),
+            Item::Event(told) => event::resource_spans(told, host),
+        }
+    }
 }
 
 /// What both sides of the queue count. Whatever was offered and not exported has been dropped, or will have
@@ -104,12 +122,12 @@ impl Worker {
     async fn drain(&mut self) {
         while let Some(first) = self.queue.recv().await {
             let mut spans = first.spans;
-            let mut batch = vec![resource_spans(&first.start, &self.host)];
+            let mut batch = vec![first.what.spans(&self.host)];
             while spans < BATCH_SPANS
                 && let Ok(next) = self.queue.try_recv()
             {
                 spans += next.spans;
-                batch.push(resource_spans(&next.start, &self.host));
+                batch.push(next.what.spans(&self.host));
             }
             self.deliver(&ExportTraceServiceRequest { resource_spans: batch }, spans).await;
         }

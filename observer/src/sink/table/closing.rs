@@ -1,9 +1,12 @@
 //! What a run ends with: failures in full, probes, the summary.
 
+use std::collections::BTreeMap;
+
 use super::text::{Page, Tone, columns, join, left, right};
 use crate::{
     health::{ProbeHealth, Status},
     output::{ColdStart, Health, Summary},
+    pipeline::is_a_problem,
     sink::{
         timeline,
         units::{self, date_time},
@@ -30,7 +33,12 @@ const NAME: usize = 10;
 const STATUS: usize = 14;
 const COUNT: usize = 9;
 
-pub(super) fn health(page: Page, health: &Health) -> String {
+/// All probes, or those that give less than they should, if there are any.
+pub(super) fn health(page: Page, health: &Health, all: bool) -> Option<String> {
+    let probes: Vec<&ProbeHealth> = health.probes.iter().filter(|probe| all || is_a_problem(probe)).collect();
+    if probes.is_empty() && !all {
+        return None;
+    }
     let rest = page.width - NAME - STATUS - 2 * COUNT - 4;
     let heading = join(&[
         left("PROBE", NAME),
@@ -40,12 +48,12 @@ pub(super) fn health(page: Page, health: &Health) -> String {
         left("HOOK, AND WHY NO BETTER", rest),
     ]);
     let mut text = page.paint(Tone::Heading, heading.trim_end()) + "\n";
-    for probe in &health.probes {
+    for probe in probes {
         text.push_str(&probe_lines(page, probe, rest));
     }
     text.push_str(&page.paint(Tone::Dim, page.wrapped(0, &own_cost(health)).trim_end()));
     text.push('\n');
-    text
+    Some(text)
 }
 
 fn probe_lines(page: Page, probe: &ProbeHealth, rest: usize) -> String {
@@ -94,7 +102,8 @@ pub(super) fn summary(page: Page, summary: &Summary, health: Option<&Health>, wi
     };
     let containers = units::count(summary.containers, "container");
     let lost = units::count(summary.lost, "record");
-    let seen = format!("{starts}; {containers} known; {lost} lost; watched: {}", summary.scope);
+    let events = summary.events.as_ref().map(events).unwrap_or_default();
+    let seen = format!("{starts}; {containers} known; {events}{lost} lost; watched: {}", summary.scope);
     text.push_str(&page.wrapped(0, &seen));
     if with_loss > 0 {
         let starts = units::count(with_loss, "start");
@@ -110,6 +119,13 @@ pub(super) fn summary(page: Page, summary: &Summary, health: Option<&Health>, wi
     }
     text.push_str(&not_measured(page, summary));
     text
+}
+
+/// `7 events (5 runtime, 2 stdio); `.
+fn events(by_probe: &BTreeMap<&str, u64>) -> String {
+    let each: Vec<String> = by_probe.iter().map(|(probe, count)| format!("{count} {probe}")).collect();
+    let each = if each.is_empty() { String::new() } else { format!(" ({})", each.join(", ")) };
+    format!("{}{each}; ", units::count(by_probe.values().sum(), "event"))
 }
 
 /// What could have been seen: without it, nothing seen says nothing.

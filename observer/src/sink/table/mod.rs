@@ -3,6 +3,7 @@
 
 mod closing;
 mod comparison;
+mod event;
 mod groups;
 mod row;
 mod text;
@@ -38,6 +39,10 @@ pub struct Options {
     pub color: bool,
     pub waterfall: Waterfall,
     pub group_by: GroupBy,
+    /// Of starts only those that failed come: no waterfalls and no percentiles of them.
+    pub brief: bool,
+    /// Every probe, not only those that give less than they should.
+    pub all_probes: bool,
 }
 
 impl Options {
@@ -51,6 +56,8 @@ impl Default for Options {
             color: false,
             waterfall: Waterfall::default(),
             group_by: GroupBy::default(),
+            brief: false,
+            all_probes: true,
         }
     }
 }
@@ -68,6 +75,8 @@ pub struct TableSink<W> {
     report: Option<Report>,
     health: Option<Health>,
     summary: Option<Summary>,
+    /// Whether the columns of events were named.
+    events_headed: bool,
 }
 
 impl<W: Write> TableSink<W> {
@@ -84,6 +93,7 @@ impl<W: Write> TableSink<W> {
             report: None,
             health: None,
             summary: None,
+            events_headed: false,
         }
     }
 
@@ -98,6 +108,9 @@ impl<W: Write> TableSink<W> {
                 self.failed.push(start.clone());
             }
         }
+        if self.options.brief {
+            return self.event(&event::failed_start(self.page, start));
+        }
         let mut text = if first { row::header(self.page) } else { String::new() };
         text.push_str(&row::line(self.page, start));
         if self.options.waterfall == Waterfall::All {
@@ -105,6 +118,13 @@ impl<W: Write> TableSink<W> {
             text.push('\n');
         }
         self.write(&text)
+    }
+
+    /// A line of what happened, below the names of its columns.
+    fn event(&mut self, line: &str) -> io::Result<()> {
+        let is_headed = std::mem::replace(&mut self.events_headed, true);
+        let header = if is_headed { String::new() } else { event::header(self.page) };
+        self.write(&(header + line))
     }
 
     fn write(&mut self, text: &str) -> io::Result<()> {
@@ -119,7 +139,9 @@ impl<W: Write> Sink for TableSink<W> {
             Output::ColdStart(start) => return self.start(start),
             Output::Health(health) => self.health = Some(health.clone()),
             Output::Summary(summary) => self.summary = Some(summary.clone()),
-            Output::Event(_) | Output::Stats(_) | Output::Want(_) => {}
+            Output::Event(event) => return self.event(&event::event(self.page, event)),
+            Output::Stats(stats) => return self.event(&event::stats(self.page, stats)),
+            Output::Want(_) => {}
         }
         Ok(())
     }
@@ -132,21 +154,24 @@ impl<W: Write> Sink for TableSink<W> {
     fn finish(&mut self) -> io::Result<()> {
         let page = self.page;
         let mut sections = Vec::new();
-        if self.options.waterfall == Waterfall::Slowest {
+        let in_full = !self.options.brief && !self.samples.kept().is_empty();
+        if in_full && self.options.waterfall == Waterfall::Slowest {
             sections.extend(self.slowest.iter().map(|start| waterfall::waterfall(page, start)));
         }
         if self.failed_count > 0 {
             sections.push(closing::failures(page, &self.failed, self.failed_count));
         }
-        if !self.samples.kept().is_empty() {
+        if in_full {
             sections.push(groups::table(page, &self.samples, self.options.group_by));
         }
         sections.extend(self.report.as_ref().map(|report| comparison::table(page, report)));
-        sections.extend(self.health.as_ref().map(|health| closing::health(page, health)));
+        sections.extend(
+            self.health.as_ref().and_then(|health| closing::health(page, health, self.options.all_probes)),
+        );
         if let Some(summary) = &self.summary {
             sections.push(closing::summary(page, summary, self.health.as_ref(), self.with_loss));
         }
-        let blank = if self.samples.kept().is_empty() { "" } else { "\n" };
+        let blank = if self.samples.kept().is_empty() && !self.events_headed { "" } else { "\n" };
         let text =
             if sections.is_empty() { String::new() } else { format!("{blank}{}", sections.join("\n")) };
         self.write(&text)

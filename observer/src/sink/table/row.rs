@@ -61,7 +61,7 @@ pub(super) fn line(page: Page, start: &ColdStart) -> String {
 }
 
 /// As much of the name as there is room for, the pod first.
-fn name_cell(container: &Container, width: usize) -> String {
+pub(super) fn name_cell(container: &Container, width: usize) -> String {
     let names = [timeline::full_name(container), timeline::short_name(container)];
     let fitting = names.into_iter().find(|name| columns(name) <= width);
     let pod_or_name = || container.pod.clone().unwrap_or_else(|| timeline::short_name(container));

@@ -1,0 +1,178 @@
+//! The run of a command that watches: attach, watch until the end that was asked for, tell the rest, detach.
+
+use std::{
+    ffi::OsString,
+    process::{ExitStatus, Stdio},
+    time::Duration,
+};
+
+use anyhow::{Context, Result};
+use tokio::{
+    io::{Interest, unix::AsyncFd},
+    process::{Child, Command},
+    signal::unix::{Signal, SignalKind, signal},
+    time::{Instant, MissedTickBehavior, interval, sleep_until},
+};
+
+use super::{
+    courtesy,
+    edge::Edge,
+    exit,
+    sinks::Sinks,
+    talk::StatusLine,
+    watching::{self, Plan, Watching},
+};
+use crate::input::{End, EndReason, FactKind};
+
+/// How often the kernel's records are taken in. The exec of a runtime wakes the observer at once.
+const TURN: Duration = Duration::from_millis(20);
+/// How often clock and cost are measured.
+const MEASURE: Duration = Duration::from_secs(10);
+/// After CMD's end, what it left behind in the kernel is still coming.
+const DRAIN: Duration = Duration::from_millis(60);
+
+/// Watches as planned, and gives the exit code. `at_end` is handed what was told once all of it was.
+///
+/// # Errors
+/// Nothing can be attached, or written to; CMD cannot be run; what `at_end` gives.
+pub fn the_end(plan: &Plan, at_end: impl FnOnce(&Sinks) -> Result<()>) -> Result<i32> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    courtesy::yield_to_others();
+    let code = runtime.block_on(watch(plan, at_end));
+    runtime.shutdown_background();
+    code
+}
+
+async fn watch(plan: &Plan<'_>, at_end: impl FnOnce(&Sinks) -> Result<()>) -> Result<i32> {
+    let mut signals = Signals::new()?;
+    let Watching { mut edge, plans, asked } = watching::attach(plan)?;
+    edge.begin(&plans)?;
+    let mut child = spawn(plan.cmd)?;
+    let end = until_the_end(&mut edge, plan, &mut child, &mut signals).await?;
+    let is_bounded = end.why != EndReason::Interrupted || plan.watch.duration.is_some();
+    edge.end()?;
+    edge.fact(FactKind::End(end))?;
+    // From here a second Ctrl-C leaves at once.
+    let leave = tokio::spawn(async move {
+        signals.next().await;
+        std::process::exit(exit::RAN);
+    });
+    edge.finish_recording();
+    edge.sinks.finish()?;
+    at_end(&edge.sinks)?;
+    let code = exit::code(&edge.pipeline, &plans, &asked, is_bounded);
+    let live = edge.live;
+    tokio::task::spawn_blocking(move || live.detach()).await?;
+    leave.abort();
+    Ok(code)
+}
+
+async fn until_the_end(
+    edge: &mut Edge,
+    plan: &Plan<'_>,
+    child: &mut Option<Child>,
+    signals: &mut Signals,
+) -> Result<End> {
+    // SAFETY: the descriptor is owned by what it is registered with, and stays open as long.
+    let ring =
+        unsafe { AsyncFd::register_with_interest(watching::ring_fd(&edge.live)?, Interest::READABLE) }?;
+    let mut turns = interval(TURN);
+    turns.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let mut measures = interval(MEASURE);
+    measures.reset();
+    let mut status = StatusLine::new(plan.status_line);
+    let mut deadline = plan.watch.duration.map(|duration| Instant::now() + duration);
+    let mut why = EndReason::Deadline;
+    let mut command_exit = None;
+    let mut drained_from = None;
+    loop {
+        tokio::select! {
+            biased;
+            () = signals.next() => return Ok(End { why: EndReason::Interrupted, command_exit }),
+            status = ended(child), if command_exit.is_none() && child.is_some() => {
+                command_exit = Some(exit_number(status?));
+                why = EndReason::CommandEnded;
+                drained_from = Some(Instant::now() + DRAIN);
+                let patience = Instant::now() + DRAIN + plan.watch.ready_wait;
+                deadline = Some(deadline.map_or(patience, |deadline| deadline.min(patience)));
+            }
+            guard = ring.readable() => guard?.clear_ready(),
+            _ = turns.tick() => {}
+            _ = measures.tick() => {
+                edge.clock()?;
+                edge.own_cost()?;
+            }
+            () = at(deadline) => return Ok(End { why, command_exit }),
+        }
+        edge.turn()?;
+        status.update(|| how_it_goes(edge));
+        let settled =
+            drained_from.is_some_and(|from| Instant::now() >= from) && edge.pipeline.open_starts() == 0;
+        if settled || edge.sinks.reader_left {
+            return Ok(End { why, command_exit });
+        }
+    }
+}
+
+/// For the one line on a terminal.
+fn how_it_goes(edge: &Edge) -> String {
+    let pipeline = &edge.pipeline;
+    format!(
+        "observer: {} containers followed, {} events, {} records lost",
+        pipeline.alive(),
+        pipeline.events(),
+        pipeline.lost()
+    )
+}
+
+async fn at(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn ended(child: &mut Option<Child>) -> std::io::Result<ExitStatus> {
+    match child {
+        Some(child) => child.wait().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The exit code, or the negative number of the signal that ended it.
+fn exit_number(status: ExitStatus) -> i32 {
+    use std::os::unix::process::ExitStatusExt;
+    status.code().unwrap_or_else(|| -status.signal().unwrap_or(0))
+}
+
+fn spawn(cmd: &[OsString]) -> Result<Option<Child>> {
+    let Some((program, arguments)) = cmd.split_first() else { return Ok(None) };
+    let stderr =
+        rustix::io::fcntl_dupfd_cloexec(std::io::stderr(), 3).context("cannot pass on standard error")?;
+    let mut command = Command::new(program);
+    command.args(arguments).stdout(Stdio::from(stderr));
+    courtesy::not_inherited(&mut command);
+    Ok(Some(command.spawn().with_context(|| format!("cannot run {}", program.display()))?))
+}
+
+/// Ctrl-C, or being asked to end.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self> {
+        Ok(Signals {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}

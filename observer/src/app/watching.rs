@@ -1,0 +1,175 @@
+//! What every command that watches begins with: look at the host, open what is written to, attach.
+
+use std::{ffi::OsString, os::fd::OwnedFd};
+
+use anyhow::{Context, Result, bail};
+use observer_ebpf::Family;
+
+use super::{
+    edge::{Edge, now},
+    sinks::{Observer, Outlets, Sinks},
+    talk,
+};
+use crate::{
+    cli,
+    filter::Filter,
+    health::ProbePlan,
+    pipeline::{Pipeline, Settings},
+    probes::{Purpose, names},
+    record::{Header, HookTaken, Limits, RecordingWriter},
+    sink::Identity,
+    source::{
+        facts::{HostRoot, cri, host::HostFacts},
+        live::{Live, Options, Tracefs},
+    },
+};
+
+/// What a command watches, and how it tells of it.
+pub struct Plan<'a> {
+    /// Its name, for the recording.
+    pub command: &'static str,
+    pub purpose: Purpose,
+    pub watch: &'a cli::Watch,
+    pub settings: Settings,
+    pub outlets: Outlets<'a>,
+    /// What is run meanwhile, if anything.
+    pub cmd: &'a [OsString],
+    /// Whether a line on the terminal says how it goes.
+    pub status_line: bool,
+}
+
+pub struct Watching {
+    pub edge: Edge,
+    pub plans: Vec<ProbePlan>,
+    /// The families that were asked for, by name or by the command.
+    pub asked: Vec<Family>,
+}
+
+/// Attaches what the plan needs.
+pub fn attach(plan: &Plan) -> Result<Watching> {
+    let asked = families(&plan.watch.probes, plan.purpose)?;
+    let host_root = host_root(&plan.watch.host);
+    let host = HostFacts::read(&host_root);
+    let observer = observer(&host);
+    let sinks = Sinks::open(&plan.outlets, &observer)?;
+    let began = now();
+    let names: Vec<_> = names::watched_names().iter().map(|name| (name.name, name.role)).collect();
+    let options = Options {
+        families: &asked,
+        btf: &plan.watch.host.btf,
+        tracefs: Tracefs::find_or_mount(&host_root.path("/")),
+        names: &names,
+    };
+    let live = Live::load(&options).context(hint(&host))?;
+    // Of no concern: neither asked for nor missed.
+    let needed = plan.purpose.families();
+    let concerns = |plan: &&ProbePlan| needed.contains(&plan.family) || asked.contains(&plan.family);
+    let plans: Vec<ProbePlan> = live.plans().iter().filter(concerns).cloned().collect();
+    talk::say(format_args!(
+        "{} probe families attached in {} ms; Ctrl-C ends",
+        plans.iter().filter(|plan| plan.hooks.iter().any(|hook| hook.rung.is_some())).count(),
+        now().since(began) / 1_000_000,
+    ));
+    let recorder = match &plan.watch.record {
+        Some(path) => {
+            let header = header(plan, &host, &observer, &live)?;
+            let limits = Limits { total: plan.watch.record_limit, ..Limits::default() };
+            Some(RecordingWriter::create(path, header, now(), limits)?)
+        }
+        None => None,
+    };
+    let sockets = cri::sockets(&host_root, plan.watch.host.cri.as_deref());
+    let edge = Edge::new(live, Pipeline::new(plan.settings.clone()), sinks, recorder, host_root, &sockets);
+    Ok(Watching { edge, plans, asked })
+}
+
+/// The named probe families; all that are needed when none was named.
+fn families(names: &[String], purpose: Purpose) -> Result<Vec<Family>> {
+    if names.is_empty() {
+        return Ok(purpose.families());
+    }
+    let find = |name: &String| Family::ALL.iter().copied().find(|family| family.name() == name);
+    let mut found = Vec::new();
+    for name in names {
+        match find(name) {
+            Some(family) => found.push(family),
+            None => {
+                let known: Vec<&str> = Family::ALL.iter().map(|family| family.name()).collect();
+                bail!(super::Usage(format!("no probe is called {name:?}; there are {}", known.join(", "))));
+            }
+        }
+    }
+    Ok(found)
+}
+
+pub fn host_root(args: &cli::Host) -> HostRoot {
+    args.host_root.as_ref().map_or_else(HostRoot::find, HostRoot::at)
+}
+
+pub fn observer(host: &HostFacts) -> Observer {
+    let identity = Identity { node: host.node_name.clone(), host: host.hostname.clone() };
+    Observer { identity, host_id: host.host_id.clone() }
+}
+
+pub fn filter(args: &cli::FilterArgs) -> Filter {
+    Filter {
+        namespaces: args.namespace.clone(),
+        pods: args.pod.clone(),
+        containers: args.container.clone(),
+        labels: args.selector.clone(),
+        pids: args.pid.clone(),
+    }
+}
+
+/// What to do about a kernel that lets nothing be loaded.
+fn hint(host: &HostFacts) -> String {
+    let root = rustix::process::geteuid().is_root();
+    let who = if root { "" } else { "; run it as root" };
+    format!(
+        "cannot observe this node (Linux {}){who}; `observer doctor` says what is missing",
+        host.kernel_release
+    )
+}
+
+fn header(plan: &Plan, host: &HostFacts, observer: &Observer, live: &Live) -> Result<Header> {
+    let hooks = live.plans().iter().flat_map(|plan| {
+        plan.hooks.iter().filter_map(|hook| {
+            Some(HookTaken {
+                family: plan.family.name().to_owned(),
+                hook: hook.name.to_owned(),
+                rung: hook.rung?.to_owned(),
+            })
+        })
+    });
+    let settings = serde_json::to_string(&plan.settings).context("cannot encode the settings")?;
+    let mut options =
+        vec![("command".to_owned(), plan.command.to_owned()), ("settings".to_owned(), settings)];
+    options.extend(plan.outlets.show.as_ref().map(|show| ("show".to_owned(), show.to_string())));
+    Ok(Header {
+        observer_version: env!("CARGO_PKG_VERSION").to_owned(),
+        command: typed(),
+        options: options.into_iter().collect(),
+        filters: vec![plan.settings.filter.describe()],
+        language: "en".to_owned(),
+        node: observer.identity.node.clone(),
+        host: observer.identity.host.clone(),
+        kernel_release: host.kernel_release.clone(),
+        arch: std::env::consts::ARCH.to_owned(),
+        page_size: rustix::param::page_size() as u64,
+        cgroup_mode: host.cgroup_mode.name().to_owned(),
+        hooks: hooks.collect(),
+        offsets: live.offsets(),
+        ..Header::default()
+    })
+}
+
+/// A descriptor of the ring of its own: waiting for it must not borrow the programs.
+pub fn ring_fd(live: &Live) -> Result<OwnedFd> {
+    rustix::io::fcntl_dupfd_cloexec(live.ring_fd(), 3).context("cannot wait for the kernel's records")
+}
+
+/// The command line without CMD, whose words are not ours to keep.
+fn typed() -> String {
+    let words = std::env::args_os().skip(1).take_while(|word| word != "--");
+    words.map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
+}

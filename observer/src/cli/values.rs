@@ -1,0 +1,83 @@
+//! Words that have a meaning: durations, sizes, labels, lists of kinds. An error says what to write instead.
+
+use std::time::Duration;
+
+use crate::pipeline::Show;
+
+/// `stdio,memory`, `events`, `none`: what an exporter is given besides cold starts.
+pub(super) fn events(text: &str) -> Result<Show, String> {
+    Show::events(text).map_err(|error| error.to_string())
+}
+
+/// `key=value`.
+pub(super) fn label(text: &str) -> Result<String, String> {
+    match text.split_once('=') {
+        Some((key, _)) if !key.is_empty() && !key.ends_with('!') => Ok(text.to_owned()),
+        _ => Err(format!("{text:?} is not a label; write app=web")),
+    }
+}
+
+/// `90`, `90s`, `1m30s`, `2h`, `500ms`.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    if let Ok(seconds) = text.parse::<u64>() {
+        return Ok(Duration::from_secs(seconds));
+    }
+    let mut total = Duration::ZERO;
+    let mut rest = text;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit()).filter(|at| *at > 0);
+        let digits = digits.ok_or_else(|| format!("{text:?} is not a duration; write 30s, 5m, 1h30m"))?;
+        let number: u64 = rest[..digits].parse().map_err(|_| format!("{text:?} is too long"))?;
+        let unit = rest[digits..].find(|c: char| c.is_ascii_digit()).map_or(rest.len(), |end| digits + end);
+        let part = match &rest[digits..unit] {
+            "ms" => Some(Duration::from_millis(number)),
+            "s" => Some(Duration::from_secs(number)),
+            "m" => number.checked_mul(60).map(Duration::from_secs),
+            "h" => number.checked_mul(3600).map(Duration::from_secs),
+            other => return Err(format!("{other:?} is no unit of time; use ms, s, m, h")),
+        };
+        total =
+            part.and_then(|part| total.checked_add(part)).ok_or_else(|| format!("{text:?} is too long"))?;
+        rest = &rest[unit..];
+    }
+    if total.is_zero() { Err("a duration must be longer than nothing".to_owned()) } else { Ok(total) }
+}
+
+/// `1048576`, `512KiB`, `64MiB`, `2GiB`.
+pub fn size(text: &str) -> Result<u64, String> {
+    let wrong = || format!("{text:?} is not a size; write 512MiB or 2GiB");
+    let at = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let number: u64 = text[..at].parse().map_err(|_| wrong())?;
+    let shift = match text[at..].trim() {
+        "" | "B" => 0,
+        "KiB" | "K" => 10,
+        "MiB" | "M" => 20,
+        "GiB" | "G" => 30,
+        _ => return Err(wrong()),
+    };
+    number.checked_shl(shift).filter(|size| size >> shift == number && *size > 0).ok_or_else(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_durations() {
+        assert_eq!(duration("90"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("1h30m"), Ok(Duration::from_secs(5400)));
+        assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
+        for wrong in ["", "s", "5x", "1h-", "99999999999999999999s", "18446744073709551615h", "0s"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn reads_sizes() {
+        assert_eq!(size("512MiB"), Ok(512 << 20));
+        assert_eq!(size("7"), Ok(7));
+        for wrong in ["", "0", "MiB", "5X", "99999999999GiB", "-1"] {
+            assert!(size(wrong).is_err(), "{wrong}");
+        }
+    }
+}

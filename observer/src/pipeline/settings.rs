@@ -1,0 +1,37 @@
+//! What of the resolved options the pipeline must know.
+
+use serde::{Deserialize, Serialize};
+
+use crate::filter::Filter;
+
+/// Recorded, so that a replay uses the same. What older recordings do not say has a default.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Settings {
+    /// How long a start is given to listen after it began, nanoseconds.
+    pub ready_wait_ns: u64,
+    /// How often health is reported, nanoseconds.
+    pub health_interval_ns: u64,
+    /// Whether containers are followed beyond their start, and events about them wanted.
+    #[serde(default)]
+    pub follow: bool,
+    /// How often counts are reported of what is followed, nanoseconds.
+    #[serde(default = "ten_seconds")]
+    pub stats_interval_ns: u64,
+    pub filter: Filter,
+}
+
+const fn ten_seconds() -> u64 {
+    10_000_000_000
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            ready_wait_ns: 10_000_000_000,
+            health_interval_ns: 60_000_000_000,
+            follow: false,
+            stats_interval_ns: ten_seconds(),
+            filter: Filter::default(),
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! Which outputs are shown: those that were named, or for people those that need attention.
+
+use std::{collections::BTreeSet, fmt, str::FromStr};
+
+use crate::{
+    health::{ProbeHealth, Status},
+    output::{Event, Output, RuntimeAction, StdioOutcome, What},
+};
+
+/// A kind of output that can be asked for by name. The summary is always shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Shown {
+    Coldstart,
+    Runtime,
+    Stdio,
+    Memory,
+    Stats,
+    Health,
+}
+
+impl Shown {
+    pub const ALL: [Shown; 6] =
+        [Shown::Coldstart, Shown::Runtime, Shown::Stdio, Shown::Memory, Shown::Stats, Shown::Health];
+    /// What `events` stands for.
+    pub const EVENTS: [Shown; 3] = [Shown::Runtime, Shown::Stdio, Shown::Memory];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Shown::Coldstart => "coldstart",
+            Shown::Runtime => "runtime",
+            Shown::Stdio => "stdio",
+            Shown::Memory => "memory",
+            Shown::Stats => "stats",
+            Shown::Health => "health",
+        }
+    }
+
+    fn of(event: &Event) -> Shown {
+        match event.what {
+            What::Runtime(_) => Shown::Runtime,
+            What::Stdio(_) => Shown::Stdio,
+            What::Memory(_) => Shown::Memory,
+        }
+    }
+}
+
+/// The kinds that were asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Show(BTreeSet<Shown>);
+
+/// What was asked for by a name that means nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("nothing is called {name:?}; there are {known}, and events for all of {EVENTS}")]
+pub struct UnknownKind {
+    name: String,
+    known: String,
+}
+
+const EVENTS: &str = "runtime, stdio, memory";
+
+impl Show {
+    /// Of a list of events alone, as an exporter takes it: `none` is none of them.
+    ///
+    /// # Errors
+    /// [`UnknownKind`], also for kinds that are no events.
+    pub fn events(list: &str) -> Result<Show, UnknownKind> {
+        if list == "none" { Ok(Show::default()) } else { parse(list, &Shown::EVENTS) }
+    }
+
+    pub fn takes(&self, output: &Output) -> bool {
+        match output {
+            Output::ColdStart(_) => self.0.contains(&Shown::Coldstart),
+            Output::Event(event) => self.takes_event(event),
+            Output::Stats(_) => self.0.contains(&Shown::Stats),
+            Output::Health(_) => self.takes_health(),
+            Output::Summary(_) => true,
+            Output::Want(_) => false,
+        }
+    }
+
+    pub fn takes_health(&self) -> bool {
+        self.0.contains(&Shown::Health)
+    }
+
+    pub fn takes_event(&self, event: &Event) -> bool {
+        self.0.contains(&Shown::of(event))
+    }
+}
+
+impl FromStr for Show {
+    type Err = UnknownKind;
+
+    fn from_str(list: &str) -> Result<Show, UnknownKind> {
+        parse(list, &Shown::ALL)
+    }
+}
+
+fn parse(list: &str, known: &[Shown]) -> Result<Show, UnknownKind> {
+    let mut kinds = BTreeSet::new();
+    for name in list.split(',').map(str::trim) {
+        match known.iter().find(|kind| kind.name() == name) {
+            Some(kind) => {
+                kinds.insert(*kind);
+            }
+            None if name == "events" => kinds.extend(Shown::EVENTS),
+            None => {
+                let known: Vec<&str> = known.iter().map(|kind| kind.name()).collect();
+                return Err(UnknownKind { name: name.to_owned(), known: known.join(", ") });
+            }
+        }
+    }
+    Ok(Show(kinds))
+}
+
+impl fmt::Display for Show {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = self.0.iter().map(|kind| kind.name()).collect();
+        f.write_str(&names.join(","))
+    }
+}
+
+/// Whether somebody who watches a node wants to be told without having asked.
+pub fn needs_attention(output: &Output) -> bool {
+    match output {
+        Output::ColdStart(start) => start.failure.is_some(),
+        Output::Event(event) => event_needs_attention(event),
+        Output::Health(_) | Output::Summary(_) => true,
+        Output::Stats(_) | Output::Want(_) => false,
+    }
+}
+
+/// The same of one event.
+pub fn event_needs_attention(event: &Event) -> bool {
+    match &event.what {
+        What::Runtime(runtime) => {
+            let ended_badly = runtime.signal.is_some() || runtime.exit_code.is_some_and(|code| code != 0);
+            runtime.errno.is_some() || (runtime.action == RuntimeAction::Exit && ended_badly)
+        }
+        What::Stdio(stdio) => match stdio.outcome {
+            StdioOutcome::Delivered | StdioOutcome::Unknown => false,
+            // Nothing on standard error is how it should be.
+            StdioOutcome::Silent => stdio.fd != 2,
+            StdioOutcome::Undelivered
+            | StdioOutcome::Blocked
+            | StdioOutcome::Redirected
+            | StdioOutcome::ReaderGone
+            | StdioOutcome::HeldUntilExit => true,
+        },
+        What::Memory(_) => true,
+    }
+}
+
+/// A probe that gives less than it was asked for.
+pub fn is_a_problem(probe: &ProbeHealth) -> bool {
+    probe.lost > 0 || matches!(probe.status, Status::Failed | Status::Degraded)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_are_read_and_written_alike() {
+        let read = |list: &str| list.parse::<Show>().map(|show| show.to_string());
+        assert_eq!(read("events"), Ok("runtime,stdio,memory".into()));
+        assert_eq!(read("stats, memory,coldstart"), Ok("coldstart,memory,stats".into()));
+        assert_eq!(read("events,stdio,health"), Ok("runtime,stdio,memory,health".into()));
+        for list in ["coldstart,runtime", "stats"] {
+            assert_eq!(read(list), Ok(list.to_owned()));
+        }
+    }
+
+    #[test]
+    fn a_name_that_means_nothing_is_told_with_those_that_do() {
+        let error = "stdio,dsn".parse::<Show>().unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "nothing is called \"dsn\"; there are coldstart, runtime, stdio, memory, stats, health, \
+             and events for all of runtime, stdio, memory"
+        );
+        assert!("".parse::<Show>().is_err() && "stdio,".parse::<Show>().is_err());
+    }
+
+    #[test]
+    fn only_events_are_events() {
+        assert_eq!(Show::events("none"), Ok(Show::default()));
+        assert_eq!(Show::events("events"), Show::events("runtime,stdio,memory"));
+        assert!(Show::events("stats").is_err());
+    }
+}

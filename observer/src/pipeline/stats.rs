@@ -1,0 +1,227 @@
+//! Counts of what was told, by image or container, every interval and at the end. Time is that of ticks.
+
+mod durations;
+
+use std::collections::BTreeMap;
+
+use crate::{
+    compare::{GroupKey, Sample},
+    output::{ColdStart, Container, Event, FaultKind, Stats, Stdio, StdioOutcome, What},
+    time::{ClockOffset, Time, Wall},
+};
+use durations::Durations;
+
+/// Keys of a probe that are told; the rest of an interval is one more, called `other`.
+const TOLD: usize = 100;
+/// Keys of a probe that are told apart while an interval lasts. What comes after them is `other`, too.
+const TOLD_APART: usize = 4_096;
+/// How many are named for having taken longest.
+const WORST: usize = 3;
+
+type Key = BTreeMap<&'static str, String>;
+
+/// Everything counted in the current interval.
+#[derive(Debug)]
+pub(super) struct Tally {
+    interval_ns: u64,
+    /// Since when is counted.
+    from: Time,
+    /// When it is told next, once there was a tick to count from.
+    due: Option<Time>,
+    /// By the probe's name.
+    counted: BTreeMap<&'static str, Keys>,
+}
+
+#[derive(Debug, Default)]
+struct Keys {
+    by: BTreeMap<Key, Counts>,
+    other: Counts,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Counts {
+    count: u64,
+    failed: u64,
+    outcomes: BTreeMap<&'static str, u64>,
+    durations: Durations,
+    /// The longest durations and what they were of, longest first.
+    worst: Vec<(u64, String)>,
+}
+
+/// One thing to count.
+struct One {
+    count: u64,
+    failed: bool,
+    outcome: &'static str,
+    duration_ns: Option<u64>,
+    of: String,
+}
+
+impl Tally {
+    pub(super) fn new(interval_ns: u64) -> Self {
+        Tally { interval_ns: interval_ns.max(1), from: Time(0), due: None, counted: BTreeMap::new() }
+    }
+
+    pub(super) fn start(&mut self, start: &ColdStart) {
+        let image = GroupKey::of(&Sample::of(start)).image;
+        // Starts are compared only with the same first instant.
+        let key = Key::from([("image", image), ("t0", start.t0.name().to_owned())]);
+        let one = One {
+            count: 1,
+            failed: start.failure.is_some(),
+            outcome: if start.failure.is_some() { "failed" } else { start.ready.name() },
+            duration_ns: start.failure.is_none().then_some(start.total_ns),
+            of: start.container.id.clone(),
+        };
+        self.add("coldstart", key, one);
+    }
+
+    pub(super) fn event(&mut self, event: &Event) {
+        let one = match &event.what {
+            What::Runtime(_) => return,
+            What::Stdio(stdio) if !stdio.ended => return,
+            What::Stdio(stdio) => stream(stdio),
+            What::Memory(memory) => One {
+                count: memory.count,
+                // A limit that was reached is none yet.
+                failed: memory.kind != FaultKind::Limit,
+                outcome: memory.kind.name(),
+                duration_ns: None,
+                of: String::new(),
+            },
+        };
+        self.add(event.what.probe(), container_key(&event.container), one);
+    }
+
+    fn add(&mut self, probe: &'static str, key: Key, one: One) {
+        let keys = self.counted.entry(probe).or_default();
+        let has_room = keys.by.len() < TOLD_APART || keys.by.contains_key(&key);
+        let counts = if has_room { keys.by.entry(key).or_default() } else { &mut keys.other };
+        counts.add(one);
+    }
+
+    /// What was counted, when an interval is over. Intervals are counted from the first tick.
+    pub(super) fn tick(&mut self, time: Time, clock: ClockOffset) -> Vec<Stats> {
+        let Some(due) = self.due else {
+            self.from = time;
+            self.due = Some(time.plus(self.interval_ns));
+            return Vec::new();
+        };
+        if time < due {
+            return Vec::new();
+        }
+        // Ticks may have been far apart: whole intervals passed.
+        let end = due.plus(time.since(due) / self.interval_ns * self.interval_ns);
+        self.due = Some(end.plus(self.interval_ns));
+        self.tell(end, clock)
+    }
+
+    /// What was counted since the last interval ended.
+    pub(super) fn tell(&mut self, to: Time, clock: ClockOffset) -> Vec<Stats> {
+        let from = std::mem::replace(&mut self.from, to);
+        // Without a tick nothing was counted from anywhere.
+        let from = if self.due.is_some() { from } else { to };
+        let (from, to) = (clock.wall(from), clock.wall(to));
+        let counted = std::mem::take(&mut self.counted).into_iter();
+        counted
+            .flat_map(|(probe, keys)| {
+                keys.largest().into_iter().map(move |(key, counts)| (probe, key, counts))
+            })
+            .map(|(probe, key, counts)| counts.stats(probe, key, from, to))
+            .collect()
+    }
+}
+
+impl Keys {
+    /// The largest first, then what is left of the others.
+    fn largest(self) -> Vec<(Key, Counts)> {
+        let Keys { by, mut other } = self;
+        let name = by.keys().flat_map(|key| key.keys()).min().copied().unwrap_or("key");
+        let mut all: Vec<(Key, Counts)> = by.into_iter().collect();
+        // Stable: of equals the first by name.
+        all.sort_by_key(|(_, counts)| std::cmp::Reverse(counts.count));
+        for (_, counts) in all.split_off(all.len().min(TOLD)) {
+            other.merge(counts);
+        }
+        if other.count > 0 {
+            all.push((Key::from([(name, "other".to_owned())]), other));
+        }
+        all
+    }
+}
+
+impl Counts {
+    fn add(&mut self, one: One) {
+        self.count += one.count;
+        self.failed += if one.failed { one.count } else { 0 };
+        *self.outcomes.entry(one.outcome).or_default() += one.count;
+        if let Some(ns) = one.duration_ns {
+            self.durations.add(ns);
+            self.add_worst(ns, one.of);
+        }
+    }
+
+    fn add_worst(&mut self, ns: u64, of: String) {
+        let at = self.worst.partition_point(|(longer, _)| *longer >= ns);
+        if at < WORST && ns > 0 {
+            self.worst.insert(at, (ns, of));
+            self.worst.truncate(WORST);
+        }
+    }
+
+    fn merge(&mut self, other: Counts) {
+        self.count += other.count;
+        self.failed += other.failed;
+        for (outcome, count) in other.outcomes {
+            *self.outcomes.entry(outcome).or_default() += count;
+        }
+        self.durations.merge(&other.durations);
+        for (ns, of) in other.worst {
+            self.add_worst(ns, of);
+        }
+    }
+
+    fn stats(self, probe: &'static str, key: Key, from: Wall, to: Wall) -> Stats {
+        Stats {
+            probe,
+            key,
+            count: self.count,
+            failed: self.failed,
+            outcomes: self.outcomes,
+            p50_ns: self.durations.percentile(50),
+            p90_ns: self.durations.percentile(90),
+            p99_ns: self.durations.percentile(99),
+            max_ns: self.durations.longest(),
+            worst: self.worst.into_iter().map(|(_, of)| of).collect(),
+            from,
+            to,
+        }
+    }
+}
+
+/// A stream that has ended. Its duration is how long its writers waited.
+fn stream(stdio: &Stdio) -> One {
+    let failed =
+        matches!(stdio.outcome, StdioOutcome::Undelivered | StdioOutcome::Blocked | StdioOutcome::ReaderGone);
+    One {
+        count: 1,
+        failed,
+        outcome: stdio.outcome.name(),
+        duration_ns: stdio.blocked_ns,
+        of: if stdio.fd == 2 { "stderr".to_owned() } else { "stdout".to_owned() },
+    }
+}
+
+/// Which container, and what people call it as far as that is known.
+fn container_key(container: &Container) -> Key {
+    let named = [
+        ("container", Some(&container.id)),
+        ("name", container.name.as_ref()),
+        ("namespace", container.namespace.as_ref()),
+        ("pod", container.pod.as_ref()),
+    ];
+    named.into_iter().filter_map(|(name, value)| Some((name, value?.clone()))).collect()
+}
+
+#[cfg(test)]
+mod tests;

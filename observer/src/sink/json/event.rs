@@ -1,0 +1,166 @@
+//! `event`: what was seen of a container that lives.
+
+use serde::Serialize;
+
+use super::container::{ContainerJson, ProcessJson};
+use crate::{
+    output::{Event, LogFile, Memory, OomScope, Runtime, Stdio, StdioTarget, What},
+    sink::{
+        errno, signal,
+        units::{ms, rfc3339},
+    },
+};
+
+#[derive(Serialize)]
+pub(super) struct EventBody<'a> {
+    probe: &'static str,
+    container: ContainerJson<'a>,
+    process: Option<ProcessJson<'a>>,
+    since: &'static str,
+    /// When what is told began, where it took time.
+    began: Option<String>,
+    /// Why something below is `null` or `unknown`.
+    why: Option<&'a str>,
+    #[serde(flatten)]
+    what: WhatJson<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum WhatJson<'a> {
+    Runtime(RuntimeJson),
+    Stdio(StdioJson<'a>),
+    Memory(MemoryJson),
+}
+
+impl<'a> EventBody<'a> {
+    pub(super) fn of(event: &'a Event) -> Self {
+        EventBody {
+            probe: event.what.probe(),
+            container: ContainerJson::of(&event.container),
+            process: event.process.as_ref().map(ProcessJson::of),
+            since: event.since.name(),
+            began: event.began.map(rfc3339),
+            why: event.why.as_deref(),
+            what: match &event.what {
+                What::Runtime(runtime) => WhatJson::Runtime(RuntimeJson::of(runtime)),
+                What::Stdio(stdio) => WhatJson::Stdio(StdioJson::of(stdio)),
+                What::Memory(memory) => WhatJson::Memory(MemoryJson::of(memory)),
+            },
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct RuntimeJson {
+    action: &'static str,
+    errno: Option<i32>,
+    errno_name: Option<&'static str>,
+    exit_code: Option<i32>,
+    signal: Option<i32>,
+    signal_name: Option<&'static str>,
+}
+
+impl RuntimeJson {
+    fn of(runtime: &Runtime) -> Self {
+        RuntimeJson {
+            action: runtime.action.name(),
+            errno: runtime.errno,
+            errno_name: runtime.errno.and_then(errno::name),
+            exit_code: runtime.exit_code,
+            signal: runtime.signal,
+            signal_name: runtime.signal.and_then(signal::name),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct StdioJson<'a> {
+    fd: u32,
+    target: &'static str,
+    target_now: Option<&'static str>,
+    written_bytes: Option<u64>,
+    delivered_bytes: Option<u64>,
+    pipe_bytes: Option<u64>,
+    blocked_ms: Option<f64>,
+    broken_pipe_writes: u64,
+    reader: Option<ProcessJson<'a>>,
+    log_file: Option<LogFileJson<'a>>,
+    outcome: &'static str,
+    ended: bool,
+}
+
+#[derive(Serialize)]
+struct LogFileJson<'a> {
+    path: &'a str,
+    bytes: Option<u64>,
+    grew: Option<bool>,
+}
+
+impl<'a> StdioJson<'a> {
+    fn of(stdio: &'a Stdio) -> Self {
+        let log_file =
+            |LogFile { path, bytes, grew }: &'a LogFile| LogFileJson { path, bytes: *bytes, grew: *grew };
+        StdioJson {
+            fd: stdio.fd,
+            target: stdio.target.name(),
+            target_now: stdio.target_now.map(StdioTarget::name),
+            written_bytes: stdio.written_bytes,
+            delivered_bytes: stdio.delivered_bytes,
+            pipe_bytes: stdio.pipe_bytes,
+            blocked_ms: stdio.blocked_ns.map(ms),
+            broken_pipe_writes: stdio.broken_pipe_writes,
+            reader: stdio.reader.as_ref().map(ProcessJson::of),
+            log_file: stdio.log_file.as_ref().map(log_file),
+            outcome: stdio.outcome.name(),
+            ended: stdio.ended,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct MemoryJson {
+    kind: &'static str,
+    signal: Option<i32>,
+    signal_name: Option<&'static str>,
+    code: Option<i32>,
+    /// Hexadecimal: 64 bits are more than a number of JSON keeps.
+    address: Option<String>,
+    wasm_address: Option<String>,
+    handled: Option<bool>,
+    region: &'static str,
+    engine_code: Option<u32>,
+    seen: &'static str,
+    scope: Option<&'static str>,
+    errno: Option<i32>,
+    errno_name: Option<&'static str>,
+    asked_bytes: Option<u64>,
+    rss_bytes: Option<u64>,
+    limit_bytes: Option<u64>,
+    count: u64,
+}
+
+impl MemoryJson {
+    fn of(memory: &Memory) -> Self {
+        let hex = |address: u64| format!("{address:#x}");
+        MemoryJson {
+            kind: memory.kind.name(),
+            signal: memory.signal,
+            signal_name: memory.signal.and_then(signal::name),
+            code: memory.code,
+            address: memory.address.map(hex),
+            wasm_address: memory.wasm_address.map(hex),
+            handled: memory.handled,
+            region: memory.region.name(),
+            engine_code: memory.engine_code,
+            seen: memory.seen.name(),
+            scope: memory.scope.map(OomScope::name),
+            errno: memory.errno,
+            errno_name: memory.errno.and_then(errno::name),
+            asked_bytes: memory.asked_bytes,
+            rss_bytes: memory.rss_bytes,
+            limit_bytes: memory.limit_bytes,
+            count: memory.count,
+        }
+    }
+}

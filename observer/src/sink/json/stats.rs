@@ -1,0 +1,49 @@
+//! `stats`: how often, how long, within an interval.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::{
+    output::Stats,
+    sink::units::{ms, rfc3339},
+};
+
+#[derive(Serialize)]
+pub(super) struct StatsBody<'a> {
+    probe: &'static str,
+    key: &'a BTreeMap<&'static str, String>,
+    count: u64,
+    failed: u64,
+    outcomes: &'a BTreeMap<&'static str, u64>,
+    p50_ms: Option<f64>,
+    p90_ms: Option<f64>,
+    p99_ms: Option<f64>,
+    max_ms: Option<f64>,
+    /// Why there are no percentiles.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why: Option<&'static str>,
+    worst: &'a [String],
+    from: String,
+    to: String,
+}
+
+impl<'a> StatsBody<'a> {
+    pub(super) fn of(stats: &'a Stats) -> Self {
+        StatsBody {
+            probe: stats.probe,
+            key: &stats.key,
+            count: stats.count,
+            failed: stats.failed,
+            outcomes: &stats.outcomes,
+            p50_ms: stats.p50_ns.map(ms),
+            p90_ms: stats.p90_ns.map(ms),
+            p99_ms: stats.p99_ns.map(ms),
+            max_ms: stats.max_ns.map(ms),
+            why: stats.max_ns.is_none().then_some("none of these has a duration that is known"),
+            worst: &stats.worst,
+            from: rfc3339(stats.from),
+            to: rfc3339(stats.to),
+        }
+    }
+}

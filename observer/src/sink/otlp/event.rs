@@ -1,0 +1,145 @@
+//! An event as one span, a trace of its own, over the time that it took: `stdio.blocked`, `memory.fault`,
+//! `runtime.exit`. Pure.
+
+use opentelemetry_proto::tonic::trace::v1::{
+    ResourceSpans, Span, Status, span::SpanKind, status::StatusCode,
+};
+
+use super::{
+    ids::{event_trace_id, span_id},
+    resource::{Attributes, Host, bounded, resource},
+    spans::{self, FLAGS, ms, process_attributes, unix_ns},
+};
+use crate::{
+    layer::Layer,
+    output::{Event, FaultKind, Kind, Memory, OomScope, Runtime, Stdio, StdioTarget, What},
+    pipeline::event_needs_attention,
+    sink::{errno, signal, words},
+};
+
+/// The span of one event, with the watched workload's resource.
+pub fn resource_spans(event: &Event, host: &Host) -> ResourceSpans {
+    let container = resource(&event.container, host);
+    spans::scoped(container, vec![span(event, host)])
+}
+
+fn span(event: &Event, host: &Host) -> Span {
+    let name = name(&event.what);
+    let trace = event_trace_id(event, &name, host);
+    let mut to = common(event);
+    let failure = match &event.what {
+        What::Runtime(runtime) => runtime_attributes(&mut to, runtime),
+        What::Stdio(stdio) => stdio_attributes(&mut to, stdio),
+        What::Memory(memory) => memory_attributes(&mut to, memory),
+    };
+    let mut status = None;
+    // What needs nobody's attention leaves the status unset, as the conventions ask.
+    if event_needs_attention(event) {
+        to.text("error.type", failure.as_str());
+        let message = bounded(&words::event(event));
+        status = Some(Status { code: StatusCode::Error.into(), message });
+    }
+    Span {
+        trace_id: trace.to_vec(),
+        span_id: span_id(&trace, 0).to_vec(),
+        flags: FLAGS,
+        name,
+        kind: SpanKind::Internal.into(),
+        start_time_unix_nano: unix_ns(event.began.unwrap_or(event.time).min(event.time), 0),
+        end_time_unix_nano: unix_ns(event.time, 0),
+        attributes: to.into_vec(),
+        status,
+        ..Span::default()
+    }
+}
+
+fn name(what: &What) -> String {
+    match what {
+        What::Runtime(runtime) => format!("runtime.{}", runtime.action.name()),
+        What::Stdio(stdio) => format!("stdio.{}", stdio.outcome.name()),
+        What::Memory(_) => "memory.fault".to_owned(),
+    }
+}
+
+fn common(event: &Event) -> Attributes {
+    let mut to = Attributes::default();
+    let layer = match event.container.kind {
+        Kind::Wasm => Layer::L4,
+        Kind::Oci | Kind::Sandbox => Layer::L3,
+    };
+    to.text("observer.layer", layer.name());
+    to.text("observer.probe", event.what.probe());
+    to.text("observer.kind", event.container.kind.name());
+    to.text("observer.since", event.since.name());
+    to.text("observer.why", event.why.as_deref());
+    if let Some(instance) = event.container.instance {
+        to.text("observer.instance", format!("{}@{}", instance.init, instance.start.0).as_str());
+    }
+    if let Some(process) = &event.process {
+        process_attributes(&mut to, process);
+    }
+    to
+}
+
+/// Each of these gives what the failure is called, if it is one.
+fn runtime_attributes(to: &mut Attributes, runtime: &Runtime) -> String {
+    to.text("observer.runtime.action", runtime.action.name());
+    optional(to, "process.exit.code", runtime.exit_code);
+    optional(to, "observer.exit.signal", runtime.signal);
+    let errno = runtime.errno.and_then(errno::name).map(ToOwned::to_owned);
+    errno.or(runtime.signal.map(signal::text)).unwrap_or_else(|| "exit".to_owned())
+}
+
+fn stdio_attributes(to: &mut Attributes, stdio: &Stdio) -> String {
+    to.int("observer.stdio.fd", stdio.fd);
+    to.text("observer.stdio.target", stdio.target.name());
+    to.text("observer.stdio.target_now", stdio.target_now.map(StdioTarget::name));
+    to.text("observer.stdio.outcome", stdio.outcome.name());
+    optional(to, "observer.stdio.written_bytes", stdio.written_bytes);
+    optional(to, "observer.stdio.delivered_bytes", stdio.delivered_bytes);
+    optional(to, "observer.stdio.pipe_bytes", stdio.pipe_bytes);
+    to.int("observer.stdio.broken_pipe_writes", stdio.broken_pipe_writes);
+    to.bool("observer.stdio.ended", Some(stdio.ended));
+    if let Some(ns) = stdio.blocked_ns {
+        to.double("observer.stdio.blocked_ms", ms(ns));
+    }
+    if let Some(reader) = &stdio.reader {
+        to.int("observer.stdio.reader.pid", reader.pid);
+        to.text("observer.stdio.reader.comm", reader.comm.as_str());
+    }
+    stdio.outcome.name().to_owned()
+}
+
+fn memory_attributes(to: &mut Attributes, memory: &Memory) -> String {
+    to.text("observer.memory.kind", memory.kind.name());
+    to.text("observer.memory.region", memory.region.name());
+    to.text("observer.memory.seen", memory.seen.name());
+    to.text("observer.memory.scope", memory.scope.map(OomScope::name));
+    optional(to, "observer.memory.signal", memory.signal);
+    optional(to, "observer.memory.code", memory.code);
+    for (key, address) in
+        [("observer.memory.address", memory.address), ("observer.memory.wasm_address", memory.wasm_address)]
+    {
+        to.text(key, address.map(|address| format!("{address:#x}")).as_deref());
+    }
+    to.bool("observer.memory.handled", memory.handled);
+    optional(to, "observer.memory.engine_code", memory.engine_code);
+    optional(to, "observer.memory.asked_bytes", memory.asked_bytes);
+    optional(to, "observer.memory.rss_bytes", memory.rss_bytes);
+    optional(to, "observer.memory.limit_bytes", memory.limit_bytes);
+    to.int("observer.memory.count", memory.count);
+    match (memory.kind, memory.errno.and_then(errno::name), memory.signal) {
+        (FaultKind::MapFailed, Some(errno), _) => errno.to_owned(),
+        (FaultKind::Fault, _, Some(number)) => signal::text(number),
+        (kind, ..) => kind.name().to_owned(),
+    }
+}
+
+fn optional(to: &mut Attributes, key: &str, number: Option<impl TryInto<i64>>) {
+    if let Some(number) = number {
+        to.int(key, number);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,142 @@
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
+
+use super::*;
+use crate::{
+    output::{Container, FaultRegion, Instance, Process, RuntimeAction, Seen, Since, StdioOutcome},
+    time::{Time, Wall},
+};
+
+fn event(what: What) -> Event {
+    Event {
+        time: Wall(9_000),
+        began: None,
+        container: Container {
+            id: "c".into(),
+            instance: Some(Instance { init: 7, start: Time(8) }),
+            ..Container::default()
+        },
+        process: Some(Process { pid: 7, tid: 7, comm: "app".into(), ..Process::default() }),
+        since: Since::Start,
+        why: None,
+        what,
+    }
+}
+
+fn stdio(outcome: StdioOutcome) -> Stdio {
+    Stdio {
+        fd: 2,
+        target: StdioTarget::Pipe,
+        target_now: None,
+        written_bytes: Some(70_000),
+        delivered_bytes: None,
+        pipe_bytes: Some(65_536),
+        blocked_ns: Some(2_500_000),
+        broken_pipe_writes: 0,
+        reader: Some(Process { pid: 5, comm: "conmon".into(), ..Process::default() }),
+        log_file: None,
+        outcome,
+        ended: false,
+    }
+}
+
+fn only(event: &Event) -> Span {
+    let made = resource_spans(event, &Host::default());
+    let [scope] = &made.scope_spans[..] else { panic!("one scope") };
+    let [span] = &scope.spans[..] else { panic!("one span") };
+    assert_eq!(scope.scope.as_ref().map(|scope| scope.name.as_str()), Some("observer"));
+    assert!(made.resource.is_some_and(|resource| !resource.attributes.is_empty()));
+    span.clone()
+}
+
+fn value(span: &Span, key: &str) -> Option<String> {
+    let pair = span.attributes.iter().find(|pair| pair.key == key)?;
+    Some(match pair.value.as_ref()?.value.as_ref()? {
+        Value::StringValue(text) => text.clone(),
+        Value::IntValue(number) => number.to_string(),
+        Value::DoubleValue(number) => number.to_string(),
+        Value::BoolValue(truth) => truth.to_string(),
+        other => panic!("{key} is {other:?}"),
+    })
+}
+
+#[test]
+fn a_blocked_interval_is_a_span_as_long_as_it() {
+    let mut event = event(What::Stdio(stdio(StdioOutcome::Blocked)));
+    event.began = Some(Wall(4_000));
+    let span = only(&event);
+    assert_eq!((span.name.as_str(), span.kind), ("stdio.blocked", SpanKind::Internal as i32));
+    assert_eq!((span.start_time_unix_nano, span.end_time_unix_nano), (4_000, 9_000));
+    assert!(span.parent_span_id.is_empty());
+    let told = [
+        ("observer.layer", "L-3"),
+        ("observer.probe", "stdio"),
+        ("observer.instance", "7@8"),
+        ("observer.stdio.pipe_bytes", "65536"),
+        ("observer.stdio.blocked_ms", "2.5"),
+        ("observer.stdio.reader.comm", "conmon"),
+        ("process.pid", "7"),
+        ("error.type", "blocked"),
+    ];
+    for (key, expected) in told {
+        assert_eq!(value(&span, key).as_deref(), Some(expected), "{key}");
+    }
+    assert_eq!(value(&span, "observer.stdio.delivered_bytes"), None, "not known is not nothing");
+    let status = span.status.unwrap();
+    assert_eq!(status.code, StatusCode::Error as i32);
+    assert!(status.message.contains("conmon[5] takes nothing"), "{}", status.message);
+}
+
+#[test]
+fn what_arrived_is_no_error() {
+    let span = only(&event(What::Stdio(stdio(StdioOutcome::Delivered))));
+    assert_eq!((span.name.as_str(), span.status.is_none()), ("stdio.delivered", true));
+    assert_eq!(span.start_time_unix_nano, span.end_time_unix_nano);
+    assert_eq!(value(&span, "error.type"), None);
+}
+
+#[test]
+fn a_fault_says_what_it_was() {
+    let memory = Memory {
+        kind: FaultKind::Fault,
+        signal: Some(11),
+        code: Some(1),
+        address: Some(0x10),
+        wasm_address: None,
+        handled: Some(false),
+        region: FaultRegion::Null,
+        engine_code: None,
+        seen: Seen::Signal,
+        scope: Some(OomScope::Memcg),
+        errno: None,
+        asked_bytes: None,
+        rss_bytes: Some(4096),
+        limit_bytes: None,
+        count: 1,
+    };
+    let span = only(&event(What::Memory(memory)));
+    assert_eq!(span.name, "memory.fault");
+    let read = ["error.type", "observer.memory.address", "observer.memory.region", "observer.memory.scope"];
+    assert_eq!(
+        read.map(|key| value(&span, key)),
+        ["SIGSEGV", "0x10", "null", "memcg"].map(|text| Some(text.to_owned()))
+    );
+}
+
+#[test]
+fn the_same_event_has_the_same_ids_and_no_other_has() {
+    let exit = |code| {
+        let exit_code = Some(code);
+        event(What::Runtime(Runtime { action: RuntimeAction::Exit, errno: None, exit_code, signal: None }))
+    };
+    assert_eq!(only(&exit(1)), only(&exit(1)));
+    assert_eq!(value(&only(&exit(1)), "error.type").as_deref(), Some("exit"));
+    assert_eq!(only(&exit(0)).status, None);
+    let mut later = exit(1);
+    later.time = Wall(9_001);
+    let mut stderr = stdio(StdioOutcome::Silent);
+    let stdout = Stdio { fd: 1, ..stderr.clone() };
+    stderr.ended = true;
+    let others = [later, event(What::Stdio(stderr)), event(What::Stdio(stdout)), exit(1)];
+    let ids: std::collections::BTreeSet<Vec<u8>> = others.iter().map(|event| only(event).trace_id).collect();
+    assert_eq!(ids.len(), others.len());
+}

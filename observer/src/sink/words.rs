@@ -1,0 +1,184 @@
+//! What happened, in plain words with its numbers. The text is not escaped: whoever shows it does that.
+
+use std::collections::BTreeMap;
+
+use super::{
+    errno, signal,
+    units::{self, bytes_text, ms_text, process_text},
+};
+use crate::output::{
+    Event, FaultKind, FaultRegion, Memory, OomScope, Process, Runtime, RuntimeAction, Seen, Since, Stats,
+    Stdio, StdioOutcome, StdioTarget, What,
+};
+
+/// `stderr: 1.2 MiB written, 64.0 KiB still queued, nobody reads (reader-gone)`.
+pub(super) fn event(event: &Event) -> String {
+    let mut text = match &event.what {
+        What::Runtime(done) => runtime(done),
+        What::Stdio(stream) => stdio(stream),
+        What::Memory(fault) => memory(fault, event.process.as_ref()),
+    };
+    if event.since == Since::Attach && !matches!(event.what, What::Runtime(_)) {
+        text.push_str(", counted since observer attached");
+    }
+    if let Some(why) = &event.why {
+        text.push_str("; ");
+        text.push_str(why);
+    }
+    text
+}
+
+fn runtime(runtime: &Runtime) -> String {
+    let text = match (runtime.action, runtime.signal, runtime.exit_code) {
+        (RuntimeAction::Create, ..) => "created".to_owned(),
+        (RuntimeAction::Start, ..) => "started".to_owned(),
+        (RuntimeAction::Exit, Some(number), _) => format!("killed by {}", signal::text(number)),
+        (RuntimeAction::Exit, None, Some(code)) => format!("ended with exit status {code}"),
+        (RuntimeAction::Exit, None, None) => "ended, its exit status is not known".to_owned(),
+    };
+    match runtime.errno {
+        Some(number) => format!("{text}: {}", errno_text(number)),
+        None => text,
+    }
+}
+
+fn stdio(stdio: &Stdio) -> String {
+    let stream = match stdio.fd {
+        1 => "stdout".to_owned(),
+        2 => "stderr".to_owned(),
+        fd => format!("descriptor {fd}"),
+    };
+    let mut parts = vec![match stdio.written_bytes {
+        Some(0) => "nothing written".to_owned(),
+        Some(bytes) => format!("{} written", bytes_text(bytes)),
+        None => "bytes written not known".to_owned(),
+    }];
+    if let Some(bytes) = stdio.delivered_bytes.filter(|bytes| stdio.written_bytes != Some(*bytes)) {
+        parts.push(format!("{} delivered", bytes_text(bytes)));
+    }
+    if let Some(bytes) = stdio.pipe_bytes.filter(|bytes| *bytes > 0) {
+        parts.push(format!("{} still queued", bytes_text(bytes)));
+    }
+    parts.extend(what_of_it(stdio));
+    if let Some(ns) = stdio.blocked_ns.filter(|ns| *ns > 0) {
+        parts.push(format!("writers waited {} ms", ms_text(ns)));
+    }
+    if stdio.broken_pipe_writes > 0 {
+        parts.push(format!("{} failed with EPIPE", units::count(stdio.broken_pipe_writes, "write")));
+    }
+    if let Some(log) = stdio.log_file.as_ref().filter(|log| log.grew == Some(false)) {
+        parts.push(format!("{} does not grow", log.path));
+    }
+    if stdio.ended {
+        parts.push("ended".to_owned());
+    }
+    format!("{stream}: {} ({})", parts.join(", "), stdio.outcome.name())
+}
+
+/// What the outcome means for what was written.
+fn what_of_it(stdio: &Stdio) -> Option<String> {
+    let reader = stdio.reader.as_ref().map_or_else(|| "its reader".to_owned(), process_text);
+    match stdio.outcome {
+        StdioOutcome::ReaderGone => Some("nobody reads".to_owned()),
+        StdioOutcome::Undelivered => Some("its last reader closed before taking it".to_owned()),
+        StdioOutcome::Blocked => Some(format!("{reader} takes nothing")),
+        StdioOutcome::HeldUntilExit => Some("all of it just before the end".to_owned()),
+        StdioOutcome::Redirected => {
+            Some(format!("goes to {}", target_text(stdio.target_now.unwrap_or(stdio.target))))
+        }
+        StdioOutcome::Delivered | StdioOutcome::Silent | StdioOutcome::Unknown => None,
+    }
+}
+
+const fn target_text(target: StdioTarget) -> &'static str {
+    match target {
+        StdioTarget::Pipe => "another pipe",
+        StdioTarget::Fifo => "a fifo",
+        StdioTarget::File => "a file",
+        StdioTarget::Null => "/dev/null",
+        StdioTarget::Tty => "a terminal",
+        StdioTarget::Socket => "a socket",
+        StdioTarget::Closed => "nothing, it is closed",
+        StdioTarget::Other => "something else",
+    }
+}
+
+fn memory(memory: &Memory, process: Option<&Process>) -> String {
+    let mut parts = vec![what_failed(memory)];
+    match memory.handled {
+        Some(true) => parts.push("handled".to_owned()),
+        Some(false) => parts.push("not handled".to_owned()),
+        None => {}
+    }
+    let sizes =
+        [("asked for", memory.asked_bytes), ("resident", memory.rss_bytes), ("limit", memory.limit_bytes)];
+    parts
+        .extend(sizes.into_iter().filter_map(|(name, bytes)| Some(format!("{name} {}", bytes_text(bytes?)))));
+    if let Some(code) = memory.engine_code {
+        parts.push(format!("engine code {code:#x}"));
+    }
+    if memory.count > 1 {
+        parts.push(format!("{} times", memory.count));
+    }
+    match memory.seen {
+        Seen::Signal => {}
+        Seen::Engine => parts.push("told by the engine".to_owned()),
+        Seen::Text => parts.push("told by its output".to_owned()),
+        Seen::Exit => parts.push("told by its end".to_owned()),
+    }
+    let by = process.map(|process| format!("{}: ", process_text(process))).unwrap_or_default();
+    format!("{by}{} ({})", parts.join(", "), memory.kind.name())
+}
+
+fn what_failed(memory: &Memory) -> String {
+    let signal = memory.signal.map_or_else(|| "a fault".to_owned(), signal::text);
+    match memory.kind {
+        FaultKind::WasmTrap => match memory.wasm_address {
+            Some(address) => format!("{signal} at {address:#x} of linear memory"),
+            None if memory.signal.is_some() => format!("{signal}{}", place(memory)),
+            None => "the module trapped".to_owned(),
+        },
+        FaultKind::Fault => format!("{signal}{}", place(memory)),
+        FaultKind::OomKill => match memory.scope {
+            Some(OomScope::Memcg) => "killed, its control group is out of memory".to_owned(),
+            Some(OomScope::Global) => "killed, the node is out of memory".to_owned(),
+            Some(OomScope::Unknown) | None => "killed for want of memory".to_owned(),
+        },
+        FaultKind::Limit => "reached its memory limit, nothing was killed".to_owned(),
+        FaultKind::MapFailed => {
+            let errno = memory.errno.map(|number| format!(" with {}", errno_text(number)));
+            format!("address space refused{}", errno.unwrap_or_default())
+        }
+    }
+}
+
+/// ` at 0x10, a null pointer`.
+fn place(memory: &Memory) -> String {
+    let region = match memory.region {
+        FaultRegion::LinearMemory => ", in linear memory",
+        FaultRegion::Guard => ", in a guard region",
+        FaultRegion::Stack => ", at the stack's end",
+        FaultRegion::Null => ", a null pointer",
+        FaultRegion::Other => "",
+    };
+    memory.address.map_or_else(|| region.to_owned(), |address| format!(" at {address:#x}{region}"))
+}
+
+fn errno_text(number: i32) -> String {
+    errno::name(number).map_or_else(|| format!("errno {number}"), ToOwned::to_owned)
+}
+
+/// `stdio: 5 (4 delivered, 1 reader-gone), 1 failed; p50 1.00 p90 2.00 max 3.00 ms`.
+pub(super) fn stats(stats: &Stats) -> String {
+    let outcomes = |outcomes: &BTreeMap<&str, u64>| {
+        outcomes.iter().map(|(name, count)| format!("{count} {name}")).collect::<Vec<_>>().join(", ")
+    };
+    let mut text = format!("{}: {} ({})", stats.probe, stats.count, outcomes(&stats.outcomes));
+    if stats.failed > 0 && !stats.outcomes.contains_key("failed") {
+        text.push_str(&format!(", {} failed", stats.failed));
+    }
+    if let (Some(p50), Some(p90), Some(max)) = (stats.p50_ns, stats.p90_ns, stats.max_ns) {
+        text.push_str(&format!("; p50 {} p90 {} max {} ms", ms_text(p50), ms_text(p90), ms_text(max)));
+    }
+    text
+}
