@@ -100,6 +100,7 @@ const fn is_for_starts(family: Family) -> bool {
         | Family::Memory
         | Family::Output
         | Family::Socket => true,
+        Family::Fault => false,
     }
 }
 

@@ -121,7 +121,7 @@ fn memory(memory: &Memory, process: Option<&Process>) -> String {
         parts.push(format!("{} times", memory.count));
     }
     match memory.seen {
-        Seen::Signal => {}
+        Seen::Signal | Seen::Kernel => {}
         Seen::Engine => parts.push("told by the engine".to_owned()),
         Seen::Text => parts.push("told by its output".to_owned()),
         Seen::Exit => parts.push("told by its end".to_owned()),
