@@ -145,7 +145,8 @@ pub struct Memory {
     pub wasm_address: Option<u64>,
     /// Whether a handler of the process took the signal.
     pub handled: Option<bool>,
-    pub region: FaultRegion,
+    /// Where `address` lies; `None` where nothing at an address was touched, or where it is not known.
+    pub region: Option<FaultRegion>,
     /// The engine's own error code.
     pub engine_code: Option<u32>,
     pub seen: Seen,

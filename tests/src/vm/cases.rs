@@ -2,8 +2,8 @@
 
 use super::command::expect;
 use super::container::{GREETING, bundle};
-use super::observed;
 use super::report::Report;
+use super::{faults, observed};
 use anyhow::{Result, ensure};
 use std::fs;
 
@@ -19,6 +19,7 @@ pub fn run_all(report: &mut Report) {
         }
         Err(error) => report.failed("coldstart", &format!("{error:#}")),
     }
+    report.case("faults", faults::faults_are_told);
 }
 
 /// The premise of all that follows: one hierarchy, and the controllers that limits need.

@@ -11,7 +11,7 @@ mod state;
 use super::{Made, Model, lives::Lives, process::Processes};
 use crate::{
     input::Record,
-    output::{Exit, FaultKind, FaultRegion, Memory, Process, Seen, What},
+    output::{Exit, FaultKind, Memory, Process, Seen, What},
     probes::{Event, fault},
     time::Time,
 };
@@ -34,7 +34,7 @@ fn of_kind(kind: FaultKind, seen: Seen) -> Memory {
         address: None,
         wasm_address: None,
         handled: None,
-        region: FaultRegion::Other,
+        region: None,
         engine_code: None,
         seen,
         scope: None,

@@ -29,6 +29,9 @@ const ENOMEM: i32 = 12;
 /// Which process: pids are used again.
 type Owner = (u32, Option<Time>);
 
+/// What a signal is, where what it touched lies, and where in the module.
+type Verdict = (FaultKind, Option<FaultRegion>, Option<u64>);
+
 /// What is known of the memory of a container that lives.
 #[derive(Clone, Debug, Default)]
 pub struct State {
@@ -135,34 +138,30 @@ impl State {
     }
 
     /// Whether a handled signal is a trap of Wasm code, and where.
-    fn trap(&self, tgid: u32, signal: &Signal) -> Option<(FaultKind, FaultRegion, Option<u64>)> {
+    fn trap(&self, tgid: u32, signal: &Signal) -> Option<Verdict> {
         let owner = (tgid, Some(signal.start));
         match signal.signal {
             SIGSEGV | SIGBUS => {
                 let (region, at) = self.place(owner, signal.address?)?;
-                Some((FaultKind::WasmTrap, region, at))
+                Some((FaultKind::WasmTrap, Some(region), at))
             }
             // Sent ones are no faults.
             SIGILL | SIGFPE if signal.code > 0 => {
                 let mut own = self.spaces.iter().filter(|(of, _)| is_same(*of, owner));
-                own.any(|(_, space)| space.traps_by_signal).then_some((
-                    FaultKind::WasmTrap,
-                    FaultRegion::Other,
-                    None,
-                ))
+                own.any(|(_, space)| space.traps_by_signal).then_some((FaultKind::WasmTrap, None, None))
             }
             _ => None,
         }
     }
 
     /// Where a signal that ends its process came from.
-    fn fault(&self, tgid: u32, signal: &Signal) -> (FaultKind, FaultRegion, Option<u64>) {
+    fn fault(&self, tgid: u32, signal: &Signal) -> Verdict {
         let at_address = matches!(signal.signal, SIGSEGV | SIGBUS);
         let Some(address) = signal.address.filter(|_| at_address) else {
-            return (FaultKind::Fault, FaultRegion::Other, None);
+            return (FaultKind::Fault, None, None);
         };
         if let Some((region, at)) = self.place((tgid, Some(signal.start)), address) {
-            return (FaultKind::Fault, region, at);
+            return (FaultKind::Fault, Some(region), at);
         }
         let region = if address < NULL_BYTES {
             FaultRegion::Null
@@ -172,7 +171,7 @@ impl State {
         } else {
             FaultRegion::Other
         };
-        (FaultKind::Fault, region, None)
+        (FaultKind::Fault, Some(region), None)
     }
 
     /// Where in the linear memories of a process an address lies. A process that reserved none has those of the

@@ -7,7 +7,7 @@ use super::{
     *,
 };
 use crate::{
-    output::OomScope,
+    output::{FaultRegion, OomScope},
     probes::{
         Call,
         fault::{Action, OomVictim, Signal},
@@ -77,7 +77,7 @@ fn only(told: Vec<Memory>) -> Memory {
 fn a_handled_fault_in_a_linear_memory_is_a_trap() {
     let told = only(take(&mut engine(), INIT, 2, &segv(BASE + 0x7fff_0000, Action::Handler)));
     assert_eq!((told.kind, told.seen, told.handled), (FaultKind::WasmTrap, Seen::Signal, Some(true)));
-    assert_eq!((told.region, told.wasm_address), (FaultRegion::LinearMemory, Some(0x7fff_0000)));
+    assert_eq!((told.region, told.wasm_address), (Some(FaultRegion::LinearMemory), Some(0x7fff_0000)));
 }
 
 #[test]
@@ -130,11 +130,11 @@ fn a_pid_that_is_used_again_has_no_memories() {
 #[test]
 fn an_unhandled_fault_is_one_wherever_it_is() {
     let region = |address| only(take(&mut engine(), INIT, 2, &segv(address, Action::Default))).region;
-    assert_eq!(region(0), FaultRegion::Null);
-    assert_eq!(region(STACK - 4096), FaultRegion::Stack);
-    assert_eq!(region(0x1234_5678_9000), FaultRegion::Other);
-    assert_eq!(region(BASE), FaultRegion::LinearMemory);
-    assert_eq!(region(SPACE), FaultRegion::Guard);
+    assert_eq!(region(0), Some(FaultRegion::Null));
+    assert_eq!(region(STACK - 4096), Some(FaultRegion::Stack));
+    assert_eq!(region(0x1234_5678_9000), Some(FaultRegion::Other));
+    assert_eq!(region(BASE), Some(FaultRegion::LinearMemory));
+    assert_eq!(region(SPACE), Some(FaultRegion::Guard));
     let aborted = Signal { signal: SIGABRT, code: -6, address: None, ..segv(0, Action::Default) };
     let told = only(take(&mut State::default(), INIT, 2, &aborted));
     assert_eq!((told.kind, told.handled, told.address), (FaultKind::Fault, Some(false), None));
