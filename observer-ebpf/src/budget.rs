@@ -3,7 +3,7 @@
 use aya_ebpf::{macros::map, maps::HashMap};
 use observer_ebpf::{
     Family,
-    control::{BUDGET_NS, MAX_RESERVATIONS, MAX_SIGNALS},
+    control::{BUDGET_NS, MAX_RESERVATIONS, MAX_RESULTS, MAX_SIGNALS},
 };
 
 use crate::emit::{lose, now};
@@ -19,6 +19,8 @@ struct Budget {
     reported: u64,
     signals: u32,
     reservations: u32,
+    results: u32,
+    pad: u32,
 }
 
 /// By the container's init. Entries go when it ends.
@@ -27,7 +29,8 @@ static BUDGETS: HashMap<u32, Budget> = HashMap::with_max_entries(16_384, 0);
 
 #[inline(always)]
 fn budget(init: u32, family: Family) -> Option<&'static mut Budget> {
-    let fresh = Budget { since_ns: now(), handled: 0, reported: 0, signals: 0, reservations: 0 };
+    let fresh =
+        Budget { since_ns: now(), handled: 0, reported: 0, signals: 0, reservations: 0, results: 0, pad: 0 };
     let mut pointer = BUDGETS.get_ptr_mut(init);
     if pointer.is_none() {
         if BUDGETS.insert(init, fresh, 0).is_err() {
@@ -41,6 +44,7 @@ fn budget(init: u32, family: Family) -> Option<&'static mut Budget> {
         budget.since_ns = fresh.since_ns;
         budget.signals = 0;
         budget.reservations = 0;
+        budget.results = 0;
     }
     Some(budget)
 }
@@ -67,6 +71,18 @@ pub fn reservation(init: u32) -> bool {
         return false;
     }
     budget.reservations += 1;
+    true
+}
+
+/// Whether one more result of an engine is to be reported.
+#[inline(always)]
+pub fn result(init: u32) -> bool {
+    let Some(budget) = budget(init, Family::Fault) else { return false };
+    if budget.results >= MAX_RESULTS {
+        lose(Family::Fault as u16);
+        return false;
+    }
+    budget.results += 1;
     true
 }
 

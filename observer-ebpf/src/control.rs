@@ -133,6 +133,9 @@ pub const MAX_SIGNALS: u32 = 32;
 /// Reservations reported per container within [`BUDGET_NS`].
 pub const MAX_RESERVATIONS: u32 = 256;
 
+/// Results of Wasm engines reported per container within [`BUDGET_NS`].
+pub const MAX_RESULTS: u32 = 256;
+
 pub const BUDGET_NS: u64 = 10_000_000_000;
 
 /// Outputs reported per container before the kernel stops reporting them.

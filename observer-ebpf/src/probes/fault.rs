@@ -3,9 +3,10 @@
 //! Addresses come from the signal's own information, never from the tracepoints of page faults, which every fault
 //! of the node would pay for. Signals are generated in interrupts, too: nothing here uses the scratch buffer.
 
+use aya_ebpf::{macros::uprobe, programs::ProbeContext};
 use observer_ebpf::{
     control::{Watch, role},
-    wire::fault::{Delivered, Handled, Ignored, OomKill, action, known},
+    wire::fault::{Delivered, EngineResult, Handled, Ignored, OomKill, action, known},
 };
 
 use super::{NO_HEADER, arg, raw_rungs};
@@ -98,6 +99,38 @@ pub fn container_ended(init: u32, role: u32) {
     if let Some(handled) = budget::forget(init) {
         emit::emit(Handled { header: NO_HEADER, handled, role, pad: 0 }, false);
     }
+}
+
+/// What is no failure of a WasmEdge: 0 is success, 1 that the module ended itself.
+const LAST_SUCCESS: u32 = 1;
+/// Where a code's category begins; the standard one is 0.
+const CATEGORY: u32 = 24;
+
+/// `WasmEdge_ResultOK(result)`, whose argument is one word with the code: called with the result of every run.
+#[uprobe]
+pub fn wasmedge_result(ctx: ProbeContext) -> u32 {
+    let Some(code) = ctx.arg::<u64>(0).map(|word| word as u32) else { return 0 };
+    if code & ((1 << CATEGORY) - 1) <= LAST_SUCCESS {
+        return 0;
+    }
+    let Some(watch) = filter::current(role::RUNTIME | role::PAYLOAD) else { return 0 };
+    let (flags, init) = (watch.flags, watch.init);
+    if !is_contained(watch) || filter::is_quiet(init) || !budget::result(init) {
+        return 0;
+    }
+    let task = current();
+    let mut reader = Reader::new();
+    let record = EngineResult {
+        header: NO_HEADER,
+        code,
+        role: flags,
+        init,
+        pad: 0,
+        start_ns: reader.process_start_ns(task),
+        comm: reader.comm(task),
+    };
+    emit::emit(record, reader.failed);
+    0
 }
 
 /// `mark_victim(task, ..)`, as newer kernels have it.

@@ -66,4 +66,15 @@ records! { Fault {
         role: u32,
         pad: u32,
     }
+    /// An engine that runs a module inside a runtime has told its result, which was no success. `header` is of the
+    /// thread that did.
+    5 EngineResult text 0 {
+        /// As the engine's own interface has it.
+        code: u32,
+        role: u32,
+        init: u32,
+        pad: u32,
+        start_ns: u64,
+        comm: [u8; COMM_LEN],
+    }
 } }

@@ -157,6 +157,11 @@ impl Edge {
                     FactKind::RuntimeVersion { exe, result }
                 });
             }
+            Want::Engine { tgid, path } => {
+                if let Some(plan) = self.live.attach_engine(&self.host, tgid, &path) {
+                    self.report(status(&plan))?;
+                }
+            }
             Want::Unwatch { tgid } => self.live.unwatch(tgid),
             Want::Quiet { init } => self.live.quiet(init),
         }

@@ -31,7 +31,7 @@ pub struct Life {
     /// What became of its memory.
     pub memory: memory::State,
     /// Why it ended, in the words of what was seen before.
-    pub reason: Option<&'static str>,
+    pub reason: Option<String>,
     who: Who,
 }
 
@@ -184,7 +184,7 @@ impl Model {
             Who::Known(container) => (**container).clone(),
         };
         if let Some(exit) = &mut container.exit {
-            exit.reason = life.reason.map(str::to_owned);
+            exit.reason.clone_from(&life.reason);
         }
         Some(container)
     }

@@ -40,6 +40,9 @@ pub enum Want {
     RuntimeVersion { tgid: u32, exe: String },
     /// Nothing more is of interest about this process and its children.
     Unwatch { tgid: u32 },
+    /// Attach to the engine library that runtime process `tgid` has opened: what it exports says more than the
+    /// kernel sees.
+    Engine { tgid: u32, path: String },
     /// Nothing but the end of this container init is of interest from now on.
     Quiet { init: u32 },
 }

@@ -2,13 +2,13 @@
 
 use observer_ebpf::{
     Family,
-    wire::fault::{Delivered, Handled, Ignored, OomKill, action, known},
+    wire::fault::{Delivered, EngineResult, Handled, Ignored, OomKill, action, known},
 };
 use serde::{Deserialize, Serialize};
 
 use super::{
     Malformed, fixed,
-    spec::{Hook, Rung, Spec, tracepoint},
+    spec::{Hook, LibraryHook, Rung, Spec, tracepoint},
     text,
 };
 use crate::time::Time;
@@ -52,6 +52,10 @@ pub const SPEC: Spec = Spec {
     ],
 };
 
+/// How an engine's own error code is seen.
+pub const ENGINE: LibraryHook =
+    LibraryHook { library: "libwasmedge.so", symbol: "WasmEdge_ResultOK", program: "wasmedge_result" };
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Event {
     /// A payload's thread gets a signal that faults raise.
@@ -62,6 +66,8 @@ pub enum Event {
     OomKill(OomVictim),
     /// A container has ended whose handlers took more signals than were reported: all of them. Told of its init.
     Handled { handled: u64, role: u32 },
+    /// An engine that runs a module inside a runtime says how it ended, which was no success.
+    EngineResult { code: u32, role: u32, init: Option<u32>, start: Time, comm: String },
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -126,6 +132,13 @@ pub fn decode(number: u8, bytes: &[u8]) -> Result<Event, Malformed> {
         4 => {
             fixed::<Handled>(bytes).map(|(wire, _)| Event::Handled { handled: wire.handled, role: wire.role })
         }
+        5 => fixed::<EngineResult>(bytes).map(|(wire, _)| Event::EngineResult {
+            code: wire.code,
+            role: wire.role,
+            init: (wire.init != 0).then_some(wire.init),
+            start: Time(wire.start_ns),
+            comm: text::comm(&wire.comm),
+        }),
         _ => Err(Malformed::Operation(u32::from(number))),
     }
 }

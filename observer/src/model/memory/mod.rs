@@ -4,15 +4,18 @@
 //! A handled SIGSEGV is a trap only where a linear memory was reserved: Java, Go and .NET take handled ones as a
 //! matter of course, and those are nobody's concern.
 
+mod engine;
 mod fold;
 mod linear;
 mod state;
 
+use observer_ebpf::control::role;
+
 use super::{Made, Model, lives::Lives, process::Processes};
 use crate::{
     input::Record,
-    output::{Exit, FaultKind, Memory, Process, Seen, What},
-    probes::{Event, fault},
+    output::{Exit, FaultKind, Memory, Process, Seen, Want, What},
+    probes::{Event, fault, file},
     time::Time,
 };
 use fold::Telling;
@@ -59,10 +62,15 @@ impl Model {
 
     /// What a record means for the memory of the containers that are followed.
     pub(super) fn follow_memory(&mut self, record: &Record, make: &mut impl FnMut(Made)) {
+        if let Event::File(event) = &record.event {
+            self.engine_opened(record, event, make);
+            return;
+        }
         let init = match &record.event {
             Event::Memory(event) => event.init,
             Event::Fault(fault::Event::Signal(signal)) => signal.init,
             Event::Fault(fault::Event::OomKill(victim)) => victim.init,
+            Event::Fault(fault::Event::EngineResult { init, .. }) => *init,
             Event::Fault(fault::Event::TermIgnored { init, .. }) => Some(*init),
             Event::Fault(fault::Event::Handled { .. }) => Some(record.tgid),
             _ => None,
@@ -75,6 +83,9 @@ impl Model {
             Event::Fault(fault::Event::Signal(signal)) => state.signal(record, init, signal),
             Event::Fault(fault::Event::OomKill(victim)) => state.killed(record, init, victim),
             Event::Fault(fault::Event::Handled { handled, .. }) => state.counted(*handled),
+            Event::Fault(fault::Event::EngineResult { code, start, comm, .. }) => {
+                state.engine_told(record, *start, comm, *code)
+            }
             Event::Fault(fault::Event::TermIgnored { .. }) => {
                 state.term_ignored = true;
                 return;
@@ -82,6 +93,17 @@ impl Model {
             _ => return,
         };
         self.tell_memory(init, told, make);
+    }
+
+    /// A runtime opens the library of an engine: to be attached to, before it confines itself to a container, whose
+    /// files are not its own.
+    fn engine_opened(&mut self, record: &Record, event: &file::Event, make: &mut impl FnMut(Made)) {
+        let name = event.path.rsplit('/').next().unwrap_or_default();
+        let by_runtime = event.role & (role::RUNTIME | role::ROOTFS) == role::RUNTIME;
+        let opened = event.op == file::Op::Open && event.call.errno().is_none();
+        if by_runtime && opened && name.starts_with(fault::ENGINE.library) {
+            make(Made::Want(Want::Engine { tgid: record.tgid, path: event.path.clone() }));
+        }
     }
 
     /// What waits to be told of a container that ends, and the signal that ended it if it was not seen before.

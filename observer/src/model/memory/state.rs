@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::{
-    SIGBUS, SIGFPE, SIGILL, SIGKILL, SIGSEGV,
+    SIGBUS, SIGFPE, SIGILL, SIGKILL, SIGSEGV, engine,
     fold::{Folds, Telling},
     linear::Reservation,
     of_kind,
@@ -25,6 +25,8 @@ const NULL_BYTES: u64 = 64 << 10;
 /// How far from the stack pointer a frame may reach.
 const STACK_BYTES: u64 = 64 << 10;
 const ENOMEM: i32 = 12;
+/// How long after the signal an engine tells its result at the latest.
+const SAME_TRAP_NS: u64 = 1_000_000_000;
 
 /// Which process: pids are used again.
 type Owner = (u32, Option<Time>);
@@ -50,17 +52,21 @@ pub struct State {
     init_killed: bool,
     child_killed: bool,
     pub term_ignored: bool,
+    /// The last failure that its engine told.
+    engine_code: Option<u32>,
 }
 
 impl State {
     /// Why the container ended, where what happened to its memory says so.
-    pub fn reason_of(&self, exit: &Exit) -> Option<&'static str> {
-        match (exit.signal, exit.code) {
+    pub fn reason_of(&self, exit: &Exit) -> Option<String> {
+        let reason = match (exit.signal, exit.code) {
             (Some(SIGKILL), _) if self.init_killed => Some("OOMKilled"),
             (Some(SIGKILL), _) if self.term_ignored => Some("SIGTERM was ignored, then killed"),
             (_, Some(137)) if self.child_killed => Some("a process of it was OOM-killed"),
             _ => None,
-        }
+        };
+        let of_engine = || self.engine_code.filter(|_| exit.code != Some(0)).map(engine::reason);
+        reason.map(str::to_owned).or_else(of_engine)
     }
 
     pub fn reserved(&mut self, record: &Record, event: &memory::Event) -> Vec<Telling> {
@@ -135,6 +141,27 @@ impl State {
         let Some(mut telling) = last else { return Vec::new() };
         telling.what.count = hidden;
         self.folds.take(telling)
+    }
+
+    /// An engine says how its module ended. A trap that its own signal has shown is told already.
+    pub fn engine_told(&mut self, record: &Record, start: Time, comm: &str, code: u32) -> Vec<Telling> {
+        self.engine_code = Some(code);
+        let is_told = self
+            .trap
+            .as_ref()
+            .is_some_and(|trap| trap.who.0 == record.tgid && record.time.since(trap.time) < SAME_TRAP_NS);
+        if !engine::is_trap(code) || is_told {
+            return Vec::new();
+        }
+        let what = Memory { engine_code: Some(code), ..of_kind(FaultKind::WasmTrap, Seen::Engine) };
+        self.folds.take(Telling {
+            began: None,
+            time: record.time,
+            who: (record.tgid, record.tid, comm.to_owned()),
+            start: Some(start),
+            why: None,
+            what,
+        })
     }
 
     /// Whether a handled signal is a trap of Wasm code, and where.

@@ -219,14 +219,35 @@ fn an_end_is_tied_to_what_led_to_it() {
     let killed = exit(137, Some(SIGKILL));
     let mut of_init = State::default();
     kill(&mut of_init, INIT, None);
-    assert_eq!(of_init.reason_of(&killed), Some("OOMKilled"));
-    assert_eq!(of_init.reason_of(&exit(0, None)), None);
+    assert_eq!(of_init.reason_of(&killed).as_deref(), Some("OOMKilled"));
+    assert_eq!(of_init.reason_of(&exit(0, None)).as_deref(), None);
     let mut of_child = State::default();
     kill(&mut of_child, 10, None);
-    assert_eq!(of_child.reason_of(&killed), Some("a process of it was OOM-killed"));
-    assert_eq!(of_child.reason_of(&exit(1, None)), None);
+    assert_eq!(of_child.reason_of(&killed).as_deref(), Some("a process of it was OOM-killed"));
+    assert_eq!(of_child.reason_of(&exit(1, None)).as_deref(), None);
     let mut ignored = State::default();
     ignored.term_ignored = true;
-    assert_eq!(ignored.reason_of(&killed), Some("SIGTERM was ignored, then killed"));
-    assert_eq!(State::default().reason_of(&killed), None);
+    assert_eq!(ignored.reason_of(&killed).as_deref(), Some("SIGTERM was ignored, then killed"));
+    assert_eq!(State::default().reason_of(&killed).as_deref(), None);
+}
+
+#[test]
+fn an_engine_tells_what_no_signal_shows() {
+    let tell = |state: &mut State, code| {
+        let start = START;
+        let event = fault::Event::EngineResult { code, role: 4, init: Some(INIT), start, comm: "e".into() };
+        state.engine_told(&record(INIT, 5, Event::Fault(event)), start, "e", code)
+    };
+    let mut interpreter = State::default();
+    let told = tell(&mut interpreter, 0x408);
+    let [Telling { what, .. }] = told.as_slice() else { panic!("{told:?}") };
+    assert_eq!((what.kind, what.seen, what.engine_code), (FaultKind::WasmTrap, Seen::Engine, Some(0x408)));
+    let reason = interpreter.reason_of(&exit(1, None));
+    assert_eq!(reason.as_deref(), Some("WasmEdge: out of bounds memory access (0x408)"));
+    let mut unfit = State::default();
+    assert!(tell(&mut unfit, 0x302).is_empty(), "it never ran");
+    assert_eq!(unfit.reason_of(&exit(1, None)).as_deref(), Some("WasmEdge: unknown import (0x302)"));
+    let mut compiled = engine();
+    take(&mut compiled, INIT, 2, &segv(BASE, Action::Handler));
+    assert!(tell(&mut compiled, 0x408).is_empty(), "its signal has told it");
 }

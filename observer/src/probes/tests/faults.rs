@@ -63,7 +63,25 @@ fn victim() -> OomVictim {
 pub fn every_kind() -> Vec<(Vec<u8>, Event)> {
     let ignored = wire::fault::Ignored { header: HEADER, init: 9, role: 16 };
     let counted = wire::fault::Handled { header: HEADER, handled: 500, role: 16, pad: 0 };
+    let (role, init, start_ns) = (4, 9, 41);
+    let result = wire::fault::EngineResult {
+        header: HEADER,
+        code: 0x408,
+        role,
+        init,
+        pad: 0,
+        start_ns,
+        comm: comm("wasmedge"),
+    };
+    let told = fault::Event::EngineResult {
+        code: 0x408,
+        role,
+        init: Some(init),
+        start: Time(start_ns),
+        comm: "wasmedge".into(),
+    };
     vec![
+        (bytes(result, b""), Event::Fault(told)),
         (bytes(counted, b""), Event::Fault(fault::Event::Handled { handled: 500, role: 16 })),
         (bytes(DELIVERED, b""), Event::Fault(fault::Event::Signal(signal()))),
         (bytes(ignored, b""), Event::Fault(fault::Event::TermIgnored { init: 9, role: 16 })),

@@ -116,6 +116,13 @@ fn events() -> Vec<Event> {
             comm: comm.clone(),
         })),
         Event::Fault(fault::Event::TermIgnored { init: 77, role: 16 }),
+        Event::Fault(fault::Event::EngineResult {
+            code: 0x408,
+            role: 4,
+            init: None,
+            start,
+            comm: comm.clone(),
+        }),
         Event::Fault(fault::Event::Handled { handled: u64::MAX, role: 16 }),
         Event::Fault(fault::Event::OomKill(fault::OomVictim {
             victim: 78,

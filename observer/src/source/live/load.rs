@@ -16,14 +16,16 @@ use zerocopy::IntoBytes;
 use super::{
     attach::{self, Kernel, Link},
     btf::KernelTypes,
+    engine::Engines,
     log::KernelLog,
     maps::{self, Maps},
     reorder::{HOLD_NS, Reorder},
     ring::Ring,
 };
 use crate::{
-    health::ProbePlan,
+    health::{ProbePlan, Status},
     input::{Input, Record},
+    source::facts::HostRoot,
     time::Time,
 };
 
@@ -77,8 +79,9 @@ pub struct Live {
     reported_lost: [u64; observer_ebpf::FAMILIES],
     offsets: Offsets,
     log: Option<KernelLog>,
+    engines: Engines,
     // Holds the programs; dropped last.
-    _ebpf: Ebpf,
+    ebpf: Ebpf,
 }
 
 impl Live {
@@ -121,7 +124,8 @@ impl Live {
             reported_lost: [0; observer_ebpf::FAMILIES],
             offsets,
             log: KernelLog::find(&mut ebpf),
-            _ebpf: ebpf,
+            engines: Engines::default(),
+            ebpf,
         })
     }
 
@@ -204,6 +208,18 @@ impl Live {
             (value != NO_OFFSET).then_some(value)
         });
         Offsets::PATHS.iter().map(|path| (*path).to_owned()).zip(values).collect()
+    }
+
+    /// Attaches to an engine library that process `tgid` has opened, where faults are watched: how that family is
+    /// attached from now on, if that has changed.
+    pub fn attach_engine(&mut self, host: &HostRoot, tgid: u32, path: &str) -> Option<ProbePlan> {
+        let plan = self.plans.iter_mut().find(|plan| plan.family == Family::Fault)?;
+        if plan.status == Status::Off {
+            return None;
+        }
+        let hook = self.engines.attach(&mut self.ebpf, host, tgid, path, &mut self.links)?;
+        plan.hooks.push(hook);
+        Some(plan.clone())
     }
 
     pub fn records(&self) -> &[u64; observer_ebpf::FAMILIES] {
