@@ -219,6 +219,11 @@ impl Edge {
             Want::DrainPipe { ino } => self.pipes.drain(ino),
             Want::ForgetPipe { ino, init } => self.pipes.forget(ino, init, &mut self.live),
             Want::FindReaders => self.pipes.wanted = true,
+            Want::Engine { tgid, path } => {
+                if let Some(plan) = self.live.attach_engine(&self.host, tgid, &path) {
+                    self.report(status(&plan))?;
+                }
+            }
             Want::Unwatch { tgid } => self.live.unwatch(tgid),
             Want::Quiet { init } => self.live.quiet(init),
         }

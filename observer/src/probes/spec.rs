@@ -70,6 +70,16 @@ impl Rung {
     }
 }
 
+/// A function of a library that is attached to when the library is first seen, not at the start.
+#[derive(Debug)]
+pub struct LibraryHook {
+    /// What the library's file is called, version aside.
+    pub library: &'static str,
+    /// An exported function, by its entry: returns are left alone, as hooking them changes the caller's stack.
+    pub symbol: &'static str,
+    pub program: &'static str,
+}
+
 /// A kernel tracepoint with its two rungs.
 macro_rules! tracepoint {
     (optional $($rest:tt)*) => {

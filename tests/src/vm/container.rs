@@ -16,11 +16,11 @@ pub struct Bundle {
 
 /// Writes a bundle whose process prints [`GREETING`] and exits with `exit_code`.
 pub fn bundle(name: &str, exit_code: i32) -> Result<Bundle> {
-    bundle_of(name, &format!("echo {GREETING}; exit {exit_code}"))
+    bundle_that(name, &format!("echo {GREETING}; exit {exit_code}"))
 }
 
-/// Writes a bundle that runs a shell script.
-pub fn bundle_of(name: &str, script: &str) -> Result<Bundle> {
+/// Writes a bundle whose process runs a shell script.
+pub fn bundle_that(name: &str, script: &str) -> Result<Bundle> {
     let bundle = Bundle { path: format!("/tmp/{name}"), cgroup: format!("/vm/{name}") };
     let bin = format!("{}/rootfs/bin", bundle.path);
     for dir in ["proc", "dev", "sys"] {
@@ -33,6 +33,9 @@ pub fn bundle_of(name: &str, script: &str) -> Result<Bundle> {
     fs::write(format!("{}/config.json", bundle.path), config)?;
     Ok(bundle)
 }
+
+/// Bytes that the container may use.
+pub const MEMORY_LIMIT: u64 = 64 << 20;
 
 fn config(cgroup: &str, script: &str) -> serde_json::Value {
     let namespaces = ["pid", "network", "ipc", "uts", "mount", "cgroup"].map(|kind| json!({ "type": kind }));
@@ -58,7 +61,7 @@ fn config(cgroup: &str, script: &str) -> serde_json::Value {
         "linux": {
             "cgroupsPath": cgroup,
             "namespaces": namespaces,
-            "resources": { "memory": { "limit": 64 << 20 }, "pids": { "limit": 32 } },
+            "resources": { "memory": { "limit": MEMORY_LIMIT }, "pids": { "limit": 32 } },
             "seccomp": {
                 "defaultAction": "SCMP_ACT_ALLOW",
                 "syscalls": [{ "names": ["reboot"], "action": "SCMP_ACT_ERRNO" }],

@@ -6,6 +6,7 @@ mod boot;
 mod cases;
 mod command;
 mod container;
+mod faults;
 mod observed;
 mod report;
 mod streams;

@@ -1,6 +1,6 @@
 //! What containers say, as `observer run` tells it.
 
-use super::container::bundle_of;
+use super::container::bundle_that;
 use super::observed::{attached, objects};
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
@@ -57,7 +57,7 @@ pub fn observe() -> Result<Observed> {
 }
 
 fn start(name: &str, script: &str) -> Result<Child> {
-    let bundle = bundle_of(name, script)?;
+    let bundle = bundle_that(name, script)?;
     Command::new("/usr/bin/crun")
         .args(["run", "--bundle", &bundle.path, name])
         .stdin(Stdio::null())

@@ -125,18 +125,18 @@ impl Model {
         let SampleKind::Pipe { ino, state, written } = &sample.what;
         let time = sample.time;
         let mut concerned = Vec::new();
-        for (init, life) in self.lives.iter_mut().flat_map(Lives::all_mut) {
+        for life in self.lives.iter_mut().flat_map(Lives::iter_mut) {
             for stream in life.streams.by_fd.values_mut().filter(|stream| stream.object.ino == *ino) {
                 if stream.done || !stream.is_pipe() {
                     continue;
                 }
                 stream.sample(time, *state);
-                if let Some((_, written)) = written.iter().find(|(of, _)| of == init)
+                if let Some((_, written)) = written.iter().find(|(of, _)| *of == life.init)
                     && stream.end.is_none()
                 {
                     stream.written = *written;
                 }
-                concerned.push((*init, stream.fd));
+                concerned.push((life.init, stream.fd));
             }
         }
         for (init, fd) in concerned {
@@ -149,12 +149,12 @@ impl Model {
     /// What only time can tell: that a writer is blocked, that nothing more will be taken.
     pub(super) fn stdio_tick(&mut self, time: Time, make: &mut impl FnMut(Made)) {
         let mut concerned = Vec::new();
-        for (init, life) in self.lives.iter_mut().flat_map(Lives::all_mut) {
+        for life in self.lives.iter_mut().flat_map(Lives::iter_mut) {
             let open = life.streams.by_fd.values().filter(|stream| !stream.done);
             let ended = life.ended.map(|(ended, _)| ended);
             concerned.extend(
                 open.filter(|stream| stream.end.is_some() || stream.waiting.is_some() || ended.is_some())
-                    .map(|stream| (*init, stream.fd, ended)),
+                    .map(|stream| (life.init, stream.fd, ended)),
             );
         }
         for (init, fd, ended) in concerned {
@@ -229,7 +229,7 @@ impl Model {
     }
 
     fn each_stream(&mut self, ino: u64, mut change: impl FnMut(&mut Stream)) {
-        for (_, life) in self.lives.iter_mut().flat_map(Lives::all_mut) {
+        for life in self.lives.iter_mut().flat_map(Lives::iter_mut) {
             let of_it = |stream: &&mut Stream| stream.is_pipe() && stream.object.ino == ino;
             life.streams.by_fd.values_mut().filter(of_it).for_each(&mut change);
         }

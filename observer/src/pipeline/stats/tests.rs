@@ -69,7 +69,7 @@ fn fault(id: &str, kind: FaultKind, count: u64) -> Event {
         address: None,
         wasm_address: None,
         handled: None,
-        region: crate::output::FaultRegion::Other,
+        region: None,
         engine_code: None,
         seen: crate::output::Seen::Signal,
         scope: None,

@@ -104,7 +104,7 @@ fn a_fault_says_what_it_was() {
         address: Some(0x10),
         wasm_address: None,
         handled: Some(false),
-        region: FaultRegion::Null,
+        region: Some(FaultRegion::Null),
         engine_code: None,
         seen: Seen::Signal,
         scope: Some(OomScope::Memcg),
