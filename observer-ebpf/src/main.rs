@@ -6,6 +6,7 @@
 
 #[cfg(target_arch = "bpf")]
 mod agg;
+#[cfg(target_arch = "bpf")]
 mod budget;
 #[cfg(target_arch = "bpf")]
 mod emit;
