@@ -26,6 +26,7 @@ fn runtime(action: RuntimeAction) -> Runtime {
 pub fn stdio(fd: u32) -> Stdio {
     Stdio {
         fd,
+        shared_with_fd: None,
         target: StdioTarget::Pipe,
         target_now: None,
         written_bytes: Some(1_258_291),
