@@ -1,14 +1,29 @@
 //! What containers say to their standard streams, and where it goes: real containers by crun, each beside one that
 //! looks like it and must be told apart.
 
-use std::time::Duration;
+use std::{thread, time::Duration};
 
 use observer_tests::rig::{
+    Stage,
     run::Run,
     stage,
-    stdio::{Cat, Container, Streams, delivered, drain, expect},
+    stdio::{Cat, Container, Streams, delivered, drain, expect, writer},
 };
 use serde_json::{Value, json};
+
+/// Longer than what the observer calls a long life, in ms.
+const LONG: u64 = 6_000;
+
+/// Runs one with a pipe for its standard output that is read at once; its id.
+fn said(stage: &Stage, run: &Run, name: &str, words: &str, bytes: u64) -> String {
+    let (streams, out) = Streams::piped();
+    let reader = drain(out, 65_536, Duration::ZERO);
+    let mut container = Container::begin(stage, name, words, streams);
+    assert_eq!(container.ends(), 0, "{name}");
+    assert_eq!(reader.join().expect("a reader"), bytes, "{name}");
+    run.stream_ends(&container.id, 1);
+    container.id
+}
 
 #[test]
 fn all_is_delivered_to_whoever_reads() {
@@ -19,6 +34,7 @@ fn all_is_delivered_to_whoever_reads() {
     let words = "write:1000x7 fd:2 write:300x5 mark:/said wait:/go fd:1 write:13";
     let mut healthy = Container::begin(&stage, "healthy", words, streams);
     healthy.reaches("said");
+    run.catches_up(&stage);
     healthy.release("go");
     assert_eq!(healthy.ends(), 0);
     assert_eq!((out.ends(), err.ends()), (7_013, 1_500));
@@ -84,5 +100,79 @@ fn redirected_by_the_payload() {
         // Standard error was given /dev/null by whoever ran it.
         expect(seen.stream(id, 2, &[]), &[("target", json!("null")), ("outcome", json!("redirected"))]);
     }
+    seen.nothing_was_lost();
+}
+
+#[test]
+fn silent_and_a_single_byte() {
+    let stage = stage();
+    let run = Run::begin(&stage, &[]);
+    let silent = said(&stage, &run, "silent", "sleep:100", 0);
+    let hardly = said(&stage, &run, "hardly", "sleep:100 write:1", 1);
+    let seen = run.end();
+    expect(
+        seen.stream(&silent, 1, &[]),
+        &[
+            ("outcome", json!("silent")),
+            ("target_now", Value::Null),
+            ("written_bytes", json!(0)),
+            ("delivered_bytes", json!(0)),
+        ],
+    );
+    delivered(seen.stream(&hardly, 1, &[]), 1);
+    seen.nothing_was_lost();
+}
+
+#[test]
+fn held_until_exit_and_told_in_between() {
+    let stage = stage();
+    let run = Run::begin(&stage, &[]);
+    let cases = [
+        ("held", format!("sleep:{LONG} write:3000")),
+        ("between", format!("sleep:{} write:1 sleep:{} write:2999", LONG / 2, LONG / 2)),
+        ("brief", "sleep:300 write:3000".to_owned()),
+    ];
+    writer(&stage); // once, not in each thread
+    let (stage, run_of) = (&stage, &run);
+    let ids = thread::scope(|scope| {
+        let begin = |(name, words)| scope.spawn(move || said(stage, run_of, name, words, 3_000));
+        let running = cases.each_ref().map(|(name, words)| begin((*name, words.as_str())));
+        running.map(|run| run.join().expect("a container"))
+    });
+    let seen = run.end();
+    let [held, between, brief] = ids.map(|id| seen.stream(&id, 1, &[]).clone());
+    let all = [("written_bytes", json!(3_000)), ("delivered_bytes", json!(3_000))];
+    expect(&held, &[&[("outcome", json!("held-until-exit"))], &all[..]].concat());
+    delivered(&between, 3_000);
+    delivered(&brief, 3_000);
+    seen.nothing_was_lost();
+}
+
+#[test]
+fn whoever_writes_to_the_pipe_is_counted() {
+    let stage = stage();
+    let run = Run::begin(&stage, &[]);
+    let reopened = said(&stage, &run, "reopened", "open:/dev/stdout:5 fd:5 write:700 fd:1 write:1", 701);
+    let nested = said(&stage, &run, "nested", "write:10 child:500 child:40 write:3", 553);
+    // Descriptor 1 is gone when it ends, and still all was written to what it was at first.
+    let moved = said(&stage, &run, "moved", "dup:1:7 close:1 fd:7 write:900", 900);
+    let other = said(&stage, &run, "other", "open:/tmp/log:5 fd:5 write:700 fd:1 write:1", 1);
+
+    let (streams, out) = Streams::merged();
+    let reader = drain(out, 65_536, Duration::ZERO);
+    let mut merged = Container::begin(&stage, "merged", "write:100 fd:2 write:20 child:3", streams);
+    assert_eq!((merged.ends(), reader.join().expect("a reader")), (0, 123));
+    run.stream_ends(&merged.id, 1);
+    let seen = run.end();
+    delivered(seen.stream(&reopened, 1, &[]), 701);
+    delivered(seen.stream(&nested, 1, &[]), 553);
+    delivered(seen.stream(&other, 1, &[]), 1);
+    let moved = seen.stream(&moved, 1, &[]);
+    expect(moved, &[("outcome", json!("delivered")), ("written_bytes", json!(900))]);
+    expect(moved, &[("target_now", json!("closed")), ("delivered_bytes", json!(900))]);
+    let of_both = seen.stream(&merged.id, 1, &[]);
+    delivered(of_both, 123);
+    expect(of_both, &[("shared_with_fd", json!(2))]);
+    assert!(seen.of_stream(&merged.id, 2).is_empty(), "what both are is told once");
     seen.nothing_was_lost();
 }

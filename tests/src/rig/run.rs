@@ -12,7 +12,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use super::{
-    Bundle, Stage, program,
+    Bundle, Stage,
+    stdio::{Cat, Container, Streams, drain, until},
     watch::{Seen, observer},
 };
 
@@ -68,18 +69,14 @@ impl Text {
 }
 
 impl Run {
-    /// Returns once whatever starts from now on is followed from its start: a container of the stage was.
+    /// Returns once whatever starts from now on is followed from its start, and this process is known to read what
+    /// containers say.
     ///
     /// # Panics
     /// It cannot be run, or ends before that.
     pub fn begin(stage: &Stage, options: &[&str]) -> Run {
         let run = Run::attached(options);
-        let bundle = Bundle::new(&["/bin/true"]).write(stage, &format!("canary-{}", stage.id()));
-        let bundle = bundle.expect("bundle");
-        stage.runtime(program("crun")).run(&bundle).expect("crun").success().expect("crun");
-        run.wait_for("the end of its first container", |object| {
-            object["container"]["id"] == *bundle.id && object["action"] == "exit"
-        });
+        run.catches_up(stage);
         run
     }
 
@@ -107,11 +104,33 @@ impl Run {
         self.child.id()
     }
 
-    /// The first object of this kind, printed already or awaited.
+    /// Returns once it has found out who reads the pipes that were open before this was called: that of a container
+    /// that began later is known. An observer that gets no CPU time finds out late, and says so of a pipe that is
+    /// gone by then.
+    ///
+    /// # Panics
+    /// It never finds out.
+    pub fn catches_up(&self, stage: &Stage) {
+        until("the readers of a canary", || {
+            let (streams, out, err) = Streams::pipes();
+            let number = stage.path("").read_dir().expect("the stage").count();
+            let name = format!("canary-{number}-{}", self.pid());
+            // One reader that nobody has seen before, and this process.
+            let (cat, ours) = (Cat::begin(stage, &name, out), drain(err, 4_096, Duration::ZERO));
+            let bundle = Bundle::new(&["/bin/sh", "-c", "sleep 0.1; echo canary; echo canary >&2"]);
+            let mut canary = Container::of(stage, &name, bundle, streams);
+            assert_eq!((canary.ends(), ours.join().expect("a reader")), (0, 7));
+            let reader = |fd| self.stream_ends(&canary.id, fd)["reader"]["pid"].as_u64();
+            let found = [reader(1), reader(2)] == [cat.pid(), std::process::id()].map(|pid| Some(pid.into()));
+            found.then_some(())
+        });
+    }
+
+    /// The first object of this kind, printed already or awaited. Each is looked at once, in order.
     ///
     /// # Panics
     /// None comes.
-    pub fn wait_for(&self, what: &str, is: impl Fn(&Value) -> bool) -> Value {
+    pub fn wait_for(&self, what: &str, mut is: impl FnMut(&Value) -> bool) -> Value {
         let found = self.stdout.wait(|line| {
             let object: Value = serde_json::from_str(line).ok()?;
             is(&object).then_some(object)
@@ -119,11 +138,6 @@ impl Run {
         found.unwrap_or_else(|| {
             panic!("never saw {what}; it said: {}{}", self.stderr.all(), self.stdout.all())
         })
-    }
-
-    /// What it has said so far.
-    pub fn so_far(&self) -> Vec<Value> {
-        self.stdout.all().lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
 
     /// Ends it as Ctrl-C does.

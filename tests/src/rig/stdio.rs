@@ -19,7 +19,7 @@ use super::{Bundle, Stage, program, run::Run, watch::Seen, workload};
 /// How long anything that is waited for may take: more than it ever needs.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A container by crun whose payload obeys words (`workloads/writer.c`).
+/// A container by crun; its payload obeys words (`workloads/writer.c`), if it is not another one.
 pub struct Container {
     pub id: String,
     root: PathBuf,
@@ -249,7 +249,7 @@ impl Seen {
 /// What must be true of an object: key and value.
 pub fn expect(object: &Value, fields: &[(&str, Value)]) {
     for (key, value) in fields {
-        assert_eq!(&object[key], value, "{key} of {object:#}");
+        assert_eq!(object.get(key), Some(value), "{key} of {object:#}");
     }
 }
 
