@@ -27,7 +27,7 @@ static GIVEN: HashMap<u32, [Object; 2]> = HashMap::with_max_entries(16_384, 0);
 #[map]
 static PIPES: HashMap<u64, Pipe> = HashMap::with_max_entries(32_768, 0);
 
-const NOTHING: Written = Written { bytes: 0, first_ns: 0, last_ns: 0, broken: 0 };
+pub const NOTHING: Written = Written { bytes: 0, first_ns: 0, last_ns: 0, broken: 0 };
 
 /// From now on these are the streams of the container with this init.
 #[inline(always)]
@@ -107,12 +107,12 @@ pub fn given(init: u32) -> Option<[Object; 2]> {
     GIVEN.get_ptr(init).map(|given| unsafe { *given })
 }
 
-/// What the container wrote to one of its streams.
+/// What the container wrote to one of its streams; `None`: there was no room to count it.
 #[inline(always)]
-pub fn written(init: u32, ino: u64) -> Written {
+pub fn written(init: u32, ino: u64) -> Option<Written> {
     let stream = STREAMS.get_ptr(StreamKey { ino, init, pad: 0 });
     // SAFETY: as above.
-    stream.map_or(NOTHING, |stream| unsafe { (*stream).written })
+    stream.map(|stream| unsafe { (*stream).written })
 }
 
 /// Nothing of this container is counted any more.

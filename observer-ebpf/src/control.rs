@@ -84,6 +84,20 @@ offsets! {
     /// Not an offset: how long one is.
     pipe_buffer_size: "sizeof pipe_buffer",
     kiocb_file: "kiocb.ki_filp",
+    regs_sp: "pt_regs.sp",
+    task_group_leader: "task_struct.group_leader",
+    siginfo_code: "kernel_siginfo.si_code",
+    siginfo_addr: "kernel_siginfo._sifields._sigfault._addr",
+    sigaction_handler: "k_sigaction.sa.sa_handler",
+    css_parent: "cgroup_subsys_state.parent",
+    memcg_css: "mem_cgroup.css",
+    memcg_usage: "mem_cgroup.memory.usage",
+    memcg_max: "mem_cgroup.memory.max",
+    /// Pages by kind (`MM_FILEPAGES`, `MM_ANONPAGES`, `MM_SHMEMPAGES`): one counter each, per-CPU ones from 6.2 on,
+    /// of which the common part is read.
+    mm_file_pages: "mm_struct.rss_stat[0].count|mm_struct.rss_stat.count[0]",
+    mm_anon_pages: "mm_struct.rss_stat[1].count|mm_struct.rss_stat.count[1]",
+    mm_shmem_pages: "mm_struct.rss_stat[3].count|mm_struct.rss_stat.count[3]",
     /// Not an offset: the value of `memory_cgrp_id` in `enum cgroup_subsys_id`.
     memory_cgrp_id: "enum cgroup_subsys_id.memory_cgrp_id",
 }
@@ -146,6 +160,18 @@ pub struct Watch {
 
 /// How a name in the name map is compared with `task->comm`: exact, or by its first bytes.
 pub const NAME_PREFIX_LENS: [usize; 2] = [4, 5];
+
+/// Handled signals reported per container within [`BUDGET_NS`]; all of them are counted. A Java program takes them
+/// by the thousand, and they mean nothing.
+pub const MAX_SIGNALS: u32 = 32;
+
+/// Reservations reported per container within [`BUDGET_NS`].
+pub const MAX_RESERVATIONS: u32 = 256;
+
+/// Results of Wasm engines reported per container within [`BUDGET_NS`].
+pub const MAX_RESULTS: u32 = 256;
+
+pub const BUDGET_NS: u64 = 10_000_000_000;
 
 /// Outputs reported per container before the kernel stops reporting them.
 pub const MAX_OUTPUTS: u32 = 16;

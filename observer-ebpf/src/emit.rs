@@ -32,8 +32,8 @@ pub struct Scratch {
 #[map]
 static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
 
-/// Programs on one CPU do not nest (none of them runs in an interrupt or raises another's event), so one
-/// scratch buffer a CPU is enough.
+/// Programs that use it do not nest on one CPU (none of them runs in an interrupt or raises another's event), so
+/// one scratch buffer a CPU is enough. Signals are generated in interrupts, too: their programs use [`emit`] alone.
 #[inline(always)]
 pub fn scratch() -> Option<&'static mut Scratch> {
     let pointer = SCRATCH.get_ptr_mut(0)?;

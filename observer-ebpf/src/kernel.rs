@@ -12,6 +12,10 @@ use observer_ebpf::{
 #[unsafe(no_mangle)]
 pub static OFFSETS: Offsets = Offsets::UNKNOWN;
 
+/// Bytes of a page are 1 << this. Set when the programs are loaded.
+#[unsafe(no_mangle)]
+pub static PAGE_SHIFT: u32 = 12;
+
 /// An offset of this kernel. Volatile: the loader rewrites the section after compilation.
 macro_rules! offset {
     ($field:ident) => {
@@ -82,18 +86,36 @@ impl Reader {
         self.at(task, offset!(task_start_boottime))
     }
 
+    /// When the task's process started, whichever thread this is.
+    #[inline(always)]
+    pub fn process_start_ns(&mut self, task: u64) -> u64 {
+        let leader = self.at(task, offset!(task_group_leader));
+        self.start_ns(leader)
+    }
+
+    /// Where the task is in the memory hierarchy: its `cgroup_subsys_state` there.
+    #[inline(always)]
+    pub fn memory_css(&mut self, task: u64) -> u64 {
+        let set: u64 = self.at(task, offset!(task_cgroups));
+        self.memory_css_of(set)
+    }
+
+    #[inline(always)]
+    fn memory_css_of(&mut self, set: u64) -> u64 {
+        let subsys = offset!(css_set_subsys) as u64 + 8 * offset!(memory_cgrp_id) as u64;
+        if offset!(memory_cgrp_id) > 32 {
+            self.fail();
+            return 0;
+        }
+        self.at(set, subsys as u32)
+    }
+
     /// The task's control group: `task->cgroups`, valid without any attach event.
     #[inline(always)]
     pub fn cgroup(&mut self, task: u64) -> Ids {
         let set: u64 = self.at(task, offset!(task_cgroups));
         let unified = self.at(set, offset!(css_set_dfl_cgrp));
-        let subsys = offset!(css_set_subsys) as u64 + 8 * offset!(memory_cgrp_id) as u64;
-        let css: u64 = if offset!(memory_cgrp_id) > 32 {
-            self.fail();
-            0
-        } else {
-            self.at(set, subsys as u32)
-        };
+        let css = self.memory_css_of(set);
         let memory = self.at(css, offset!(css_cgroup));
         Ids { memory: self.cgroup_id(memory), unified: self.cgroup_id(unified) }
     }
@@ -121,6 +143,12 @@ impl Reader {
         let own: u64 = self.at(task, offset!(task_read_bytes));
         ended + own
     }
+}
+
+#[inline(always)]
+pub fn page_shift() -> u32 {
+    // SAFETY: a static of this program, which the loader rewrites after compilation.
+    unsafe { core::ptr::read_volatile(&raw const PAGE_SHIFT) }
 }
 
 #[inline(always)]

@@ -22,6 +22,7 @@ macro_rules! for_each_probe {
             8 output Output
             9 socket Socket
             10 stdio Stdio
+            11 fault Fault
         }
     };
 }
@@ -51,4 +52,4 @@ macro_rules! define_family {
 for_each_probe!(define_family);
 
 /// One more than the highest family id: the length of per-family arrays.
-pub const FAMILIES: usize = Family::ALL.len() + 1;
+pub const FAMILIES: usize = Family::ALL[Family::ALL.len() - 1] as usize + 1;

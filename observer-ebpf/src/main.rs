@@ -6,6 +6,7 @@
 
 #[cfg(target_arch = "bpf")]
 mod agg;
+mod budget;
 #[cfg(target_arch = "bpf")]
 mod emit;
 #[cfg(target_arch = "bpf")]

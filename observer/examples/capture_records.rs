@@ -27,7 +27,15 @@ fn main() -> Result<()> {
         names: &names,
     };
     let mut live = Live::load(&options)?;
-    let status = Command::new(program).args(words).status()?;
+    let mut child = Command::new(program).args(words).spawn()?;
+    let status = loop {
+        if let Some(status) = child.try_wait()? {
+            break status;
+        }
+        // Readers of pipes are reported when they are asked for.
+        live.look_through_open_files().map_err(anyhow::Error::msg)?;
+        thread::sleep(Duration::from_millis(5));
+    };
     thread::sleep(Duration::from_millis(100));
     let mut kept: BTreeMap<u16, Vec<Vec<u8>>> = BTreeMap::new();
     live.capture(|bytes| {

@@ -1,4 +1,4 @@
-//! Recordings of real starts replay to the output that was printed when they were made, without root.
+//! Recordings of real starts and lives replay to the output that was printed when they were made, without root.
 //! `UPDATE_EXPECT=1` rewrites what is expected.
 
 use std::{fs, path::PathBuf, process::Command};
@@ -7,6 +7,14 @@ use expect_test::expect_file;
 
 fn fixtures() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/starts")
+}
+
+/// All recordings that are kept.
+fn recordings() -> Vec<PathBuf> {
+    let folders = [fixtures(), fixtures().join("../runs")];
+    let files =
+        folders.iter().flat_map(|folder| fs::read_dir(folder).unwrap()).map(|entry| entry.unwrap().path());
+    files.filter(|path| path.extension().is_some_and(|extension| extension == "rec")).collect()
 }
 
 fn replay(path: &PathBuf, more: &[&str]) -> (String, String, Option<i32>) {
@@ -18,28 +26,35 @@ fn replay(path: &PathBuf, more: &[&str]) -> (String, String, Option<i32>) {
 
 #[test]
 fn recordings_replay_as_they_were_printed() {
-    let mut seen = 0;
-    for entry in fs::read_dir(fixtures()).unwrap() {
-        let path = entry.unwrap().path();
-        if path.extension().is_some_and(|extension| extension == "rec") {
-            seen += 1;
-            let (json, complaints, code) = replay(&path, &["-o", "json"]);
-            assert_eq!((complaints.as_str(), code), ("", Some(0)), "{}", path.display());
-            expect_file![path.with_extension("json")].assert_eq(&json);
-            let (table, ..) = replay(&path, &[]);
-            expect_file![path.with_extension("txt")].assert_eq(&table);
-        }
+    for path in recordings() {
+        let (json, complaints, code) = replay(&path, &["-o", "json"]);
+        assert_eq!((complaints.as_str(), code), ("", Some(0)), "{}", path.display());
+        expect_file![path.with_extension("json")].assert_eq(&json);
+        let (table, ..) = replay(&path, &[]);
+        expect_file![path.with_extension("txt")].assert_eq(&table);
     }
-    assert!(seen >= 5, "only {seen} recordings in {}", fixtures().display());
+    let seen = recordings().len();
+    assert!(seen >= 6, "only {seen} recordings in {}", fixtures().display());
+}
+
+#[test]
+fn what_a_replay_shows_can_be_chosen_anew() {
+    let lives = fixtures().join("../runs/lives.rec");
+    let kinds = |show: &str| {
+        let (json, ..) = replay(&lives, &["-o", "json", "--show", show]);
+        let kind = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap()["type"].clone();
+        let mut kinds: Vec<serde_json::Value> = json.lines().map(kind).collect();
+        kinds.dedup();
+        kinds
+    };
+    assert_eq!(kinds("runtime"), ["event", "summary"]);
+    assert_eq!(kinds("stats,health"), ["stats", "health", "summary"]);
+    assert_eq!(replay(&lives, &["--show", "nothing-such"]).2, Some(2));
 }
 
 #[test]
 fn phases_do_not_overlap_and_add_up() {
-    for entry in fs::read_dir(fixtures()).unwrap() {
-        let path = entry.unwrap().path();
-        if path.extension().is_none_or(|extension| extension != "rec") {
-            continue;
-        }
+    for path in recordings() {
         let (json, ..) = replay(&path, &["-o", "json"]);
         for line in json.lines() {
             let object: serde_json::Value = serde_json::from_str(line).unwrap();

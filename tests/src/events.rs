@@ -50,7 +50,7 @@ pub fn fault() -> Memory {
         address: Some(0x10),
         wasm_address: None,
         handled: Some(false),
-        region: FaultRegion::Null,
+        region: Some(FaultRegion::Null),
         engine_code: None,
         seen: Seen::Signal,
         scope: None,
@@ -140,13 +140,13 @@ fn memory_events() -> Vec<Event> {
         address: Some(0x7f12_8001_0000),
         wasm_address: Some(0x1_0000),
         handled: Some(true),
-        region: FaultRegion::LinearMemory,
+        region: Some(FaultRegion::LinearMemory),
         count: 3,
         ..fault()
     };
     let told = Memory {
         kind: FaultKind::WasmTrap,
-        region: FaultRegion::Other,
+        region: None,
         engine_code: Some(0x88),
         seen: Seen::Engine,
         ..none.clone()
@@ -156,7 +156,7 @@ fn memory_events() -> Vec<Event> {
         scope: Some(OomScope::Memcg),
         rss_bytes: Some(133_169_152),
         limit_bytes: Some(134_217_728),
-        region: FaultRegion::Other,
+        region: None,
         ..none.clone()
     };
     let refused = Memory {
@@ -164,10 +164,10 @@ fn memory_events() -> Vec<Event> {
         errno: Some(12),
         asked_bytes: Some(12_884_901_888),
         rss_bytes: None,
-        region: FaultRegion::Other,
+        region: None,
         ..none.clone()
     };
-    let limit = Memory { kind: FaultKind::Limit, count: 41, region: FaultRegion::Other, ..none };
+    let limit = Memory { kind: FaultKind::Limit, count: 41, region: None, ..none };
     vec![
         of(2_000, crun_hello().container, fault()),
         of(2_100, wasm(), trap),

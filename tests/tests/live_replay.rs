@@ -2,20 +2,18 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader},
     os::unix::{
         fs::{PermissionsExt, chown},
         process::CommandExt,
     },
     path::Path,
-    process::{Child, Command, Stdio},
+    process::Command,
 };
 
 use observer_tests::rig::{
     Bundle, program, stage,
-    watch::{Seen, Watch, observer},
+    watch::{Endless, Seen, Watch, observer},
 };
-use rustix::process::{Pid, Signal, kill_process};
 
 /// The user `nobody`.
 const NOBODY: u32 = 65534;
@@ -78,45 +76,23 @@ fn no_content_is_printed_or_recorded() {
     assert!(!seen.stderr.contains(SECRET), "standard error holds the secret: {}", seen.stderr);
 }
 
-/// An observer that has no end of its own, attached.
-fn endless() -> Child {
-    let mut command = Command::new(observer());
-    command
-        .args(["coldstart", "-o", "json"])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let mut child = command.spawn().expect("observer");
-    let mut said = BufReader::new(child.stderr.as_mut().expect("stderr")).lines();
-    assert!(said.any(|line| line.is_ok_and(|line| line.contains("attached"))), "it did not attach");
-    child
-}
-
-fn interrupt(child: &Child) {
-    let pid = Pid::from_child(child);
-    kill_process(pid, Signal::INT).expect("kill");
-}
-
 #[test]
 fn an_interrupted_run_says_what_it_saw_and_ends_well() {
     let stage = stage();
-    let child = endless();
+    let watch = Endless::begin(&["coldstart"]);
     let id = format!("interrupted-{}", stage.id());
     let bundle = Bundle::new(&["/bin/echo", "hello"]).write(&stage, &id).expect("bundle");
     stage.runtime(program("crun")).run(&bundle).expect("crun").success().expect("crun");
-    interrupt(&child);
-    let ended = child.wait_with_output().expect("observer");
-    let said = String::from_utf8_lossy(&ended.stdout);
-    assert_eq!(ended.status.code(), Some(0), "{said}");
-    assert!(said.lines().any(|line| line.contains(r#""type":"coldstart""#) && line.contains(&id)), "{said}");
-    assert!(said.lines().last().is_some_and(|line| line.contains(r#""type":"summary""#)), "{said}");
+    let seen = watch.end();
+    assert_eq!(seen.code, Some(0), "{}", seen.stdout);
+    assert_eq!(seen.starts_of(&id).len(), 1, "{}", seen.stdout);
+    assert_eq!(seen.objects.last().map(|object| &object["type"]), Some(&"summary".into()), "{}", seen.stdout);
 }
 
 #[test]
 fn two_interrupts_end_it_as_one_does() {
-    let child = endless();
-    interrupt(&child);
-    interrupt(&child);
-    let ended = child.wait_with_output().expect("observer");
-    assert_eq!(ended.status.code(), Some(0), "{ended:?}");
+    let watch = Endless::begin(&["coldstart"]);
+    watch.interrupt();
+    let seen = watch.end();
+    assert_eq!(seen.code, Some(0), "{}", seen.stderr);
 }

@@ -7,11 +7,16 @@ use observer_ebpf::{
 
 use super::{NO_HEADER, on_exit};
 use crate::{
-    emit, filter,
+    budget, emit, filter,
+    kernel::{Reader, current},
     syscall::{self, argument},
 };
 
 on_exit!(exit_mmap_btf, exit_mmap, (), returned);
+
+/// Pages that can be neither read nor written nor executed.
+const PROT_NONE: u64 = 0;
+const ENOMEM: i64 = 12;
 
 #[inline(always)]
 fn returned(_: (), ret: i64) {
@@ -19,15 +24,31 @@ fn returned(_: (), ret: i64) {
     if bytes < MIN_RESERVATION {
         return;
     }
-    let Some(watch) = filter::current(role::RUNTIME) else { return };
+    let Some(watch) = filter::current(role::RUNTIME | role::PAYLOAD) else { return };
+    let (role, init) = (watch.flags, watch.init);
+    let prot = argument!(regs_arg2);
+    if role & role::PAYLOAD != 0 {
+        let reserved = prot == PROT_NONE && ret >= 0;
+        if !reserved && ret != -ENOMEM || role & role::QUIET != 0 || filter::is_quiet(init) {
+            return;
+        }
+    }
+    if role & (role::PAYLOAD | role::ROOTFS) != 0 && !budget::reservation(init) {
+        return;
+    }
+    let task = current();
+    let mut reader = Reader::new();
     let record = Memory {
         header: NO_HEADER,
         syscall: syscall::ended(ret),
+        hint: argument!(regs_arg0),
         bytes,
-        prot: argument!(regs_arg2) as u32,
+        start_ns: reader.process_start_ns(task),
+        prot: prot as u32,
         flags: argument!(regs_arg3) as u32,
-        role: watch.flags,
-        pad: 0,
+        role,
+        init,
+        comm: reader.comm(task),
     };
-    emit::emit(record, false);
+    emit::emit(record, reader.failed());
 }

@@ -12,7 +12,7 @@ use observer_ebpf::{
     },
 };
 
-use super::{NO_HEADER, arg, on_return, raw_rungs, stdio};
+use super::{NO_HEADER, arg, fault, on_return, raw_rungs, stdio};
 use crate::{
     emit::{self, Delivery},
     filter,
@@ -247,6 +247,7 @@ fn exit(args: *const u64) {
     }
     if init == tgid {
         stdio::close(init, flags);
+        fault::container_ended(tgid, flags);
     } else if flags & role::RUNTIME != 0 {
         stdio::expect_no_more();
     }

@@ -156,14 +156,16 @@ pub fn close(init: u32, role: u32) {
         let object = given[n];
         let fd = n as u32 + 1;
         let inode = files::inode_of(fd, &mut reader);
+        let written = agg::written(init, object.ino);
+        let was_counted = written.is_some() || object.ino == 0;
         let record = Closing {
             header: NO_HEADER,
             init,
             fd,
-            role,
+            role: if was_counted { role } else { role | role::UNCOUNTED },
             pad: 0,
             object,
-            written: agg::written(init, object.ino),
+            written: written.unwrap_or(agg::NOTHING),
             pipe: agg::pipe(object.ino, &mut reader),
             now: files::object(inode, &mut reader),
         };

@@ -1,6 +1,8 @@
 //! The live edge: asks the kernel and the node, executes what the model wants, records every input on its way
 //! into the pipeline.
 
+mod begin;
+
 use std::{
     collections::{BTreeMap, VecDeque},
     path::PathBuf,
@@ -24,13 +26,7 @@ use crate::{
     },
     record::RecordingWriter,
     source::{
-        facts::{
-            HostRoot, bundle,
-            containers::{self, Older},
-            cri::Cri,
-            host, procfs,
-            version::Versions,
-        },
+        facts::{HostRoot, bundle, cri::Cri, host, version::Versions},
         live::Live,
     },
     time::Time,
@@ -94,52 +90,6 @@ impl Edge {
             pipes: Pipes::default(),
             samples: VecDeque::new(),
         }
-    }
-
-    /// Says how the probes were attached and what was there before: attach, then snapshot, so that nothing
-    /// falls between.
-    pub fn begin(&mut self, plans: &[ProbePlan]) -> Result<()> {
-        self.clock()?;
-        for plan in plans {
-            self.report(status(plan))?;
-        }
-        self.own_cost()?;
-        match procfs::snapshot(&self.host) {
-            Ok(processes) => {
-                for process in processes {
-                    // Full only if tens of thousands are watched; the kernel counts what it then misses.
-                    let _ = self.live.watch(process.tgid, process.role);
-                    self.fact(FactKind::Process(process))?;
-                }
-            }
-            Err(error) => talk::say(format_args!("cannot list processes that were there before: {error}")),
-        }
-        if self.follows { self.older_containers() } else { Ok(()) }
-    }
-
-    /// Containers that were there before: first who they are, then what their streams are.
-    fn older_containers(&mut self) -> Result<()> {
-        let older = match containers::snapshot(&self.host) {
-            Ok(older) => older,
-            Err(error) => {
-                talk::say(format_args!("cannot list containers that were there before: {error}"));
-                return Ok(());
-            }
-        };
-        for Older { life, members } in older {
-            // As above.
-            let _ = self.live.watch_older(life.init, &members);
-            self.fact(FactKind::Life(Box::new(life)))?;
-        }
-        // Once for the streams, once more for those who read them: either may come first.
-        for _ in 0..2 {
-            if let Err(why) = self.live.look_through_open_files() {
-                let what = "streams of containers that were there before are not seen";
-                talk::say(format_args!("{what}: {why}"));
-                break;
-            }
-        }
-        Ok(())
     }
 
     /// Takes in what the kernel and the look-ups have, and executes what is wanted.
@@ -219,6 +169,11 @@ impl Edge {
             Want::DrainPipe { ino } => self.pipes.drain(ino),
             Want::ForgetPipe { ino, init } => self.pipes.forget(ino, init, &mut self.live),
             Want::FindReaders => self.pipes.wanted = true,
+            Want::Engine { tgid, path } => {
+                if let Some(plan) = self.live.attach_engine(&self.host, tgid, &path) {
+                    self.report(status(&plan))?;
+                }
+            }
             Want::Unwatch { tgid } => self.live.unwatch(tgid),
             Want::Quiet { init } => self.live.quiet(init),
         }

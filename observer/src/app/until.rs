@@ -118,7 +118,7 @@ async fn until_the_end(
 fn how_it_goes(edge: &Edge) -> String {
     let pipeline = &edge.pipeline;
     format!(
-        "observer: {} containers followed, {} events, {} records lost",
+        "observer: containers alive {}, events {}, records lost {}",
         pipeline.alive(),
         pipeline.events(),
         pipeline.lost()

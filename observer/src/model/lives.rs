@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Made, Model, container,
+    Made, Model, container, memory,
     start::StartId,
     stdio::{Readers, Streams},
 };
@@ -33,6 +33,10 @@ pub struct Life {
     /// When its init ended, and `task->exit_code`.
     pub ended: Option<(Time, u32)>,
     pub streams: Streams,
+    /// What became of its memory.
+    pub memory: memory::State,
+    /// Why it ended, in the words of what was seen before.
+    pub reason: Option<String>,
     pub(super) who: Who,
 }
 
@@ -61,8 +65,8 @@ impl Lives {
         self.by_init.get(&init)
     }
 
-    pub fn all_mut(&mut self) -> impl Iterator<Item = (&u32, &mut Life)> {
-        self.by_init.iter_mut()
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Life> {
+        self.by_init.values_mut()
     }
 
     pub(super) fn insert(&mut self, life: Life) {
@@ -105,6 +109,7 @@ impl Model {
         if let probes::Event::Stdio(event) = &record.event {
             self.stdio(record.time, event, make);
         }
+        self.follow_memory(record, make);
         if let probes::Event::Process(process::Event::Exited { exit_code, .. }) = &record.event {
             self.end_life(record, *exit_code, make);
         }
@@ -123,6 +128,8 @@ impl Model {
                 begun: None,
                 ended: None,
                 streams: Streams::default(),
+                memory: memory::State::default(),
+                reason: None,
                 who: Who::Starting(*id),
             });
             actions.push(RuntimeAction::Create);
@@ -147,9 +154,11 @@ impl Model {
         }
         life.ended = Some((record.time, exit_code));
         let exit = container::exit(exit_code);
+        life.reason = life.memory.reason_of(&exit);
         if let Who::Known(container) = &mut life.who {
             container.exit = Some(exit.clone());
         }
+        self.memory_at_end(record, &exit, make);
         let what =
             Runtime { action: RuntimeAction::Exit, errno: None, exit_code: exit.code, signal: exit.signal };
         self.tell(record.tgid, record.time, None, What::Runtime(what), make);
@@ -158,12 +167,13 @@ impl Model {
     /// Time has passed for the containers that are followed.
     pub(super) fn live_on(&mut self, time: Time, make: &mut impl FnMut(Made)) {
         self.stdio_tick(time, make);
+        self.tell_repeated(Some(time), make);
         if let Some(lives) = &mut self.lives {
             lives.forget(time);
         }
     }
 
-    /// Hands on an event of the container with this init. Pause containers are no one's concern.
+    /// Hands on an event of the container with this init.
     pub(super) fn tell(
         &self,
         init: u32,
@@ -172,29 +182,36 @@ impl Model {
         what: What,
         make: &mut impl FnMut(Made),
     ) {
-        let Some(life) = self.lives.as_ref().and_then(|lives| lives.by_init.get(&init)) else { return };
-        let Some(container) = self.container_of(life).filter(|container| container.kind != Kind::Sandbox)
-        else {
-            return;
-        };
-        make(Made::Event(Box::new(Event {
+        if let Some(mut event) = self.event_of(init, time, what) {
+            event.why = why;
+            make(Made::Event(event));
+        }
+    }
+
+    /// An event of the container with this init, done by that init. Pause containers are no one's concern.
+    pub(super) fn event_of(&self, init: u32, time: Time, what: What) -> Option<Box<Event>> {
+        let life = self.lives.as_ref()?.by_init.get(&init)?;
+        let container = self.container_of(life).filter(|container| container.kind != Kind::Sandbox)?;
+        Some(Box::new(Event {
             time: self.clock.wall(time),
             began: None,
             process: Some(self.init_process(life, &container)),
             container,
             since: life.since,
-            why,
+            why: None,
             what,
-        })));
+        }))
     }
 
     pub(super) fn container_of(&self, life: &Life) -> Option<Container> {
-        match &life.who {
-            Who::Starting(id) => {
-                self.starts.get(id).map(|start| container::container(start, &self.context()))
-            }
-            Who::Known(container) => Some((**container).clone()),
+        let mut container = match &life.who {
+            Who::Starting(id) => container::container(self.starts.get(id)?, &self.context()),
+            Who::Known(container) => (**container).clone(),
+        };
+        if let Some(exit) = &mut container.exit {
+            exit.reason.clone_from(&life.reason);
         }
+        Some(container)
     }
 
     fn init_process(&self, life: &Life, container: &Container) -> Process {

@@ -7,6 +7,7 @@ mod failure;
 pub mod identity;
 mod lives;
 mod markers;
+mod memory;
 mod older;
 mod origin;
 mod pods;
@@ -241,16 +242,6 @@ impl Model {
             _ => {}
         }
         self.remember_forebears(tgid);
-    }
-
-    /// Whoever asked for the memory, it is the victim's start that this belongs to.
-    fn oom(&mut self, record: &Record, victim: u32) {
-        let of_victim = self.member_of.get(&victim).copied();
-        if of_victim != self.member_of.get(&record.tgid).copied()
-            && let Some(start) = of_victim.and_then(|id| self.starts.get_mut(&id))
-        {
-            start.push(record.clone());
-        }
     }
 
     /// A start keeps the members it has as they are now; later pids may be reused.

@@ -4,6 +4,7 @@ use super::{
     Made, Model,
     identity::identify,
     lives::{Life, Lives, Who},
+    memory,
     process::ProcessInfo,
     stdio::Streams,
 };
@@ -16,7 +17,7 @@ use crate::{
 impl Lives {
     /// An engine's answer about one that was there before.
     pub fn said_by_engine(&mut self, id: &str, said: &CriContainer) {
-        for (_, life) in self.all_mut() {
+        for life in self.iter_mut() {
             if let Who::Known(container) = &mut life.who
                 && container.id == id
                 && life.since == Since::Attach
@@ -52,6 +53,8 @@ impl Model {
             begun: fact.begun,
             ended: None,
             streams: Streams::default(),
+            memory: memory::State::default(),
+            reason: None,
             who: Who::Known(Box::new(container)),
         };
         for stream in &fact.streams {

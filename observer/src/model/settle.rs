@@ -58,6 +58,7 @@ impl Model {
         for id in open {
             self.report(id, make);
         }
+        self.tell_repeated(None, make);
     }
 
     fn report(&mut self, id: StartId, make: &mut impl FnMut(Made)) {

@@ -85,6 +85,9 @@ impl Start {
     }
 
     pub fn push(&mut self, record: Record) {
+        if !is_of_starts(&record) {
+            return;
+        }
         self.note(&record);
         if self.records.len() < MAX_RECORDS {
             // Stragglers are late by microseconds: they are put where they belong.
@@ -176,6 +179,15 @@ impl Start {
 pub fn is_engine_name(comm: &str) -> bool {
     const ENGINES: [&str; 6] = ["wasmedge", "wasmtime", "wasmer", "wamr", "iwasm", "spin"];
     ENGINES.contains(&comm)
+}
+
+/// Whether a start can be made of such records: faults, and what its payload reserves, come after it.
+fn is_of_starts(record: &Record) -> bool {
+    match &record.event {
+        Event::Memory(event) => !event.is_of_payload(),
+        Event::Fault(_) => false,
+        _ => true,
+    }
 }
 
 impl Start {

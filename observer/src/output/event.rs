@@ -147,7 +147,8 @@ pub struct Memory {
     pub wasm_address: Option<u64>,
     /// Whether a handler of the process took the signal.
     pub handled: Option<bool>,
-    pub region: FaultRegion,
+    /// Where `address` lies; `None` where nothing at an address was touched, or where it is not known.
+    pub region: Option<FaultRegion>,
     /// The engine's own error code.
     pub engine_code: Option<u32>,
     pub seen: Seen,
@@ -193,6 +194,8 @@ names! {
         Signal = "signal",
         Text = "text",
         Exit = "exit",
+        /// The kernel's own answer or decision.
+        Kernel = "kernel",
     }
 }
 

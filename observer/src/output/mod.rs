@@ -48,6 +48,9 @@ pub enum Want {
     ForgetPipe { ino: u64, init: u32 },
     /// Find out who reads the followed pipes.
     FindReaders,
+    /// Attach to the engine library that runtime process `tgid` has opened: what it exports says more than the
+    /// kernel sees.
+    Engine { tgid: u32, path: String },
     /// Nothing but the end of this container init is of interest from now on.
     Quiet { init: u32 },
 }

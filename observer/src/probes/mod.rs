@@ -2,6 +2,7 @@
 //! [`reduce`], and nowhere else; bytes of content do not get past it.
 
 pub mod cgroup;
+pub mod fault;
 pub mod file;
 pub mod invocation;
 pub mod memory;
@@ -64,7 +65,8 @@ pub struct Record {
 
 /// The spec of a family.
 pub fn spec(family: Family) -> &'static Spec {
-    SPECS[family as usize - 1]
+    let at = Family::ALL.iter().position(|one| *one == family).unwrap_or_default();
+    SPECS[at]
 }
 
 /// What a command looks at.
@@ -100,6 +102,7 @@ const fn is_for_starts(family: Family) -> bool {
         | Family::Output
         | Family::Socket => true,
         Family::Stdio => false,
+        Family::Fault => false,
     }
 }
 

@@ -26,8 +26,8 @@ pub struct Hook {
 }
 
 /// The same hook, superfluous once `by` is attached.
-pub const fn covered(by: &'static str, hook: Hook) -> Hook {
-    Hook { covered_by: Some(by), ..hook }
+pub const fn covered(by: &'static str, hook: &Hook) -> Hook {
+    Hook { name: hook.name, rungs: hook.rungs, required: hook.required, covered_by: Some(by) }
 }
 
 /// One way to attach.
@@ -68,6 +68,16 @@ impl Rung {
             Rung::OnDemand { .. } => "on-demand",
         }
     }
+}
+
+/// A function of a library that is attached to when the library is first seen, not at the start.
+#[derive(Debug)]
+pub struct LibraryHook {
+    /// What the library's file is called, version aside.
+    pub library: &'static str,
+    /// An exported function, by its entry: returns are left alone, as hooking them changes the caller's stack.
+    pub symbol: &'static str,
+    pub program: &'static str,
 }
 
 /// A kernel tracepoint with its two rungs.

@@ -8,6 +8,8 @@ use observer_ebpf::{
 };
 use zerocopy::IntoBytes;
 
+mod faults;
+
 use super::{
     invocation::{Command, Invocation, Program},
     *,
@@ -130,8 +132,32 @@ fn every_kind(op: u32) -> Vec<(Vec<u8>, Event)> {
             Event::File(file::Event { call: CALL, op: file::Op::Open, path: path(), flags: 14, role }),
         ),
         (
-            bytes(wire::memory::Memory { header, syscall, bytes: 15, prot: 1, flags: 2, role, pad: 0 }, b""),
-            Event::Memory(memory::Event { call: CALL, bytes: 15, prot: 1, flags: 2, role }),
+            bytes(
+                wire::memory::Memory {
+                    header,
+                    syscall,
+                    hint: 14,
+                    bytes: 15,
+                    start_ns,
+                    prot: 1,
+                    flags: 2,
+                    role,
+                    init,
+                    comm: comm("node"),
+                },
+                b"",
+            ),
+            Event::Memory(memory::Event {
+                call: CALL,
+                hint: Some(14),
+                bytes: 15,
+                start: Some(Time(41)),
+                prot: 1,
+                flags: 2,
+                role,
+                init: Some(9),
+                comm: "node".into(),
+            }),
         ),
         (
             bytes(
@@ -187,6 +213,9 @@ fn every_kind(op: u32) -> Vec<(Vec<u8>, Event)> {
             }),
         ),
     ]
+    .into_iter()
+    .chain(faults::every_kind())
+    .collect()
 }
 
 #[test]

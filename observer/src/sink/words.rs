@@ -7,14 +7,14 @@ use super::{
     units::{self, bytes_text, ms_text, process_text},
 };
 use crate::output::{
-    Event, FaultKind, FaultRegion, Memory, OomScope, Process, Runtime, RuntimeAction, Seen, Since, Stats,
-    Stdio, StdioOutcome, StdioTarget, What,
+    Event, Exit, FaultKind, FaultRegion, Memory, OomScope, Process, Runtime, RuntimeAction, Seen, Since,
+    Stats, Stdio, StdioOutcome, StdioTarget, What,
 };
 
 /// `stderr: 1.2 MiB written, 64.0 KiB still queued, nobody reads (reader-gone)`.
 pub(super) fn event(event: &Event) -> String {
     let mut text = match &event.what {
-        What::Runtime(done) => runtime(done),
+        What::Runtime(done) => runtime(done, event.container.exit.as_ref()),
         What::Stdio(stream) => stdio(stream),
         What::Memory(fault) => memory(fault, event.process.as_ref()),
     };
@@ -28,14 +28,18 @@ pub(super) fn event(event: &Event) -> String {
     text
 }
 
-fn runtime(runtime: &Runtime) -> String {
-    let text = match (runtime.action, runtime.signal, runtime.exit_code) {
+fn runtime(runtime: &Runtime, exit: Option<&Exit>) -> String {
+    let mut text = match (runtime.action, runtime.signal, runtime.exit_code) {
         (RuntimeAction::Create, ..) => "created".to_owned(),
         (RuntimeAction::Start, ..) => "started".to_owned(),
         (RuntimeAction::Exit, Some(number), _) => format!("killed by {}", signal::text(number)),
         (RuntimeAction::Exit, None, Some(code)) => format!("ended with exit status {code}"),
         (RuntimeAction::Exit, None, None) => "ended, its exit status is not known".to_owned(),
     };
+    let reason = exit.filter(|_| runtime.action == RuntimeAction::Exit).and_then(|exit| exit.reason.as_ref());
+    if let Some(reason) = reason {
+        text.push_str(&format!(" ({reason})"));
+    }
     match runtime.errno {
         Some(number) => format!("{text}: {}", errno_text(number)),
         None => text,
@@ -121,7 +125,7 @@ fn memory(memory: &Memory, process: Option<&Process>) -> String {
         parts.push(format!("{} times", memory.count));
     }
     match memory.seen {
-        Seen::Signal => {}
+        Seen::Signal | Seen::Kernel => {}
         Seen::Engine => parts.push("told by the engine".to_owned()),
         Seen::Text => parts.push("told by its output".to_owned()),
         Seen::Exit => parts.push("told by its end".to_owned()),
@@ -155,11 +159,11 @@ fn what_failed(memory: &Memory) -> String {
 /// ` at 0x10, a null pointer`.
 fn place(memory: &Memory) -> String {
     let region = match memory.region {
-        FaultRegion::LinearMemory => ", in linear memory",
-        FaultRegion::Guard => ", in a guard region",
-        FaultRegion::Stack => ", at the stack's end",
-        FaultRegion::Null => ", a null pointer",
-        FaultRegion::Other => "",
+        Some(FaultRegion::LinearMemory) => ", in linear memory",
+        Some(FaultRegion::Guard) => ", in a guard region",
+        Some(FaultRegion::Stack) => ", at the stack's end",
+        Some(FaultRegion::Null) => ", a null pointer",
+        Some(FaultRegion::Other) | None => "",
     };
     memory.address.map_or_else(|| region.to_owned(), |address| format!(" at {address:#x}{region}"))
 }

@@ -44,12 +44,27 @@ const CREATE: &str = "crun\0--root\0/r\0create\0--bundle\0/b\0c1\0";
 const CNI: &str = "CNI_COMMAND=ADD\0CNI_CONTAINERID=c1\0CNI_NETNS=/n\0CNI_IFNAME=eth0\0";
 
 fn records() -> Vec<(&'static str, Vec<u8>)> {
-    let (header, syscall, role) = (HEADER, SYSCALL, role::RUNTIME);
+    let (header, syscall, runtime) = (HEADER, SYSCALL, role::RUNTIME);
     let cgroup = wire::cgroup::Mkdir { header, id: 3, hierarchy: 1, path_len: 3 };
-    let mount = wire::mount::Mount { header, syscall, op: 1, role, target_len: 4, pad: 0 };
-    let file = wire::file::File { header, syscall, flags: 0, role, path_len: 4, op: 1 };
+    let mount = wire::mount::Mount { header, syscall, op: 1, role: runtime, target_len: 4, pad: 0 };
+    let file = wire::file::File { header, syscall, flags: 0, role: runtime, path_len: 4, op: 1 };
+    let fault = wire::fault::Delivered {
+        header,
+        signal: 11,
+        code: 2,
+        address: 1 << 46,
+        stack: 1 << 47,
+        start_ns: 4,
+        handled: 1,
+        action: wire::fault::action::HANDLER,
+        role: role::PAYLOAD,
+        init: 7,
+        pad: 0,
+        comm: *b"node\0\0\0\0\0\0\0\0\0\0\0\0",
+    };
     vec![
-        ("exec", exec(role, "/usr/bin/crun", CREATE, "")),
+        ("fault", record(fault, b"")),
+        ("exec", exec(runtime, "/usr/bin/crun", CREATE, "")),
         ("exec-cni", exec(role::HELPER, "/opt/cni/bin/bridge", "", CNI)),
         ("cgroup", record(cgroup, b"/c1")),
         ("mount", record(mount, b"/dev")),

@@ -2,8 +2,7 @@
 
 use super::command::expect;
 use super::container::{GREETING, bundle};
-use super::observed;
-use super::report::Report;
+use super::{faults, observed, report::Report, streams};
 use anyhow::{Result, ensure};
 use std::fs;
 
@@ -19,6 +18,16 @@ pub fn run_all(report: &mut Report) {
         }
         Err(error) => report.failed("coldstart", &format!("{error:#}")),
     }
+    match streams::observe() {
+        Ok(observed) => {
+            report.case("run-probes-attach", || observed.run_probes_attached());
+            report.case("pipe-functions", || observed.pipe_functions_are_hooked());
+            report.case("stdio-delivered", || observed.what_was_read_is_delivered());
+            report.case("stdio-reader-gone", || observed.nobody_reads_any_more());
+        }
+        Err(error) => report.failed("run", &format!("{error:#}")),
+    }
+    report.case("faults", faults::faults_are_told);
 }
 
 /// The premise of all that follows: one hierarchy, and the controllers that limits need.

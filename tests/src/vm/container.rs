@@ -16,6 +16,11 @@ pub struct Bundle {
 
 /// Writes a bundle whose process prints [`GREETING`] and exits with `exit_code`.
 pub fn bundle(name: &str, exit_code: i32) -> Result<Bundle> {
+    bundle_that(name, &format!("echo {GREETING}; exit {exit_code}"))
+}
+
+/// Writes a bundle whose process runs a shell script.
+pub fn bundle_that(name: &str, script: &str) -> Result<Bundle> {
     let bundle = Bundle { path: format!("/tmp/{name}"), cgroup: format!("/vm/{name}") };
     let bin = format!("{}/rootfs/bin", bundle.path);
     for dir in ["proc", "dev", "sys"] {
@@ -24,13 +29,15 @@ pub fn bundle(name: &str, exit_code: i32) -> Result<Bundle> {
     fs::create_dir_all(&bin)?;
     fs::copy("/bin/busybox", format!("{bin}/busybox")).context("cannot put busybox into the bundle")?;
     symlink("busybox", format!("{bin}/sh"))?;
-    let config = serde_json::to_vec_pretty(&config(&bundle.cgroup, exit_code))?;
+    let config = serde_json::to_vec_pretty(&config(&bundle.cgroup, script))?;
     fs::write(format!("{}/config.json", bundle.path), config)?;
     Ok(bundle)
 }
 
-fn config(cgroup: &str, exit_code: i32) -> serde_json::Value {
-    let script = format!("echo {GREETING}; exit {exit_code}");
+/// Bytes that the container may use.
+pub const MEMORY_LIMIT: u64 = 64 << 20;
+
+fn config(cgroup: &str, script: &str) -> serde_json::Value {
     let namespaces = ["pid", "network", "ipc", "uts", "mount", "cgroup"].map(|kind| json!({ "type": kind }));
     json!({
         "ociVersion": "1.0.2",
@@ -54,7 +61,7 @@ fn config(cgroup: &str, exit_code: i32) -> serde_json::Value {
         "linux": {
             "cgroupsPath": cgroup,
             "namespaces": namespaces,
-            "resources": { "memory": { "limit": 64 << 20 }, "pids": { "limit": 32 } },
+            "resources": { "memory": { "limit": MEMORY_LIMIT }, "pids": { "limit": 32 } },
             "seccomp": {
                 "defaultAction": "SCMP_ACT_ALLOW",
                 "syscalls": [{ "names": ["reboot"], "action": "SCMP_ACT_ERRNO" }],

@@ -6,8 +6,10 @@ mod boot;
 mod cases;
 mod command;
 mod container;
+mod faults;
 mod observed;
 mod report;
+mod streams;
 
 use report::Report;
 use rustix::system::{RebootCommand, reboot};

@@ -45,6 +45,7 @@ fn event(id: &str, what: What) -> Event {
 fn ended(id: &str, outcome: StdioOutcome, blocked_ns: Option<u64>) -> Event {
     let stdio = Stdio {
         fd: 1,
+        shared_with_fd: None,
         target: StdioTarget::Pipe,
         target_now: None,
         written_bytes: Some(10),
@@ -68,7 +69,7 @@ fn fault(id: &str, kind: FaultKind, count: u64) -> Event {
         address: None,
         wasm_address: None,
         handled: None,
-        region: crate::output::FaultRegion::Other,
+        region: None,
         engine_code: None,
         seen: crate::output::Seen::Signal,
         scope: None,

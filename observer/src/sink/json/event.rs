@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::container::{ContainerJson, ProcessJson};
 use crate::{
-    output::{Event, LogFile, Memory, OomScope, Runtime, Stdio, StdioTarget, What},
+    output::{Event, FaultRegion, LogFile, Memory, OomScope, Runtime, Stdio, StdioTarget, What},
     sink::{
         errno, signal,
         units::{ms, rfc3339},
@@ -77,6 +77,7 @@ impl RuntimeJson {
 #[derive(Serialize)]
 struct StdioJson<'a> {
     fd: u32,
+    shared_with_fd: Option<u32>,
     target: &'static str,
     target_now: Option<&'static str>,
     written_bytes: Option<u64>,
@@ -103,6 +104,7 @@ impl<'a> StdioJson<'a> {
             |LogFile { path, bytes, grew }: &'a LogFile| LogFileJson { path, bytes: *bytes, grew: *grew };
         StdioJson {
             fd: stdio.fd,
+            shared_with_fd: stdio.shared_with_fd,
             target: stdio.target.name(),
             target_now: stdio.target_now.map(StdioTarget::name),
             written_bytes: stdio.written_bytes,
@@ -128,7 +130,7 @@ struct MemoryJson {
     address: Option<String>,
     wasm_address: Option<String>,
     handled: Option<bool>,
-    region: &'static str,
+    region: Option<&'static str>,
     engine_code: Option<u32>,
     seen: &'static str,
     scope: Option<&'static str>,
@@ -151,7 +153,7 @@ impl MemoryJson {
             address: memory.address.map(hex),
             wasm_address: memory.wasm_address.map(hex),
             handled: memory.handled,
-            region: memory.region.name(),
+            region: memory.region.map(FaultRegion::name),
             engine_code: memory.engine_code,
             seen: memory.seen.name(),
             scope: memory.scope.map(OomScope::name),

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     layer::Layer,
-    output::{Event, FaultKind, Kind, Memory, OomScope, Runtime, Stdio, StdioTarget, What},
+    output::{Event, FaultKind, FaultRegion, Kind, Memory, OomScope, Runtime, Stdio, StdioTarget, What},
     pipeline::event_needs_attention,
     sink::{errno, signal, words},
 };
@@ -112,7 +112,7 @@ fn stdio_attributes(to: &mut Attributes, stdio: &Stdio) -> String {
 
 fn memory_attributes(to: &mut Attributes, memory: &Memory) -> String {
     to.text("observer.memory.kind", memory.kind.name());
-    to.text("observer.memory.region", memory.region.name());
+    to.text("observer.memory.region", memory.region.map(FaultRegion::name));
     to.text("observer.memory.seen", memory.seen.name());
     to.text("observer.memory.scope", memory.scope.map(OomScope::name));
     optional(to, "observer.memory.signal", memory.signal);

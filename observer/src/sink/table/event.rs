@@ -42,10 +42,10 @@ pub(super) fn event(page: Page, event: &Event) -> String {
 pub(super) fn failed_start(page: Page, start: &ColdStart) -> String {
     let Some(failure) = &start.failure else { return String::new() };
     let why = match &failure.call {
-        Some(_) => format!("in {}", timeline::failure_in_full(failure)),
-        None => failure.text.clone(),
+        Some(_) => format!(" in {}", timeline::failure_in_full(failure)),
+        None => format!(": {}", failure.text),
     };
-    let text = format!("start failed after {} ms: {why}", ms_text(start.total_ns));
+    let text = format!("start failed after {} ms{why}", ms_text(start.total_ns));
     let name = row::name_cell(&start.container, name_width(page));
     lines(page, &units::time_of_day(start.time), &name, "coldstart", Tone::Bad, &text)
 }

@@ -4,7 +4,7 @@ use aya::{
     Btf, Ebpf,
     programs::{
         BtfTracePoint, FExit, Iter, ProgramError, RawTracePoint, TracePoint, links::FdLink,
-        trace_point::TracePointLink,
+        trace_point::TracePointLink, uprobe::UProbeLink,
     },
 };
 use observer_ebpf::Family;
@@ -24,6 +24,7 @@ use crate::{
 pub enum Link {
     Raw(FdLink),
     Trace(TracePointLink),
+    Engine(UProbeLink),
 }
 
 /// What the ladder needs to know about this kernel.

@@ -134,8 +134,15 @@ impl KernelTypes {
         for part in parts {
             let (name, element) = element_of(part)?;
             let (offset, found) = self.member(&current, name)?;
-            bits += offset + element * WORD_BITS;
-            current = found;
+            bits += offset;
+            current = match element {
+                Some(element) => {
+                    let found = self.element(&found)?;
+                    bits += element * 8 * u32::try_from(size(&found)?).ok()?;
+                    found
+                }
+                None => found,
+            };
         }
         Some(bits / 8)
     }
@@ -174,6 +181,12 @@ impl KernelTypes {
         None
     }
 
+    /// What an array is made of.
+    fn element(&self, of: &Type) -> Option<Type> {
+        let Type::Array(array) = of else { return None };
+        self.plain(self.btf.resolve_chained_type(array).ok()?)
+    }
+
     /// The type behind typedefs and qualifiers.
     fn plain(&self, mut found: Type) -> Option<Type> {
         for _ in 0..16 {
@@ -190,17 +203,23 @@ impl KernelTypes {
     }
 }
 
-/// Arrays that are looked into have elements of one machine word.
-const WORD_BITS: u32 = 64;
-
-/// `name[2]` is the name and 2, `name` the name and 0.
-fn element_of(part: &str) -> Option<(&str, u32)> {
+/// `name[2]` is the name and 2, `name` the name alone.
+fn element_of(part: &str) -> Option<(&str, Option<u32>)> {
     match part.strip_suffix(']') {
         Some(indexed) => {
             let (name, index) = indexed.split_once('[')?;
-            Some((name, index.parse().ok()?))
+            Some((name, Some(index.parse().ok()?)))
         }
-        None => Some((part, 0)),
+        None => Some((part, None)),
+    }
+}
+
+/// Bytes of what an array may be made of, where its elements are looked at.
+fn size(of: &Type) -> Option<usize> {
+    match of {
+        Type::Int(found) => Some(found.size()),
+        Type::Struct(found) | Type::Union(found) => Some(found.size()),
+        _ => None,
     }
 }
 

@@ -16,6 +16,7 @@ use zerocopy::IntoBytes;
 use super::{
     attach::{self, Kernel, Link},
     btf::KernelTypes,
+    engine::Engines,
     log::KernelLog,
     maps::{self, Maps},
     reorder::{HOLD_NS, Reorder},
@@ -23,9 +24,10 @@ use super::{
     streams::{self, Streams},
 };
 use crate::{
-    health::ProbePlan,
+    health::{ProbePlan, Status},
     input::{Input, Record},
     probes::stdio::{PipeState, Written},
+    source::facts::HostRoot,
     time::Time,
 };
 
@@ -80,6 +82,7 @@ pub struct Live {
     reported_lost: [u64; observer_ebpf::FAMILIES],
     offsets: Offsets,
     log: Option<KernelLog>,
+    engines: Engines,
     // Holds the programs; dropped last.
     ebpf: Ebpf,
 }
@@ -97,10 +100,12 @@ impl Live {
         let btf = Btf::parse_file(options.btf, aya::Endianness::default()).ok();
         let offsets = types.as_ref().map(|types| types.offsets().0);
         let offsets = offsets.unwrap_or(Offsets::UNKNOWN);
+        let page_shift = rustix::param::page_size().trailing_zeros();
         let follow = u32::from(options.families.contains(&Family::Stdio));
         let mut ebpf = EbpfLoader::new()
             .btf(btf.as_ref())
             .override_global("OFFSETS", offsets.as_bytes(), true)
+            .override_global("PAGE_SHIFT", page_shift.as_bytes(), true)
             .override_global("FOLLOW", &follow, true)
             .load(OBJECT)?;
         let ring = Ring::new(RingBuf::try_from(maps::take(&mut ebpf, "EVENTS")?)?);
@@ -129,6 +134,7 @@ impl Live {
             reported_lost: [0; observer_ebpf::FAMILIES],
             offsets,
             log: KernelLog::find(&mut ebpf),
+            engines: Engines::default(),
             ebpf,
         })
     }
@@ -212,6 +218,18 @@ impl Live {
             (value != NO_OFFSET).then_some(value)
         });
         Offsets::PATHS.iter().map(|path| (*path).to_owned()).zip(values).collect()
+    }
+
+    /// Attaches to an engine library that process `tgid` has opened, where faults are watched: how that family is
+    /// attached from now on, if that has changed.
+    pub fn attach_engine(&mut self, host: &HostRoot, tgid: u32, path: &str) -> Option<ProbePlan> {
+        let plan = self.plans.iter_mut().find(|plan| plan.family == Family::Fault)?;
+        if plan.status == Status::Off {
+            return None;
+        }
+        let hook = self.engines.attach(&mut self.ebpf, host, tgid, path, &mut self.links)?;
+        plan.hooks.push(hook);
+        Some(plan.clone())
     }
 
     pub fn records(&self) -> &[u64; observer_ebpf::FAMILIES] {

@@ -2,6 +2,7 @@
 
 mod attach;
 mod btf;
+mod engine;
 mod load;
 mod log;
 mod maps;

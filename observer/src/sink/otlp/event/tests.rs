@@ -25,6 +25,7 @@ fn event(what: What) -> Event {
 fn stdio(outcome: StdioOutcome) -> Stdio {
     Stdio {
         fd: 2,
+        shared_with_fd: None,
         target: StdioTarget::Pipe,
         target_now: None,
         written_bytes: Some(70_000),
@@ -103,7 +104,7 @@ fn a_fault_says_what_it_was() {
         address: Some(0x10),
         wasm_address: None,
         handled: Some(false),
-        region: FaultRegion::Null,
+        region: Some(FaultRegion::Null),
         engine_code: None,
         seen: Seen::Signal,
         scope: Some(OomScope::Memcg),

@@ -1,26 +1,26 @@
-//! OTLP receivers that others wrote, as child processes on loopback, and small servers that answer badly on
-//! purpose. Real receivers live in the virtual environment that `cargo xtask setup` makes.
+//! OTLP receivers that others wrote, as child processes on loopback. They live in the virtual environment that
+//! `cargo xtask setup` makes.
 
 use std::{
+    collections::BTreeMap,
     env, fs,
     fs::File,
-    io::{Read, Write},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::mpsc,
+    sync::atomic::{AtomicU32, Ordering},
     thread,
     time::{Duration, Instant},
 };
 
+use serde_json::{Value, json};
 use tempfile::TempDir;
+
+use super::export::HANG;
 
 #[path = "../../observer/src/skips.rs"]
 mod skips;
 pub use skips::skip;
-
-/// Far more than anything here takes; only a hang gets there.
-pub const HANG: Duration = Duration::from_secs(60);
 
 fn venv() -> PathBuf {
     let cache = env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
@@ -48,9 +48,16 @@ pub fn installed(test: &str) -> Option<()> {
     None
 }
 
+/// A port for a receiver to bind a moment later. One that the kernel gives out could be given to somebody else
+/// until then: this is one below those, and tests that run meanwhile look elsewhere.
 fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has a free port");
-    listener.local_addr().expect("a bound socket has an address").port()
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let candidates = || {
+        let ours = std::process::id().wrapping_mul(16).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        10_000 + (ours % 20_000) as u16
+    };
+    let is_free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
+    std::iter::repeat_with(candidates).take(1_000).find(is_free).expect("loopback has a free port")
 }
 
 /// A receiver, ended when dropped.
@@ -140,31 +147,49 @@ fn read(path: &Path) -> String {
     String::from_utf8_lossy(&fs::read(path).expect("the log is there")).into_owned()
 }
 
-/// A server that gives its connections the answers in turn, the last one for ever, whatever they asked. It
-/// sends down the channel how many requests it has seen.
-pub fn answering(answers: Vec<Vec<u8>>) -> (u16, mpsc::Receiver<usize>) {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has a free port");
-    let port = listener.local_addr().expect("a bound socket has an address").port();
-    let (seen, requests) = mpsc::channel();
-    thread::spawn(move || {
-        for (count, stream) in listener.incoming().enumerate() {
-            let answer = &answers[count.min(answers.len() - 1)];
-            let Ok(mut stream) = stream else { return };
-            let mut request = [0; 65536];
-            // What it was asked does not matter, nor whether it listens.
-            let _ = stream.read(&mut request);
-            let _ = stream.write_all(answer);
-            let _ = seen.send(count + 1);
-        }
-    });
-    (port, requests)
+/// A span that rotel has printed, as oteltap would have. It prints everything but the flags.
+pub fn printed(block: &str) -> Value {
+    let block = block.split("\nResourceSpans #").next().unwrap();
+    let (span, events) = block.split_once("\nEvents:\n").unwrap_or((block, ""));
+    let (head, own) = span.split_once("\nAttributes:\n").unwrap_or((span, ""));
+    let labels: BTreeMap<&str, &str> = head
+        .lines()
+        .filter_map(|line| line.split_once(':'))
+        .map(|(label, value)| (label.trim(), value.trim()))
+        .collect();
+    let pairs = |text: &str, indent: &str| -> Vec<Value> {
+        let pairs = text.lines().filter_map(|line| line.strip_prefix(indent)?.split_once(": "));
+        pairs
+            .map(|(key, value)| {
+                let (kind, value) = value.trim_end_matches(')').split_once('(').unwrap_or(("", value));
+                json!({"key": key, "value": {kind: value}})
+            })
+            .collect()
+    };
+    let events: Vec<Value> = events
+        .split("SpanEvent #")
+        .skip(1)
+        .map(|event| {
+            let line =
+                |label: &str| event.lines().find_map(|line| line.strip_prefix(label)).unwrap_or_default();
+            json!({
+                "name": line("     -> Name: "),
+                "timeUnixNano": line("     -> Timestamp: "),
+                "attributes": pairs(event, "          -> "),
+            })
+        })
+        .collect();
+    let failed = labels.get("Status code").map(|code| i32::from(*code == "STATUS_CODE_ERROR") * 2);
+    json!({
+        "traceId": labels["Trace ID"],
+        "spanId": labels["ID"],
+        "parentSpanId": labels["Parent ID"],
+        "name": labels["Name"],
+        "kind": i32::from(labels["Kind"] == "SPAN_KIND_INTERNAL"),
+        "startTimeUnixNano": labels["Start time"],
+        "endTimeUnixNano": labels["End time"],
+        "status": failed.map(|code| json!({"code": code, "message": labels["Status message"]})),
+        "attributes": pairs(own, "     -> "),
+        "events": events,
+    })
 }
-
-/// A server that takes connections and never says a word.
-pub fn silent() -> (u16, TcpListener) {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has a free port");
-    (listener.local_addr().expect("a bound socket has an address").port(), listener)
-}
-
-/// A port on which nobody listens: below those that are given out, and its service is long forgotten.
-pub const NOBODY: u16 = 1;

@@ -1,0 +1,62 @@
+//! How a run begins: attach, then snapshot, so that nothing falls between.
+
+use anyhow::Result;
+
+use super::{Edge, status};
+use crate::{
+    app::talk,
+    health::ProbePlan,
+    input::FactKind,
+    source::facts::{
+        containers::{self, Older},
+        procfs,
+    },
+};
+
+impl Edge {
+    /// Says how the probes were attached and what was there before: attach, then snapshot, so that nothing
+    /// falls between.
+    pub fn begin(&mut self, plans: &[ProbePlan]) -> Result<()> {
+        self.clock()?;
+        for plan in plans {
+            self.report(status(plan))?;
+        }
+        self.own_cost()?;
+        match procfs::snapshot(&self.host) {
+            Ok(processes) => {
+                for process in processes {
+                    // Full only if tens of thousands are watched; the kernel counts what it then misses.
+                    let _ = self.live.watch(process.tgid, process.role);
+                    self.fact(FactKind::Process(process))?;
+                }
+            }
+            Err(error) => talk::say(format_args!("cannot list processes that were there before: {error}")),
+        }
+        if self.follows { self.older_containers() } else { Ok(()) }
+    }
+
+    /// Containers that were there before: first who they are, then what their streams are.
+    fn older_containers(&mut self) -> Result<()> {
+        let older = match containers::snapshot(&self.host) {
+            Ok(older) => older,
+            Err(error) => {
+                talk::say(format_args!("cannot list containers that were there before: {error}"));
+                return Ok(());
+            }
+        };
+        for Older { life, members } in older {
+            // As above.
+            let _ = self.live.watch_older(life.init, &members);
+            self.fact(FactKind::Life(Box::new(life)))?;
+        }
+        // Once for the streams, once more for those who read them: either may come first.
+        for _ in 0..2 {
+            if let Err(why) = self.live.look_through_open_files() {
+                let what = "streams of containers that were there before are not seen";
+                talk::say(format_args!("{what}: {why}"));
+                break;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,87 @@
+//! How a stream is told.
+
+use super::{stream::Stream, verdict::Said};
+use crate::{
+    model::{Made, Model},
+    output::{Process, Stdio, StdioTarget, What},
+    probes::stdio::ObjectKind,
+    time::Time,
+};
+
+impl Model {
+    pub(super) fn say(
+        &self,
+        init: u32,
+        fd: u32,
+        time: Time,
+        said: Said,
+        ended: bool,
+        make: &mut impl FnMut(Made),
+    ) {
+        let Some(life) = self.lives.as_ref().and_then(|lives| lives.get(init)) else { return };
+        let Some(stream) = life.streams.by_fd.get(&fd) else { return };
+        let other = if fd == 1 { 2 } else { 1 };
+        let shared =
+            life.streams.by_fd.get(&other).is_some_and(|other| {
+                other.object == stream.object && stream.object.kind != ObjectKind::Closed
+            });
+        if shared && fd == 2 {
+            return; // told with descriptor 1
+        }
+        let uncounted = stream.end.is_some_and(|end| end.uncounted);
+        let written = (!uncounted).then_some(stream.written.bytes);
+        let delivered = written.zip(said.left).filter(|_| stream.is_pipe());
+        let target_now = stream.end.filter(|end| end.now != stream.object).map(|end| target(end.now.kind));
+        let what = Stdio {
+            fd,
+            shared_with_fd: shared.then_some(other),
+            target: target(stream.object.kind),
+            target_now,
+            written_bytes: written,
+            delivered_bytes: delivered.map(|(written, left)| written.saturating_sub(left)),
+            pipe_bytes: stream.is_pipe().then_some(said.left).flatten(),
+            blocked_ns: stream.is_pipe().then(|| stream.blocked_ns(time)),
+            broken_pipe_writes: stream.written.broken,
+            reader: self.reader_of(stream),
+            log_file: None,
+            outcome: said.outcome,
+            ended,
+        };
+        self.tell(init, time, said.why, What::Stdio(what), make);
+    }
+
+    fn reader_of(&self, stream: &Stream) -> Option<Process> {
+        let tgid = stream.pipe.reader.or(stream.reader.as_ref().map(|reader| reader.tgid))?;
+        let known = self.processes.get(tgid);
+        if let Some(reader) = stream.reader.as_ref().filter(|reader| reader.tgid == tgid) {
+            return Some(Process {
+                pid: tgid,
+                tid: tgid,
+                ppid: Some(reader.ppid),
+                comm: reader.comm.clone(),
+                exe: known.and_then(|info| info.exe.clone()),
+                start: Some(self.clock.wall(reader.start)),
+            });
+        }
+        Some(Process {
+            pid: tgid,
+            tid: tgid,
+            ppid: known.map(|info| info.ppid),
+            comm: known.map(|info| info.comm.clone()).unwrap_or_default(),
+            exe: known.and_then(|info| info.exe.clone()),
+            start: known.map(|info| self.clock.wall(info.start)),
+        })
+    }
+}
+
+fn target(kind: ObjectKind) -> StdioTarget {
+    match kind {
+        ObjectKind::Closed => StdioTarget::Closed,
+        ObjectKind::Pipe => StdioTarget::Pipe,
+        ObjectKind::File => StdioTarget::File,
+        ObjectKind::Null => StdioTarget::Null,
+        ObjectKind::Tty => StdioTarget::Tty,
+        ObjectKind::Socket => StdioTarget::Socket,
+        ObjectKind::Other => StdioTarget::Other,
+    }
+}

@@ -1,0 +1,106 @@
+//! One standard stream of a container, and what was counted of it.
+
+use super::readers::Reader;
+use crate::{
+    output::Since,
+    probes::stdio::{Object, ObjectKind, PipeState, Written},
+    time::Time,
+};
+
+#[derive(Clone, Debug)]
+pub struct Stream {
+    pub fd: u32,
+    pub object: Object,
+    pub since: Since,
+    pub opened: Time,
+    pub written: Written,
+    pub pipe: PipeState,
+    pub reader: Option<Reader>,
+    /// A writer waits for room.
+    pub waiting: Option<Waiting>,
+    blocked_ns: u64,
+    /// It was said to be blocked, and not yet that it is so no longer.
+    pub told_blocked: bool,
+    /// The last reader was gone while the container lived, and that was told.
+    pub reader_gone: bool,
+    pub end: Option<End>,
+    /// What is left in the pipe is watched closely.
+    pub draining: bool,
+    /// All is said.
+    pub done: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Waiting {
+    from: Time,
+    /// Since when nothing was taken.
+    pub quiet: Time,
+}
+
+/// How a stream was when its container ended.
+#[derive(Clone, Copy, Debug)]
+pub struct End {
+    pub time: Time,
+    /// What the descriptor refers to.
+    pub now: Object,
+    /// Some writers were not seen.
+    pub uncounted: bool,
+    /// Taken out of the pipe by then, and still in it.
+    pub taken: u64,
+    pub queued: Option<u64>,
+}
+
+impl Stream {
+    pub fn new(fd: u32, object: Object, since: Since, opened: Time) -> Self {
+        Stream {
+            fd,
+            object,
+            since,
+            opened,
+            written: Written::default(),
+            pipe: PipeState::default(),
+            reader: None,
+            waiting: None,
+            blocked_ns: 0,
+            told_blocked: false,
+            reader_gone: false,
+            end: None,
+            draining: false,
+            done: false,
+        }
+    }
+
+    pub fn is_pipe(&self) -> bool {
+        self.object.kind == ObjectKind::Pipe
+    }
+
+    pub fn queued(&self) -> Option<u64> {
+        self.pipe.queued.map(u64::from)
+    }
+
+    /// Takes in the state of its pipe at a later time.
+    pub fn sample(&mut self, time: Time, state: PipeState) {
+        let progress = state.taken != self.pipe.taken || state.queued != self.pipe.queued;
+        match (&mut self.waiting, state.waiting) {
+            (None, true) => self.waiting = Some(Waiting { from: time, quiet: time }),
+            (Some(waiting), true) if progress => waiting.quiet = time,
+            (Some(waiting), false) => {
+                self.blocked_ns += time.since(waiting.from);
+                self.waiting = None;
+            }
+            _ => {}
+        }
+        self.pipe = state;
+    }
+
+    /// How long writers have waited for room by now, nanoseconds.
+    pub fn blocked_ns(&self, time: Time) -> u64 {
+        self.blocked_ns + self.waiting.map_or(0, |waiting| time.since(waiting.from))
+    }
+
+    /// Bytes that the container left in the pipe and nobody has taken yet.
+    pub fn left(&self, end: &End) -> Option<u64> {
+        let taken_since = self.pipe.taken.saturating_sub(end.taken);
+        Some(end.queued?.saturating_sub(taken_since).min(self.written.bytes))
+    }
+}

@@ -1,0 +1,129 @@
+//! What containers say, as `observer run` tells it.
+
+use super::container::bundle_that;
+use super::observed::{attached, objects};
+use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
+
+/// More than a pipe holds at once.
+const SAID_BYTES: u64 = 300_000;
+const LINES: u64 = 8;
+
+pub struct Observed {
+    objects: Vec<Value>,
+}
+
+/// Two containers under the observer: one is read to its end, the other's reader leaves after a line.
+pub fn observe() -> Result<Observed> {
+    let mut observer = Command::new("/usr/bin/observer")
+        .args(["run", "-o", "json"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .context("cannot run the observer")?;
+    wait_until_attached(&mut observer)?;
+    let stdout = observer.stdout.take().context("no standard output")?;
+    let printed = std::thread::spawn(move || {
+        let mut text = String::new();
+        BufReader::new(stdout).read_to_string(&mut text).map(|_| text)
+    });
+
+    let mut read = start("read", &format!("head -c {SAID_BYTES} /dev/zero"))?;
+    let mut taken = Vec::new();
+    read.stdout.take().context("no pipe")?.read_to_end(&mut taken)?;
+    ensure!(taken.len() as u64 == SAID_BYTES, "the container said {} bytes", taken.len());
+    read.wait()?;
+
+    let script =
+        format!("trap '' PIPE; i=0; while [ $i -lt {LINES} ]; do echo line; sleep 1; i=$((i+1)); done");
+    let mut left = start("left", &script)?;
+    let mut line = String::new();
+    let mut reader = BufReader::new(left.stdout.take().context("no pipe")?);
+    reader.read_line(&mut line)?;
+    drop(reader);
+    left.wait()?;
+
+    sleep(Duration::from_secs(2));
+    let pid = rustix::process::Pid::from_child(&observer);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT)?;
+    let printed = printed.join().ok().context("the reading thread failed")??;
+    observer.wait()?;
+    Ok(Observed { objects: objects(&printed)? })
+}
+
+fn start(name: &str, script: &str) -> Result<Child> {
+    let bundle = bundle_that(name, script)?;
+    Command::new("/usr/bin/crun")
+        .args(["run", "--bundle", &bundle.path, name])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .context("cannot run crun")
+}
+
+fn wait_until_attached(observer: &mut Child) -> Result<()> {
+    let stderr = observer.stderr.take().context("no standard error")?;
+    let mut lines = BufReader::new(stderr).lines();
+    let attached = lines.find(|line| line.as_ref().is_ok_and(|line| line.contains("attached")));
+    ensure!(attached.is_some(), "the observer ended before it was attached");
+    // Whatever else it says must not block it.
+    std::thread::spawn(move || lines.for_each(drop));
+    Ok(())
+}
+
+impl Observed {
+    /// Every probe of `run` is attached; says by which rung.
+    pub fn run_probes_attached(&self) -> Result<String> {
+        let health = self.objects.iter().rfind(|object| object["type"] == "health");
+        attached(health.context("no health was printed")?, &[])
+    }
+
+    /// These kernels can hook their own functions: the better rung is taken.
+    pub fn pipe_functions_are_hooked(&self) -> Result<String> {
+        let health = self.objects.iter().rfind(|object| object["type"] == "health");
+        let probes = health.and_then(|health| health["probes"].as_array()).context("no health")?;
+        let stdio = probes.iter().find(|probe| probe["name"] == "stdio").context("no stdio probe")?;
+        let hook = stdio["hook"].as_str().unwrap_or_default();
+        ensure!(hook.contains("fexit"), "stdio is hooked by {hook}: {}", stdio["why"]);
+        Ok(hook.to_owned())
+    }
+
+    pub fn what_was_read_is_delivered(&self) -> Result<String> {
+        let last = self.last("read")?;
+        ensure!(last["outcome"] == "delivered", "{last}");
+        ensure!(last["written_bytes"] == SAID_BYTES && last["delivered_bytes"] == SAID_BYTES, "{last}");
+        Ok(last.to_string())
+    }
+
+    pub fn nobody_reads_any_more(&self) -> Result<String> {
+        let last = self.last("left")?;
+        ensure!(last["outcome"] == "reader-gone", "{last}");
+        let broken = last["broken_pipe_writes"].as_u64().unwrap_or(0);
+        ensure!(broken > 0 && broken < LINES, "{last}");
+        let while_alive = self.events("left").any(|event| event["ended"] == false);
+        ensure!(while_alive, "nothing was said while it lived");
+        Ok(last.to_string())
+    }
+
+    /// What was said last of a container's standard output.
+    fn last<'a>(&'a self, id: &'a str) -> Result<&'a Value> {
+        let last = self.events(id).last().with_context(|| format!("nothing was said of {id}"))?;
+        ensure!(last["ended"] == true, "its end was not told: {last}");
+        Ok(last)
+    }
+
+    fn events<'a>(&'a self, id: &'a str) -> impl Iterator<Item = &'a Value> {
+        self.objects.iter().filter(move |object| {
+            object["type"] == "event"
+                && object["probe"] == "stdio"
+                && object["fd"] == 1
+                && object["container"]["id"] == id
+        })
+    }
+}
