@@ -41,6 +41,7 @@ offsets! {
     signal_live: "signal_struct.live",
     signal_maj_flt: "signal_struct.maj_flt",
     signal_read_bytes: "signal_struct.ioac.read_bytes",
+    mm_task_size: "mm_struct.task_size",
     mm_arg_start: "mm_struct.arg_start",
     mm_arg_end: "mm_struct.arg_end",
     mm_env_start: "mm_struct.env_start",
@@ -62,7 +63,6 @@ offsets! {
     regs_arg1: "pt_regs.si|pt_regs.regs[1]",
     regs_arg2: "pt_regs.dx|pt_regs.regs[2]",
     regs_arg3: "pt_regs.r10|pt_regs.regs[3]",
-    task_thread_flags: "task_struct.thread_info.flags",
     task_files: "task_struct.files",
     files_fdt: "files_struct.fdt",
     fdtable_fd: "fdtable.fd",
@@ -109,12 +109,9 @@ pub const IS_32_BIT: u32 = 1 << 1;
 #[cfg(any(bpf_target_arch = "aarch64", target_arch = "aarch64"))]
 pub const IS_32_BIT: u32 = 1 << 22;
 
-/// Bits of `Offsets::task_thread_flags`'s word of a thread that runs a 32-bit program: `TIF_ADDR32` of x86-64,
-/// `TIF_32BIT` of arm64.
-#[cfg(any(bpf_target_arch = "x86_64", target_arch = "x86_64"))]
-pub const RUNS_32_BIT: u64 = 1 << 29;
-#[cfg(any(bpf_target_arch = "aarch64", target_arch = "aarch64"))]
-pub const RUNS_32_BIT: u64 = 1 << 22;
+/// The addresses of a 32-bit program end here at the latest, by `Offsets::mm_task_size`. The flag of its threads
+/// that says so has had more than one number: `TIF_ADDR32` is bit 29 up to Linux 6.17, bit 28 of 6.18.
+pub const END_OF_32_BIT: u64 = 1 << 32;
 
 /// Syscall numbers below this can be hooked.
 pub const MAX_SYSCALLS: u32 = 1024;

@@ -9,7 +9,7 @@ use aya_ebpf::{
     programs::{FExitContext, RawTracePointContext},
 };
 use observer_ebpf::{
-    control::{RUNS_32_BIT, Watch, role},
+    control::{END_OF_32_BIT, Watch, role},
     wire::stdio::{Closing, Object, Opened, PipeState, Reader as ReaderRecord, since},
 };
 
@@ -191,8 +191,9 @@ pub fn note_32_bit(tgid: u32, task: u64) {
         return;
     }
     let mut reader = Reader::new();
-    let flags: u64 = reader.at(task, offset!(task_thread_flags));
-    if (reader.failed() || flags & RUNS_32_BIT != 0)
+    let mm: u64 = reader.at(task, offset!(task_mm));
+    let end: u64 = reader.at(mm, offset!(mm_task_size));
+    if (reader.failed() || end <= END_OF_32_BIT)
         && let Some(watch) = filter::lookup(tgid)
     {
         spoil(watch);

@@ -1,6 +1,8 @@
 //! Rigs: the stage of `observer demo`, and what tests need beside it.
 
 pub mod bpftrace;
+pub mod run;
+pub mod stdio;
 pub mod wasmedge;
 pub mod watch;
 pub mod workload;

@@ -1,0 +1,174 @@
+//! `observer run -o json`, as users run it: what it says is read while it watches.
+
+use std::{
+    io::{BufRead, BufReader, Read},
+    process::{Child, Command, Stdio},
+    sync::{Arc, Condvar, Mutex},
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use super::{
+    Bundle, Stage,
+    stdio::{Cat, Container, Streams, drain, until},
+    watch::{Seen, observer},
+};
+
+/// How long anything that is waited for may take: more than it ever needs.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub struct Run {
+    child: Child,
+    stdout: Arc<Text>,
+    stderr: Arc<Text>,
+    readers: Vec<JoinHandle<()>>,
+}
+
+/// What was read from one of its outputs so far.
+#[derive(Default)]
+struct Text {
+    lines: Mutex<(Vec<String>, bool)>,
+    grew: Condvar,
+}
+
+impl Text {
+    fn collect(self: &Arc<Self>, pipe: impl Read + Send + 'static) -> JoinHandle<()> {
+        let text = Arc::clone(self);
+        thread::spawn(move || {
+            for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+                text.lines.lock().expect("lines").0.push(line);
+                text.grew.notify_all();
+            }
+            text.lines.lock().expect("lines").1 = true;
+            text.grew.notify_all();
+        })
+    }
+
+    /// The first line that gives something, as soon as it is there.
+    fn wait<T>(&self, mut take: impl FnMut(&str) -> Option<T>) -> Option<T> {
+        let deadline = Instant::now() + PATIENCE;
+        let mut lines = self.lines.lock().expect("lines");
+        let mut seen = 0;
+        loop {
+            let found = lines.0[seen..].iter().find_map(|line| take(line));
+            seen = lines.0.len();
+            let left = deadline.saturating_duration_since(Instant::now());
+            if found.is_some() || lines.1 || left.is_zero() {
+                return found;
+            }
+            (lines, _) = self.grew.wait_timeout(lines, left).expect("lines");
+        }
+    }
+
+    fn all(&self) -> String {
+        self.lines.lock().expect("lines").0.iter().map(|line| format!("{line}\n")).collect()
+    }
+}
+
+impl Run {
+    /// Returns once whatever starts from now on is followed from its start, and this process is known to read what
+    /// containers say.
+    ///
+    /// # Panics
+    /// It cannot be run, or ends before that.
+    pub fn begin(stage: &Stage, options: &[&str]) -> Run {
+        let run = Run::attached(options);
+        run.catches_up(stage);
+        run
+    }
+
+    /// Returns once the probes are attached; what was there before may not have been looked at yet.
+    ///
+    /// # Panics
+    /// It cannot be run, or ends before that.
+    pub fn attached(options: &[&str]) -> Run {
+        let mut command = Command::new(observer());
+        command.args(["run", "-o", "json"]).args(options);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        let (stdout, stderr) = (Arc::<Text>::default(), Arc::<Text>::default());
+        let readers = vec![
+            stdout.collect(child.stdout.take().expect("stdout")),
+            stderr.collect(child.stderr.take().expect("stderr")),
+        ];
+        let run = Run { child, stdout, stderr, readers };
+        let attached = run.stderr.wait(|line| line.contains("attached").then_some(()));
+        assert!(attached.is_some(), "the observer did not attach: {}", run.stderr.all());
+        run
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Returns once it has found out who reads the pipes that were open before this was called: that of a container
+    /// that began later is known. An observer that gets no CPU time finds out late, and says so of a pipe that is
+    /// gone by then.
+    ///
+    /// # Panics
+    /// It never finds out.
+    pub fn catches_up(&self, stage: &Stage) {
+        until("the readers of a canary", || {
+            let (streams, out, err) = Streams::pipes();
+            let number = stage.path("").read_dir().expect("the stage").count();
+            let name = format!("canary-{number}-{}", self.pid());
+            // One reader that nobody has seen before, and this process.
+            let (cat, ours) = (Cat::begin(stage, &name, out), drain(err, 4_096, Duration::ZERO));
+            let bundle = Bundle::new(&["/bin/sh", "-c", "sleep 0.1; echo canary; echo canary >&2"]);
+            let mut canary = Container::of(stage, &name, bundle, streams);
+            assert_eq!((canary.ends(), ours.join().expect("a reader")), (0, 7));
+            let reader = |fd| self.stream_ends(&canary.id, fd)["reader"]["pid"].as_u64();
+            let found = [reader(1), reader(2)] == [cat.pid(), std::process::id()].map(|pid| Some(pid.into()));
+            found.then_some(())
+        });
+    }
+
+    /// The first object of this kind, printed already or awaited. Each is looked at once, in order.
+    ///
+    /// # Panics
+    /// None comes.
+    pub fn wait_for(&self, what: &str, mut is: impl FnMut(&Value) -> bool) -> Value {
+        let found = self.stdout.wait(|line| {
+            let object: Value = serde_json::from_str(line).ok()?;
+            is(&object).then_some(object)
+        });
+        found.unwrap_or_else(|| {
+            panic!("never saw {what}; it said: {}{}", self.stderr.all(), self.stdout.all())
+        })
+    }
+
+    /// Ends it as Ctrl-C does.
+    ///
+    /// # Panics
+    /// It does not end, or has printed what is not JSON.
+    pub fn end(mut self) -> Seen {
+        kill_process(Pid::from_child(&self.child), Signal::INT).expect("the observer");
+        let deadline = Instant::now() + PATIENCE;
+        let status = loop {
+            if let Some(status) = self.child.try_wait().expect("wait") {
+                break status;
+            }
+            assert!(Instant::now() < deadline, "the observer did not end: {}", self.stderr.all());
+            thread::sleep(Duration::from_millis(5));
+        };
+        for reader in self.readers.drain(..) {
+            reader.join().expect("a reader");
+        }
+        let (stdout, stderr) = (self.stdout.all(), self.stderr.all());
+        let parse = |line: &str| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        let objects = stdout.lines().map(parse).collect();
+        Seen { stdout, objects, stderr, code: status.code() }
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        if self.child.try_wait().is_ok_and(|status| status.is_none()) {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+}
