@@ -5,11 +5,9 @@ use observer_ebpf::{
     wire::output::{Output, op},
 };
 
-use super::{
-    NO_HEADER, on_exit,
-    stdio::{self, By},
-};
+use super::{NO_HEADER, on_exit, stdio};
 use crate::{
+    agg::By,
     emit, filter,
     kernel::{Reader, current},
     syscall::{self, argument},

@@ -15,7 +15,8 @@ use observer_ebpf::{
 
 use super::{NO_HEADER, arg, on_exit, raw_rungs};
 use crate::{
-    agg, emit, files, filter,
+    agg::{self, By, pipes_are_hooked},
+    emit, files, filter,
     kernel::{Reader, offset},
     syscall::{argument, raw},
 };
@@ -35,10 +36,6 @@ const EPIPE: i64 = -32;
 #[unsafe(no_mangle)]
 static FOLLOW: u32 = 0;
 
-/// Non-zero: the pipe functions themselves are hooked, and syscalls must not count pipes again.
-#[map]
-static PIPES_HOOKED: Array<u32> = Array::with_max_entries(1, 0);
-
 /// The answer of [`sample_pipe`].
 #[map]
 static SAMPLED: Array<PipeState> = Array::with_max_entries(1, 0);
@@ -48,11 +45,6 @@ static SAMPLED: Array<PipeState> = Array::with_max_entries(1, 0);
 pub fn follows() -> bool {
     // SAFETY: a static of this program. Volatile: the loader rewrites it after compilation.
     unsafe { core::ptr::read_volatile(&raw const FOLLOW) != 0 }
-}
-
-#[inline(always)]
-fn pipes_are_hooked() -> bool {
-    PIPES_HOOKED.get(0).copied().unwrap_or(0) != 0
 }
 
 /// Takes what the current task's descriptors 1 and 2 refer to for the streams of its container: it is init.
@@ -107,22 +99,6 @@ pub fn expect_no_more() {
             let mut reader = Reader::new();
             agg::expect_no_more(files::inode_of(fd, &mut reader), &mut reader);
         }
-    }
-}
-
-/// How a call gets at what is in a pipe.
-#[derive(Clone, Copy, PartialEq)]
-pub enum By {
-    /// By the pipe's own functions, which may be hooked themselves.
-    Bytes,
-    /// Past them: whole pages change hands (splice, tee, vmsplice; sendfile into a pipe since Linux 5.12).
-    Pages,
-}
-
-impl By {
-    #[inline(always)]
-    fn is_counted_elsewhere(self) -> bool {
-        self == By::Bytes && pipes_are_hooked()
     }
 }
 
