@@ -133,3 +133,55 @@ fn who_it_is(container: &Container) -> CriContainer {
         labels: container.labels.clone(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        input::{Fact, FactKind, Input, StreamFact},
+        probes::stdio::{Object, ObjectKind, PipeState, Written},
+    };
+
+    fn life() -> LifeFact {
+        let stream = StreamFact {
+            fd: 1,
+            object: Object { ino: 7, kind: ObjectKind::Pipe },
+            attach: true,
+            opened: Time(5),
+            written: Written { bytes: 3, first: Some(Time(6)), last: Some(Time(7)), broken: 0 },
+            pipe: PipeState { alive: true, readers: 1, ..PipeState::default() },
+        };
+        LifeFact {
+            init: 42,
+            start: Time(4),
+            comm: "web".to_owned(),
+            ppid: 1,
+            id: "c1".to_owned(),
+            cri: Some(CriContainer { pod: Some("web-0".to_owned()), ..CriContainer::default() }),
+            streams: vec![stream],
+            ..LifeFact::default()
+        }
+    }
+
+    fn following(lives: &[LifeFact]) -> Model {
+        let mut model = Model::new(0, true);
+        for life in lives {
+            let what = FactKind::Life(Box::new(life.clone()));
+            model.step(&Input::Fact(Fact { time: Time(10), what }), &mut |_| {});
+        }
+        model
+    }
+
+    #[test]
+    fn what_is_taken_up_can_be_taken_up_again() {
+        let lives = following(&[life()]).open_lives();
+        assert_eq!(lives, [life()]);
+        assert_eq!(following(&lives).open_lives(), lives);
+    }
+
+    #[test]
+    fn a_container_is_taken_up_once() {
+        let other = LifeFact { id: "c2".to_owned(), ..life() };
+        assert_eq!(following(&[life(), other]).open_lives(), [life()]);
+    }
+}

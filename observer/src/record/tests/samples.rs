@@ -7,7 +7,7 @@ use crate::{
     input::*,
     probes::{
         Call, Event, cgroup, fault, file, invocation::*, memory, mount, namespace, output, process, security,
-        socket,
+        socket, stdio,
     },
     time::{ClockOffset, Time},
 };
@@ -142,6 +142,15 @@ fn events() -> Vec<Event> {
             major_faults,
             read_bytes,
             comm: comm.clone(),
+        }),
+        Event::Stdio(stdio::Event::Closing {
+            init: 77,
+            fd: 1,
+            uncounted: false,
+            object: stdio::Object { ino: 9, kind: stdio::ObjectKind::Pipe },
+            written: stdio::Written { bytes: 5, first: Some(Time(1)), last: None, broken: 0 },
+            pipe: Some(stdio::PipeState::default()),
+            now: stdio::Object::default(),
         }),
         Event::Socket(socket::Event {
             call: CALL,
