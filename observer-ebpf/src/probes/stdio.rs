@@ -20,11 +20,11 @@ use crate::{
     syscall::{argument, raw},
 };
 
-on_exit!(exit_read_btf, exit_read, argument!(regs_arg0) as u32, taken);
-on_exit!(exit_readv_btf, exit_readv, argument!(regs_arg0) as u32, taken);
-on_exit!(exit_pwritev2_btf, exit_pwritev2, argument!(regs_arg0) as u32, counted);
-on_exit!(exit_tee_btf, exit_tee, argument!(regs_arg1) as u32, counted);
-on_exit!(exit_vmsplice_btf, exit_vmsplice, argument!(regs_arg0) as u32, counted);
+on_exit!(exit_read_btf, exit_read, argument!(regs_arg0) as u32, read);
+on_exit!(exit_readv_btf, exit_readv, argument!(regs_arg0) as u32, read);
+on_exit!(exit_pwritev2_btf, exit_pwritev2, argument!(regs_arg0) as u32, written);
+on_exit!(exit_tee_btf, exit_tee, argument!(regs_arg1) as u32, moved);
+on_exit!(exit_vmsplice_btf, exit_vmsplice, argument!(regs_arg0) as u32, moved);
 raw_rungs!(io_uring_btf, io_uring_raw, "io_uring_create", uncounted);
 
 const FMODE_READ: u32 = 1;
@@ -110,16 +110,32 @@ pub fn expect_no_more() {
     }
 }
 
+/// How a call gets at what is in a pipe.
+#[derive(Clone, Copy, PartialEq)]
+pub enum By {
+    /// By the pipe's own functions, which may be hooked themselves.
+    Bytes,
+    /// Past them: whole pages change hands (splice, tee, vmsplice; sendfile into a pipe since Linux 5.12).
+    Pages,
+}
+
+impl By {
+    #[inline(always)]
+    fn is_counted_elsewhere(self) -> bool {
+        self == By::Bytes && pipes_are_hooked()
+    }
+}
+
 /// A write of a watched process returned.
 #[inline(always)]
-pub fn wrote(watch: &Watch, fd: u32, ret: i64) {
+pub fn wrote(watch: &Watch, fd: u32, ret: i64, by: By) {
     // Errors but EPIPE move nothing and say nothing.
     if watch.init == 0 || ret < 0 && ret != EPIPE {
         return;
     }
     let mut reader = Reader::new();
     let inode = files::inode_of(fd, &mut reader);
-    if pipes_are_hooked() && files::is_pipe(inode, &mut reader) {
+    if by.is_counted_elsewhere() && files::is_pipe(inode, &mut reader) {
         return;
     }
     agg::wrote(watch.init, inode, (ret >= 0).then_some(ret as u64), &mut reader);
@@ -127,16 +143,31 @@ pub fn wrote(watch: &Watch, fd: u32, ret: i64) {
 
 /// A write by a call that nothing else is interested in.
 #[inline(always)]
-fn counted(fd: u32, ret: i64) {
+fn written(fd: u32, ret: i64) {
+    counted(fd, ret, By::Bytes);
+}
+
+#[inline(always)]
+fn moved(fd: u32, ret: i64) {
+    counted(fd, ret, By::Pages);
+}
+
+#[inline(always)]
+fn counted(fd: u32, ret: i64, by: By) {
     if let Some(watch) = filter::current(role::RUNTIME | role::PAYLOAD) {
-        wrote(watch, fd, ret);
+        wrote(watch, fd, ret, by);
     }
+}
+
+#[inline(always)]
+fn read(fd: u32, ret: i64) {
+    taken(fd, ret, By::Bytes);
 }
 
 /// Something was taken out of a descriptor; if by a process that reads a followed pipe, it may be that.
 #[inline(always)]
-pub fn taken(fd: u32, ret: i64) {
-    if ret <= 0 || filter::current(role::READER | role::SHIM).is_none() || pipes_are_hooked() {
+pub fn taken(fd: u32, ret: i64, by: By) {
+    if ret <= 0 || filter::current(role::READER | role::SHIM).is_none() || by.is_counted_elsewhere() {
         return;
     }
     let mut reader = Reader::new();

@@ -141,25 +141,25 @@ impl Model {
         }
         for (init, fd) in concerned {
             self.tell_reader_gone(init, fd, time, make);
+            self.tell_blocked(init, fd, time, make);
             self.tell_going_on(init, fd, time, make);
             self.settle_stream(init, fd, time, make);
         }
     }
 
-    /// What only time can tell: that a writer is blocked, that nothing more will be taken.
+    /// What only time can tell: that nothing more will be taken, or come.
     pub(super) fn stdio_tick(&mut self, time: Time, make: &mut impl FnMut(Made)) {
         let mut concerned = Vec::new();
         for life in self.lives.iter_mut().flat_map(Lives::iter_mut) {
             let open = life.streams.by_fd.values().filter(|stream| !stream.done);
             let ended = life.ended.map(|(ended, _)| ended);
             concerned.extend(
-                open.filter(|stream| stream.end.is_some() || stream.waiting.is_some() || ended.is_some())
+                open.filter(|stream| stream.end.is_some() || ended.is_some())
                     .map(|stream| (life.init, stream.fd, ended)),
             );
         }
         for (init, fd, ended) in concerned {
             self.give_up(init, fd, ended, time, make);
-            self.tell_blocked(init, fd, time, make);
             self.settle_stream(init, fd, time, make);
         }
     }
@@ -167,7 +167,7 @@ impl Model {
     fn tell_blocked(&mut self, init: u32, fd: u32, time: Time, make: &mut impl FnMut(Made)) {
         let Some(stream) = self.stream(init, fd).filter(|stream| stream.end.is_none()) else { return };
         let Some(waiting) = stream.waiting.filter(|_| !stream.told_blocked) else { return };
-        if time.since(waiting.quiet) < BLOCKED_NS || stream.pipe.readers == 0 {
+        if waiting.seen.since(waiting.quiet) < BLOCKED_NS || stream.pipe.readers == 0 {
             return;
         }
         stream.told_blocked = true;

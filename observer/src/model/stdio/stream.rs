@@ -33,8 +33,9 @@ pub struct Stream {
 #[derive(Clone, Copy, Debug)]
 pub struct Waiting {
     from: Time,
-    /// Since when nothing was taken.
+    /// From when on nothing was taken, and until when that was seen: an observer that is late has not looked.
     pub quiet: Time,
+    pub seen: Time,
 }
 
 /// How a stream was when its container ended.
@@ -82,8 +83,11 @@ impl Stream {
     pub fn sample(&mut self, time: Time, state: PipeState) {
         let progress = state.taken != self.pipe.taken || state.queued != self.pipe.queued;
         match (&mut self.waiting, state.waiting) {
-            (None, true) => self.waiting = Some(Waiting { from: time, quiet: time }),
-            (Some(waiting), true) if progress => waiting.quiet = time,
+            (None, true) => self.waiting = Some(Waiting { from: time, quiet: time, seen: time }),
+            (Some(waiting), true) => {
+                waiting.quiet = if progress { time } else { waiting.quiet };
+                waiting.seen = time;
+            }
             (Some(waiting), false) => {
                 self.blocked_ns += time.since(waiting.from);
                 self.waiting = None;
