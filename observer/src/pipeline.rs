@@ -94,11 +94,6 @@ impl Pipeline {
         self.model.open_starts()
     }
 
-    /// Whether something is still to be said of a stream as soon as its log file was looked at.
-    pub fn holds_back(&self) -> bool {
-        self.model.holds_back()
-    }
-
     /// Whether containers are followed beyond their start.
     pub fn follows(&self) -> bool {
         self.settings.follow

@@ -106,8 +106,8 @@ async fn until_the_end(
         }
         edge.turn()?;
         status.update(|| how_it_goes(edge));
-        let is_drained = drained_from.is_some_and(|from| Instant::now() >= from);
-        let settled = is_drained && edge.pipeline.open_starts() == 0 && !edge.pipeline.holds_back();
+        let settled =
+            drained_from.is_some_and(|from| Instant::now() >= from) && edge.pipeline.open_starts() == 0;
         if settled || edge.sinks.reader_left {
             return Ok(End { why, command_exit });
         }

@@ -29,8 +29,8 @@ pub struct Held {
     due: Time,
     /// When that was wanted.
     asked: Option<Time>,
-    /// When it is looked at once more if it did not grow.
-    again: Option<Time>,
+    /// When it is looked at again: when the engine can have written, and if it did not.
+    again: Vec<Time>,
 }
 
 /// What is to be done with what waits.
@@ -47,9 +47,13 @@ impl Held {
         Held {
             at,
             until: at.plus(if is_first_of_older { OLDER_NS } else { LOOK_NS }),
-            due: if what.ended { at.max(ended_at.plus(WRITTEN_NS)) } else { at },
+            due: at,
             asked: None,
-            again: what.ended.then(|| at.max(ended_at.plus(NOT_WRITTEN_NS))),
+            // The last one first.
+            again: match what.ended {
+                true => vec![at.max(ended_at.plus(NOT_WRITTEN_NS)), at.max(ended_at.plus(WRITTEN_NS))],
+                false => Vec::new(),
+            },
             what,
             why,
         }
@@ -68,14 +72,14 @@ impl Held {
         if !log.was_looked_at(asked) {
             return if time.since(asked) < LOOK_NS { Step::Wait } else { Step::Say };
         }
-        match self.again {
-            Some(again) if self.is_missing(log, last_write) => {
-                self.again = None;
+        let is_last = self.again.len() < 2 && !self.is_missing(log, last_write);
+        match self.again.pop().filter(|_| !is_last) {
+            Some(again) => {
                 self.asked = None;
                 self.due = again;
                 Step::Wait
             }
-            _ => Step::Say,
+            None => Step::Say,
         }
     }
 
@@ -83,7 +87,7 @@ impl Held {
     fn is_missing(&self, log: &Log, last_write: Option<Time>) -> bool {
         let was_taken = matches!(self.what.outcome, StdioOutcome::Delivered | StdioOutcome::HeldUntilExit)
             && self.what.delivered_bytes.is_some_and(|bytes| bytes > 0);
-        let grew = log.told(self.asked, last_write).and_then(|(file, _)| file.grew);
+        let grew = log.told(self.at, last_write).and_then(|(file, _)| file.grew);
         was_taken && grew == Some(false)
     }
 }
@@ -125,12 +129,6 @@ impl Model {
         }
     }
 
-    /// Whether something waits to be said.
-    pub fn holds_back(&self) -> bool {
-        let mut lives = self.lives.iter().flat_map(|lives| lives.by_init.values());
-        lives.any(|life| life.streams.by_fd.values().any(|stream| stream.held.is_some()))
-    }
-
     fn held(&mut self) -> Vec<(u32, u32)> {
         let mut held = Vec::new();
         for life in self.lives.iter_mut().flat_map(Lives::iter_mut) {
@@ -164,7 +162,7 @@ impl Model {
         let Some(mut held) = stream.held.take() else { return };
         let mut whys: Vec<String> = held.why.take().into_iter().collect();
         if stream.is_pipe()
-            && let Some((file, why)) = life.log.told(held.asked, last_write)
+            && let Some((file, why)) = life.log.told(held.at, last_write)
         {
             if held.what.ended && held.is_missing(&life.log, last_write) {
                 whys.push("it was taken from the pipe, and its log file did not grow".to_owned());

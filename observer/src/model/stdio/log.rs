@@ -33,11 +33,14 @@ struct File {
     asked: Option<Time>,
     /// The last look.
     last: Option<(Time, Result<u64, LookupError>)>,
+    /// The last one that found it.
+    found: Option<(Time, u64)>,
 }
 
 impl Log {
     pub fn at(path: &str, began_empty: bool) -> Self {
-        let file = File { path: path.to_owned(), began_empty, first: None, asked: None, last: None };
+        let file =
+            File { path: path.to_owned(), began_empty, first: None, asked: None, last: None, found: None };
         Log { file: Some(file), awaited: false }
     }
 
@@ -86,6 +89,9 @@ impl Log {
         // What could not be found then holds nothing that was there before.
         file.first.get_or_insert((time, *result.as_ref().unwrap_or(&0)));
         file.last = Some((time, result.clone()));
+        if let Ok(bytes) = result {
+            file.found = Some((time, *bytes));
+        }
     }
 
     /// Whether it was looked at since.
@@ -93,31 +99,35 @@ impl Log {
         self.file.as_ref().and_then(|file| file.last.as_ref()).is_some_and(|(at, _)| *at >= since)
     }
 
-    /// What is known of it by a look since `asked`, and why something of that is not known. `last_write`: when the
+    /// What is known of it by looks since `from`, and why something of that is not known. `last_write`: when the
     /// container last wrote anything.
-    pub fn told(&self, asked: Option<Time>, last_write: Option<Time>) -> Option<(LogFile, Option<String>)> {
+    pub fn told(&self, from: Time, last_write: Option<Time>) -> Option<(LogFile, Option<String>)> {
         let file = self.file.as_ref()?;
-        let look = file.last.as_ref().filter(|(at, _)| asked.is_some_and(|asked| *at >= asked));
-        let (bytes, why) = match look {
-            Some((_, Ok(bytes))) => (Some(*bytes), None),
-            Some((_, Err(error))) => (None, Some(format!("log file: {}", error.why))),
-            None => (None, Some("its log file was not looked at in time".to_owned())),
+        let found = file.found.filter(|(at, _)| *at >= from);
+        let why = match (found, &file.last) {
+            // It goes with its container, when that is removed at its end.
+            (Some(_), Some((_, Err(_)))) => {
+                Some("its log file is gone; this is how long it was before".to_owned())
+            }
+            (Some(_), _) => None,
+            (None, Some((at, Err(error)))) if *at >= from => Some(format!("log file: {}", error.why)),
+            (None, _) => Some("its log file was not looked at in time".to_owned()),
         };
-        let grew = bytes.and_then(|bytes| file.grew(bytes, last_write));
-        Some((LogFile { path: file.path.clone(), bytes, grew }, why))
+        let grew = found.and_then(|(at, bytes)| file.grew(at, bytes, last_write));
+        // What is gone cannot be seen to stay as it is.
+        let grew = grew.filter(|grew| *grew || why.is_none());
+        let path = file.path.clone();
+        Some((LogFile { path, bytes: found.map(|(_, bytes)| bytes), grew }, why))
     }
 }
 
 impl File {
-    fn grew(&self, bytes: u64, last_write: Option<Time>) -> Option<bool> {
+    /// Whether it grew until it was looked at, and had so many bytes.
+    fn grew(&self, looked: Time, bytes: u64, last_write: Option<Time>) -> Option<bool> {
         let (at, before) = if self.began_empty { (Time(0), 0) } else { self.first? };
         // It is another file by now, or was emptied.
         let before = if bytes < before { 0 } else { before };
-        let between = if self.began_empty {
-            u64::MAX
-        } else {
-            self.last.as_ref().map_or(0, |(last, _)| last.since(at))
-        };
+        let between = if self.began_empty { u64::MAX } else { looked.since(at) };
         match bytes > before {
             true => (between > 0).then_some(true),
             // Too soon after the first look.

@@ -69,6 +69,13 @@ impl Watched {
         self.fact(time, FactKind::LogFile { init: INIT, path: PATH.to_owned(), result });
     }
 
+    /// So many milliseconds after the container's end, its log is looked at.
+    fn see(&mut self, after: u64, result: Result<u64, LookupError>) {
+        self.tick(END + after * MS);
+        self.looked(END + (after + 1) * MS, result);
+        self.tick(END + (after + 20) * MS);
+    }
+
     fn stdio(&mut self, time: u64, event: stdio::Event) {
         let event = Event::Stdio(event);
         let time = Time(time);
@@ -119,6 +126,10 @@ fn shared(time: u64, bytes: u64) -> Option<LogFact> {
     Some(LogFact { path: PATH.to_owned(), began_empty: false, first: Some((Time(time), bytes)) })
 }
 
+fn gone() -> Result<u64, LookupError> {
+    Err(LookupError { what: PATH.to_owned(), why: "No such file or directory".to_owned() })
+}
+
 fn log(bytes: Option<u64>, grew: Option<bool>) -> Option<LogFile> {
     Some(LogFile { path: PATH.to_owned(), bytes, grew })
 }
@@ -127,32 +138,25 @@ fn log(bytes: Option<u64>, grew: Option<bool>) -> Option<LogFile> {
 fn what_was_taken_and_written_is_said_once_the_engine_can_have_written() {
     let mut watched = Watched::new(own());
     watched.end(100, END / 2);
-    watched.tick(END + 200 * MS);
-    assert_eq!((watched.told.len(), watched.looks), (0, 0));
-    assert!(watched.model.holds_back());
-    watched.tick(END + 250 * MS);
+    watched.see(0, Ok(40));
+    watched.tick(END + 230 * MS);
     assert_eq!((watched.told.len(), watched.looks), (0, 1));
-    watched.looked(END + 255 * MS, Ok(140));
-    watched.tick(END + 270 * MS);
+    watched.see(250, Ok(140));
+    assert_eq!(watched.looks, 2);
     assert_eq!(watched.only(), (StdioOutcome::Delivered, log(Some(140), Some(true)), None));
-    assert!(!watched.model.holds_back());
 }
 
 #[test]
 fn a_log_that_does_not_grow_is_looked_at_again() {
     let mut watched = Watched::new(own());
     watched.end(100, END / 2);
-    watched.tick(END + 250 * MS);
-    watched.looked(END + 255 * MS, Ok(0));
-    watched.tick(END + 270 * MS);
+    watched.see(0, Ok(0));
+    watched.see(250, Ok(0));
     watched.tick(END + 1_990 * MS);
-    assert_eq!((watched.told.len(), watched.looks), (0, 1), "it may yet");
-    watched.tick(END + 2_000 * MS);
-    assert_eq!((watched.told.len(), watched.looks), (0, 2));
-    let mut late = Watched { model: watched.model, told: Vec::new(), looks: 0, asks: 0 };
-    late.looked(END + 2_001 * MS, Ok(0));
-    late.tick(END + 2_020 * MS);
-    let (outcome, file, why) = late.only();
+    assert_eq!((watched.told.len(), watched.looks), (0, 2), "it may yet");
+    watched.see(2_000, Ok(0));
+    assert_eq!(watched.looks, 3);
+    let (outcome, file, why) = watched.only();
     assert_eq!(
         (outcome, file),
         (StdioOutcome::Delivered, log(Some(0), Some(false))),
@@ -165,21 +169,30 @@ fn a_log_that_does_not_grow_is_looked_at_again() {
 fn a_log_that_grows_late_has_grown() {
     let mut watched = Watched::new(own());
     watched.end(100, END / 2);
-    for (tick, bytes) in [(250, 0), (2_000, 140)] {
-        watched.tick(END + tick * MS);
-        watched.looked(END + (tick + 1) * MS, Ok(bytes));
-        watched.tick(END + (tick + 20) * MS);
+    for (after, bytes) in [(0, 0), (250, 0), (2_000, 140)] {
+        watched.see(after, Ok(bytes));
     }
     assert_eq!(watched.only(), (StdioOutcome::Delivered, log(Some(140), Some(true)), None));
+}
+
+#[test]
+fn a_log_that_goes_with_its_container_is_told_as_it_was() {
+    for (bytes, grew) in [(140, Some(true)), (0, None)] {
+        let mut watched = Watched::new(own());
+        watched.end(100, END / 2);
+        watched.see(0, Ok(bytes));
+        watched.see(250, gone());
+        let why = Some("its log file is gone; this is how long it was before");
+        assert_eq!(watched.only(), (StdioOutcome::Delivered, log(Some(bytes), grew), why));
+    }
 }
 
 #[test]
 fn nobody_waits_for_what_was_never_written() {
     let mut watched = Watched::new(own());
     watched.end(0, 0);
-    watched.tick(END + 250 * MS);
-    watched.looked(END + 251 * MS, Ok(0));
-    watched.tick(END + 270 * MS);
+    watched.see(0, Ok(0));
+    watched.see(250, Ok(0));
     assert_eq!(watched.only(), (StdioOutcome::Silent, log(Some(0), Some(false)), None));
 }
 
@@ -202,10 +215,8 @@ fn a_log_that_is_continued_has_to_grow_by_what_was_written_since() {
     ] {
         let mut watched = Watched::new(shared(first.0, first.1));
         watched.end(40, written);
-        for tick in [250, 2_000] {
-            watched.tick(END + tick * MS);
-            watched.looked(END + (tick + 1) * MS, Ok(bytes));
-            watched.tick(END + (tick + 20) * MS);
+        for after in [0, 250, 2_000] {
+            watched.see(after, Ok(bytes));
         }
         assert_eq!(watched.only().1, log(Some(bytes), grew), "{first:?} {written} {bytes}");
     }
@@ -213,19 +224,18 @@ fn a_log_that_is_continued_has_to_grow_by_what_was_written_since() {
 
 #[test]
 fn a_look_that_fails_or_never_comes_is_said() {
-    let gone = LookupError { what: PATH.to_owned(), why: "No such file or directory".to_owned() };
     let mut watched = Watched::new(own());
     watched.end(100, END / 2);
-    watched.tick(END + 250 * MS);
-    watched.looked(END + 251 * MS, Err(gone));
-    watched.tick(END + 270 * MS);
+    watched.see(0, gone());
+    watched.see(250, gone());
     let why = Some("log file: No such file or directory");
     assert_eq!(watched.only(), (StdioOutcome::Delivered, log(None, None), why));
 
     let mut watched = Watched::new(own());
     watched.end(100, END / 2);
-    watched.tick(END + 250 * MS);
-    watched.tick(END + 550 * MS);
+    watched.tick(END + 290 * MS);
+    assert_eq!(watched.told.len(), 0);
+    watched.tick(END + 300 * MS);
     let why = Some("its log file was not looked at in time");
     assert_eq!(watched.only(), (StdioOutcome::Delivered, log(None, None), why));
 }
