@@ -6,7 +6,7 @@ use super::{
     lives::{Life, Lives, Who},
     memory,
     process::ProcessInfo,
-    stdio::Streams,
+    stdio::{Log, Streams},
 };
 use crate::{
     input::{CriContainer, LifeFact},
@@ -44,7 +44,8 @@ impl Model {
             });
         }
         let container = self.container_that_lives(fact);
-        if fact.cri.is_none() && container.sandbox_id.is_some() {
+        let is_asked = fact.cri.is_none() && container.sandbox_id.is_some();
+        if is_asked {
             make(Made::Want(Want::Cri { id: container.id.clone() }));
         }
         let mut life = Life {
@@ -53,12 +54,16 @@ impl Model {
             begun: fact.begun,
             ended: None,
             streams: Streams::default(),
+            log: Log::of_older(fact, is_asked),
             memory: memory::State::default(),
             reason: None,
             who: Who::Known(Box::new(container)),
         };
         for stream in &fact.streams {
             life.streams.take_up(stream, time);
+        }
+        if let Some(want) = life.log.first_look(fact.init, time) {
+            make(Made::Want(want));
         }
         if let Some(lives) = &mut self.lives {
             lives.insert(life);
@@ -115,6 +120,7 @@ impl Model {
             since_start: life.since == Since::Start,
             begun: life.begun,
             streams: life.streams.as_facts(),
+            log: life.log.as_fact(),
         })
     }
 }
@@ -131,6 +137,7 @@ fn who_it_is(container: &Container) -> CriContainer {
         image: container.image.clone(),
         handler: container.handler.clone(),
         labels: container.labels.clone(),
+        log_path: None,
     }
 }
 

@@ -44,7 +44,7 @@ fn invocations() -> Vec<Invocation> {
             bundle: text(),
             starting: true,
         },
-        Invocation::Conmon { id: text(), name: None, bundle: text() },
+        Invocation::Conmon { id: text(), name: None, bundle: text(), log_path: text() },
         Invocation::Cni { command: CniCommand::Add, container_id: text(), netns: None, interface: text() },
     ]
 }
@@ -194,6 +194,8 @@ fn facts() -> Vec<FactKind> {
             id: "c".into(),
             result: Ok(CriContainer { attempt: Some(2), labels, ..CriContainer::default() }),
         },
+        FactKind::LogFile { init: 9, path: "/var/log/pods/0.log".into(), result: Ok(u64::MAX) },
+        FactKind::LogFile { init: 9, path: "\u{1b}".into(), result: Err(error()) },
         FactKind::RuntimeVersion { exe: "/usr/bin/crun".into(), result: Err(error()) },
         FactKind::RuntimeVersion {
             exe: "/usr/bin/crun".into(),
