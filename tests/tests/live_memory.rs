@@ -2,17 +2,21 @@
 //! passed over in silence.
 
 use observer_tests::rig::{
+    Stage,
     memory::{ends, faulter, shell},
-    program, stage,
+    program,
+    run::Run,
+    stage,
     stdio::{expect, until},
-    watch::{Endless, Seen},
+    watch::Seen,
 };
 use serde_json::{Value, json};
 
 const MIB: i64 = 1 << 20;
 
-fn watch() -> Endless {
-    Endless::begin(&["run", "--ready-wait", "1s"])
+/// Whatever begins from now on is followed from its start.
+fn watch(stage: &Stage) -> Run {
+    Run::begin(stage, &["--ready-wait", "1s"])
 }
 
 /// A signal that ended a process: all that is said of it.
@@ -38,7 +42,7 @@ fn raised(fault: &Value, signal: i32, code: i32, region: Value) {
 #[test]
 fn signals_that_end_a_container() {
     let stage = stage();
-    let watch = watch();
+    let watch = watch(&stage);
     let cases = [
         ("null", 11, 1, json!("null"), json!("0x10")),
         ("wild", 11, 1, json!("other"), json!("0x10000000000")),
@@ -70,7 +74,7 @@ fn signals_that_end_a_container() {
 #[test]
 fn a_child_that_a_signal_ends() {
     let stage = stage();
-    let watch = watch();
+    let watch = watch(&stage);
     let (null, ran) = ends(&stage, "null-child", faulter(&stage, "child"));
     assert_eq!(ran.code(), 0, "{}", ran.stderr);
     let (abort, ran) = ends(&stage, "abort", shell(&stage, "/bin/faulter abort; exit 3"));
@@ -103,7 +107,7 @@ fn a_child_that_a_signal_ends() {
 #[test]
 fn thousands_of_signals_that_are_recovered_from() {
     let stage = stage();
-    let watch = watch();
+    let watch = watch(&stage);
     let (id, ran) = ends(&stage, "handled", faulter(&stage, "handled"));
     assert_eq!(ran.code(), 0, "{}", ran.stderr);
     let seen = watch.end();
@@ -135,7 +139,7 @@ fn killed(seen: &Seen, id: &str) {
 #[test]
 fn killed_for_want_of_memory() {
     let stage = stage();
-    let watch = watch();
+    let watch = watch(&stage);
     let run = |words: &str| {
         let bundle = faulter(&stage, words).memory_limit(32 * MIB);
         let (id, ran) = ends(&stage, &words.replace(' ', "-"), bundle);
@@ -165,7 +169,7 @@ fn killed_for_want_of_memory() {
 #[test]
 fn address_space_that_is_refused() {
     let stage = stage();
-    let watch = watch();
+    let watch = watch(&stage);
     let [refused, granted, made_do] = ["refused", "granted", "made-do"].map(|words| {
         let (id, ran) = ends(&stage, words, faulter(&stage, words));
         assert_eq!(ran.code(), 0, "{words}: {}", ran.stderr);
@@ -190,7 +194,7 @@ fn address_space_that_is_refused() {
 #[test]
 fn told_to_end() {
     let stage = stage();
-    let watch = watch();
+    let watch = watch(&stage);
     let crun = stage.runtime(program("crun"));
     let cases = [
         ("deaf", &["TERM", "KILL"][..], 137, json!("SIGTERM was ignored, then killed")),

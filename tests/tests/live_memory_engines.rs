@@ -5,14 +5,16 @@ use observer_tests::rig::{
     Bundle, Stage,
     engines::{go, java, machine, needs, needs_package, node, wasmtime},
     memory::ends,
+    run::Run,
     stage,
     stdio::expect,
-    watch::{Endless, Seen},
+    watch::Seen,
 };
 use serde_json::{Value, json};
 
-fn watch() -> Endless {
-    Endless::begin(&["run", "--ready-wait", "1s"])
+/// Whatever begins from now on is followed from its start.
+fn watch(stage: &Stage) -> Run {
+    Run::begin(stage, &["--ready-wait", "1s"])
 }
 
 /// Runs a container that ends well and says this.
@@ -59,7 +61,7 @@ const OTHER_TRAPS: [&str; 3] = ["unreachable", "division", "recursion"];
 fn traps_of_wasmtime() {
     let Some(package) = needs_package("traps_of_wasmtime", "wasmtime") else { return };
     let stage = stage();
-    let watch = watch();
+    let watch = watch(&stage);
     let call = |function: &str, text: &str| {
         says(&stage, &format!("wasmtime-{function}"), wasmtime(&package, function), text)
     };
@@ -86,7 +88,7 @@ fn traps_of_wasmtime() {
 fn traps_of_node() {
     let Some(program) = needs("traps_of_node", "node") else { return };
     let stage = stage();
-    let watch = watch();
+    let watch = watch(&stage);
     let call = |function: &str, text: &str| {
         says(&stage, &format!("node-{function}"), node(&program, Some(function)), text)
     };
@@ -117,7 +119,7 @@ fn null_pointers_of_java() {
     let test = "null_pointers_of_java";
     let (Some(java_program), Some(javac)) = (needs(test, "java"), needs(test, "javac")) else { return };
     let stage = stage();
-    let watch = watch();
+    let watch = watch(&stage);
     // Its heap is as large as what an engine reserves, and is put where engines have theirs.
     let ids = [("small", &["-Xmx64m"][..]), ("large", &["-Xmx8g", "-XX:HeapBaseMinAddress=64g"])].map(
         |(name, options)| {
@@ -137,7 +139,7 @@ fn nil_pointers_of_go() {
     let Some(program) = needs("nil_pointers_of_go", "go") else { return };
     let stage = stage();
     let bundle = go(&stage, &program);
-    let watch = watch();
+    let watch = watch(&stage);
     let id = says(&stage, "go", bundle, "recovered");
     let seen = watch.end();
     seen.is_quiet(&id);

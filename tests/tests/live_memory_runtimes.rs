@@ -45,7 +45,7 @@ fn out_of_bounds() -> [(&'static str, Value); 3] {
 fn modules_by_youki() {
     let stage = stage();
     let youki = stage.runtime(program("youki"));
-    let run = Run::attached(&[]);
+    let run = Run::begin(&stage, &["--ready-wait", "1s"]);
     let modules = [
         ("hello", HELLO.to_vec()),
         ("oob", workload::wasm("oob")),
@@ -74,7 +74,7 @@ fn modules_in_pods() {
     let wrong = stage.image("wrong", Some(&workload::wasm("oob"))).expect("image");
     let containerd = stage.containerd(&fine, &[&wrong]).expect("containerd");
     let cri = containerd.cri().expect("cri");
-    let run = Run::attached(&[]);
+    let run = Run::begin(&stage, &["--ready-wait", "1s"]);
     let pod = PodSpec { name: "web", namespace: "shop", handler: "youki", host_network: false };
     let pod = Removed { cri: &cri, pod: cri.run_pod(&stage, &pod).expect("pod") };
     let [fine, wrong] = [("fine", &fine), ("wrong", &wrong)].map(|(name, image)| {
@@ -97,7 +97,7 @@ fn modules_in_pods() {
 fn results_that_an_engine_tells() {
     let stage = stage();
     let stand_in = WasmEdge::build(&stage);
-    let run = Run::attached(&[]);
+    let run = Run::begin(&stage, &["--ready-wait", "1s"]);
     let life = |name: &str, module: &[u8]| {
         let bundle = Bundle::wasm(module, true).write(&stage, &format!("{name}-{}", stage.id()));
         let bundle = bundle.expect("bundle");
