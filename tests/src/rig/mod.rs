@@ -1,6 +1,8 @@
 //! Rigs: the stage of `observer demo`, and what tests need beside it.
 
 pub mod bpftrace;
+pub mod engines;
+pub mod memory;
 pub mod run;
 pub mod stdio;
 pub mod wasmedge;

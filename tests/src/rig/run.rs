@@ -163,6 +163,14 @@ impl Run {
         kill_process(Pid::from_child(&self.child), signal).expect("the observer");
     }
 
+    /// Whether it has printed an event of a probe about a container.
+    pub fn has_told(&self, probe: &str, id: &str) -> bool {
+        let said = self.stdout.all();
+        said.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).any(|object| {
+            object["type"] == "event" && object["probe"] == probe && object["container"]["id"] == id
+        })
+    }
+
     /// Ends it as Ctrl-C does.
     ///
     /// # Panics

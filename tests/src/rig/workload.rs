@@ -8,11 +8,16 @@ use std::{
 
 use super::program;
 
-const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/workloads");
+pub const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/workloads");
 
 /// A Wasm module from `NAME.wat`.
 pub fn wasm(name: &str) -> Vec<u8> {
     module(&Path::new(SOURCES).join(format!("{name}.wat")))
+}
+
+/// A script that needs no building.
+pub fn source(name: &str) -> Vec<u8> {
+    fs::read(Path::new(SOURCES).join(name)).expect("a workload")
 }
 
 /// The bytes that wat2wasm makes of a text.
@@ -42,7 +47,11 @@ pub fn compile(name: &str, output: PathBuf, options: &[&str]) -> PathBuf {
     output
 }
 
-fn build(command: &mut Command) {
+/// Runs a compiler.
+///
+/// # Panics
+/// It fails: with what it said.
+pub fn build(command: &mut Command) {
     let built = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     assert!(built.status.success(), "{command:?}: {}", String::from_utf8_lossy(&built.stderr));
 }

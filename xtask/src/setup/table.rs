@@ -40,6 +40,9 @@ pub const APT: &[Apt] = &[
     apt("bpftrace", Test, Program("bpftrace"), "is the independent witness of kernel events"),
     apt("libbpf-tools", Test, Program("opensnoop"), "is what benchmarks compare with"),
     apt("wabt", Test, Program("wat2wasm"), "makes Wasm modules"),
+    apt("nodejs", Test, Program("node"), "has a Wasm engine inside, V8"),
+    apt("openjdk-17-jdk-headless", Test, Program("javac"), "takes signals all day that mean nothing, as Java does"),
+    apt("golang-go", Test, Program("go"), "takes signals that mean nothing, as Go does"),
     apt("python3-venv", Test, File("/usr/lib/python3.11/ensurepip/__init__.py"), "holds the test peers from PyPI"),
     apt("chromium", Test, Program("chromium"), "opens the HTML report"),
     apt("pkg-config", Test, Program("pkg-config"), "finds libseccomp for youki"),
@@ -103,6 +106,7 @@ pub struct Pip {
 pub const PIP: &[Pip] = &[
     Pip { name: "rotel", version: "0.0.1a15", why: "is a real OTLP collector (gRPC and HTTP)" },
     Pip { name: "oteltap", version: "1.0.0", why: "is a real OTLP receiver to assert against" },
+    Pip { name: "wasmtime", version: "50.0.1", why: "is a real Wasm engine, as a library" },
 ];
 
 /// Components of rustup that a minimal installation leaves out.

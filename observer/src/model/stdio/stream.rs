@@ -1,6 +1,6 @@
 //! One standard stream of a container, and what was counted of it.
 
-use super::readers::Reader;
+use super::{held::Held, readers::Reader};
 use crate::{
     output::Since,
     probes::stdio::{Object, ObjectKind, PipeState, Written},
@@ -26,8 +26,10 @@ pub struct Stream {
     pub end: Option<End>,
     /// What is left in the pipe is watched closely.
     pub draining: bool,
-    /// All is said.
+    /// Nothing more will come of it.
     pub done: bool,
+    /// What waits to be said of it.
+    pub held: Option<Held>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -68,6 +70,7 @@ impl Stream {
             end: None,
             draining: false,
             done: false,
+            held: None,
         }
     }
 

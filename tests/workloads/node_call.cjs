@@ -1,0 +1,28 @@
+// Calls one function of a module, or without one lets plain JavaScript fail in its own ways.
+const [file, name] = process.argv.slice(2);
+
+function plain() {
+    let caught = 0;
+    const deeper = () => deeper() + 1;
+    const wrong = [() => null.member, () => new Array(-1), deeper, () => Buffer.alloc(8).readInt32LE(16)];
+    for (let n = 0; n < 1000; n++) {
+        try {
+            wrong[n % wrong.length]();
+        } catch {
+            caught++;
+        }
+    }
+    return caught;
+}
+
+function call() {
+    const module = new WebAssembly.Module(require('fs').readFileSync(file));
+    try {
+        new WebAssembly.Instance(module).exports[name]();
+        return 'returned';
+    } catch (trap) {
+        return `trapped: ${trap.message}`;
+    }
+}
+
+console.log(file ? call() : plain());
