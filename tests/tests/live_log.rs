@@ -4,9 +4,11 @@
 use std::{fs, thread::sleep, time::Duration};
 
 use observer_tests::rig::{
-    program, stage,
+    program,
+    run::Run,
+    stage,
     stage::cri::{ContainerSpec, PodSpec},
-    watch::{Endless, Seen},
+    watch::Seen,
 };
 use serde_json::Value;
 
@@ -33,7 +35,7 @@ fn what_podman_writes_is_in_the_file_of_conmon() {
     let podman = stage.podman().expect("podman");
     podman.import(&image).expect("import");
     let crun = program("crun");
-    let watch = Endless::begin(&["run", "--show", "stdio"]);
+    let watch = Run::of(&["run", "--show", "stdio"]);
     let run = |name: &str, more: &[&str], command: &[&str]| {
         let options = ["--name", name, "--network=none", "--log-driver=k8s-file"];
         let args = [&options, more, &[image.name.as_str()], command].concat();
@@ -77,7 +79,7 @@ fn what_a_pod_writes_is_in_the_file_that_the_cri_names() {
     sleep(Duration::from_millis(300));
 
     let socket = containerd.socket().to_str().expect("a path");
-    let watch = Endless::begin(&["run", "--show", "stdio", "--cri", socket]);
+    let watch = Run::of(&["run", "--show", "stdio", "--cri", socket]);
     let app = cri.run_container(&pod, &app).expect("app");
     sleep(Duration::from_secs(4));
     let seen = watch.end();
