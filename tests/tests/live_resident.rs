@@ -15,7 +15,7 @@ fn a_container_that_fills_its_limit_with_page_cache_reaches_it_and_is_not_killed
         stage.runtime(program("crun")).run(&bundle).expect("crun").success().expect("crun");
         id
     };
-    let fills = run("fills", "dd if=/dev/zero of=/file bs=1M count=200; sleep 6; rm /file");
+    let fills = run("fills", "sleep 0.5; dd if=/dev/zero of=/file bs=1M count=200; sleep 6; rm /file");
     let little = run("little", "sleep 6");
     sleep(Duration::from_millis(300));
     let seen = watch.end();
