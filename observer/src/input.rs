@@ -51,6 +51,20 @@ pub struct Sample {
 pub enum SampleKind {
     /// A followed pipe, by its inode number; what each container, by its init, has written to it.
     Pipe { ino: u64, state: PipeState, written: Vec<(u32, Written)> },
+    /// The memory control group of a container, by its init.
+    Memory { init: u32, used: MemoryUse },
+}
+
+/// How much memory a control group is charged with; bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemoryUse {
+    pub current: u64,
+    /// The most ever, where the kernel keeps it.
+    pub peak: Option<u64>,
+    /// `None`: there is none.
+    pub limit: Option<u64>,
+    /// How often more was asked for than the limit allows.
+    pub limit_hits: Option<u64>,
 }
 
 /// What was looked up. `time` is the time from which it holds.
@@ -128,6 +142,17 @@ pub struct LifeFact {
     pub streams: Vec<StreamFact>,
     #[serde(default)]
     pub log: Option<LogFact>,
+    #[serde(default)]
+    pub resident: Option<ResidentFact>,
+}
+
+/// What was sampled of a container's memory: at first, last, and at most; bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResidentFact {
+    pub first: u64,
+    pub last: u64,
+    pub peak: u64,
+    pub limit_hits: Option<u64>,
 }
 
 /// The file that a container's engine logs to.

@@ -135,6 +135,11 @@ impl Pipeline {
             Made::Want(want) => out(Output::Want(want)),
             Made::ColdStart(start) => self.cold_start(start, out),
             Made::Event(event) => self.event(event, out),
+            Made::Resident(container, resident) => {
+                if let Some(tally) = self.tally.as_mut().filter(|_| self.settings.filter.takes(&container)) {
+                    tally.resident(&container, resident);
+                }
+            }
         }
     }
 

@@ -199,6 +199,7 @@ pub fn stats() -> Vec<Stats> {
         p99_ns: None,
         max_ns: None,
         worst: Vec::new(),
+        resident: None,
         from: at(0),
         to: at(5_000),
     };
@@ -215,6 +216,14 @@ pub fn stats() -> Vec<Stats> {
             ..of("coldstart", &image, &[("failed", 1), ("listen", 3)])
         },
         of("memory", &[("container", "other")], &[("oom-kill", 2)]),
+        Stats {
+            resident: Some(Resident {
+                rss_bytes: 48 << 20,
+                rss_peak_bytes: 64 << 20,
+                rss_growth_bytes: -(2 << 20),
+            }),
+            ..of("memory", &stream, &[])
+        },
         Stats { failed: 1, ..of("stdio", &stream, &[("delivered", 4), ("reader-gone", 1)]) },
     ]
 }

@@ -14,7 +14,7 @@ use anyhow::Result;
 use observer_ebpf::Family;
 use tokio::sync::{Mutex, OwnedSemaphorePermit as Permit, Semaphore, mpsc};
 
-use super::{pipes::Pipes, sinks::Sinks, talk};
+use super::{groups::Groups, pipes::Pipes, sinks::Sinks, talk};
 use crate::{
     health::{OwnCost, ProbePlan, ProbeReport, Report},
     input::{Fact, FactKind, Input, LookupError, Record},
@@ -48,6 +48,7 @@ pub struct Edge {
     /// Containers are followed beyond their start.
     follows: bool,
     pipes: Pipes,
+    groups: Groups,
     /// What was sampled and not fed yet.
     samples: VecDeque<Input>,
 }
@@ -78,6 +79,7 @@ impl Edge {
             wants: Vec::new(),
             follows,
             pipes: Pipes::default(),
+            groups: Groups::default(),
             samples: VecDeque::new(),
         }
     }
@@ -85,15 +87,18 @@ impl Edge {
     /// Takes in what the kernel and the look-ups have, and executes what is wanted.
     pub fn turn(&mut self) -> Result<()> {
         let mut inputs = Vec::new();
-        let (prefetched, host, pipes) = (&mut self.prefetched, &self.host, &mut self.pipes);
+        let (prefetched, host) = (&mut self.prefetched, &self.host);
+        let (pipes, groups) = (&mut self.pipes, &mut self.groups);
         let fresh = |record: &Record| {
             prefetched.note(host, record);
+            groups.note(host, record);
             pipes.note(record);
         };
         self.live.poll(now(), fresh, |input| inputs.push(input));
         self.pipes.look(&mut self.live);
-        let samples = self.pipes.samples(&mut self.live);
-        self.samples.extend(samples.into_iter().map(Input::Sample));
+        let of_groups = self.groups.samples(&self.host).into_iter();
+        let samples = of_groups.chain(self.pipes.samples(&mut self.live));
+        self.samples.extend(samples.map(Input::Sample));
         self.feed_in_order(inputs)?;
         self.answers()
     }
@@ -162,6 +167,7 @@ impl Edge {
             Want::FollowPipe { ino, init } => self.pipes.follow(ino, init),
             Want::DrainPipe { ino } => self.pipes.drain(ino),
             Want::ForgetPipe { ino, init } => self.pipes.forget(ino, init, &mut self.live),
+            Want::FollowMemory { init, cgroup } => self.groups.follow(init, cgroup),
             Want::FindReaders => self.pipes.wanted = true,
             Want::Engine { tgid, path } => {
                 if let Some(plan) = self.live.attach_engine(&self.host, tgid, &path) {

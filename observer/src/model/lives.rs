@@ -11,7 +11,7 @@ use super::{
     stdio::{Log, Readers, Streams},
 };
 use crate::{
-    input::Record,
+    input::{Record, Sample, SampleKind},
     output::{Container, Event, Instance, Kind, Process, Runtime, RuntimeAction, Since, What},
     probes::{self, process},
     time::Time,
@@ -117,6 +117,16 @@ impl Model {
         }
     }
 
+    /// A sample of something of theirs.
+    pub(super) fn sampled(&mut self, sample: &Sample, make: &mut impl FnMut(Made)) {
+        match &sample.what {
+            SampleKind::Pipe { ino, state, written } => {
+                self.pipe_sampled(sample.time, *ino, *state, written, make);
+            }
+            SampleKind::Memory { init, used } => self.memory_sampled(*init, sample.time, used, make),
+        }
+    }
+
     fn begin_life(&mut self, record: &Record, make: &mut impl FnMut(Made)) {
         let Some(id) = self.member_of.get(&record.tgid) else { return };
         let Some(start) = self.starts.get(id) else { return };
@@ -146,6 +156,9 @@ impl Model {
         }
         if actions.contains(&RuntimeAction::Create) {
             self.find_log(record.tgid, record.time, make);
+        }
+        if actions.contains(&RuntimeAction::Start) {
+            self.follow_resident(record.tgid, make);
         }
         for action in actions {
             let what = Runtime { action, errno: None, exit_code: None, signal: None };

@@ -43,6 +43,8 @@ const MAX_STARTS: usize = 16_384;
 pub enum Made {
     ColdStart(Box<ColdStart>),
     Event(Box<output::Event>),
+    /// How much memory a container holds now.
+    Resident(Box<output::Container>, output::Resident),
     Want(Want),
 }
 

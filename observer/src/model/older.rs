@@ -65,9 +65,12 @@ impl Model {
         if let Some(want) = life.log.first_look(fact.init, time) {
             make(Made::Want(want));
         }
+        life.memory.resident.take_up(fact.resident);
         if let Some(lives) = &mut self.lives {
             lives.insert(life);
         }
+        self.follow_resident(fact.init, make);
+        self.tell_resident(fact.init, make);
     }
 
     fn container_that_lives(&self, fact: &LifeFact) -> Container {
@@ -121,6 +124,7 @@ impl Model {
             begun: life.begun,
             streams: life.streams.as_facts(),
             log: life.log.as_fact(),
+            resident: life.memory.resident.as_fact(),
         })
     }
 }

@@ -67,7 +67,10 @@ impl Model {
         self.member_of.retain(|_, of| *of != id);
         let container = container::container(&start, &self.context());
         match (&mut self.lives, start.init) {
-            (Some(lives), Some(init)) => lives.settled(init, id, &container),
+            (Some(lives), Some(init)) => {
+                lives.settled(init, id, &container);
+                self.follow_resident(init, make);
+            }
             (None, Some(init)) if start.progress.init_ended.is_none() => {
                 make(Made::Want(Want::Quiet { init }));
             }

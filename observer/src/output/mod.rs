@@ -16,7 +16,7 @@ pub use event::{
     Event, FaultKind, FaultRegion, LogFile, Memory, OomScope, Runtime, RuntimeAction, Seen, Since, Stdio,
     StdioOutcome, StdioTarget, What,
 };
-pub use stats::Stats;
+pub use stats::{Resident, Stats};
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Output {
@@ -50,6 +50,8 @@ pub enum Want {
     FindReaders,
     /// Look how long the file is that the engine of the container with this init logs to.
     LogFile { init: u32, path: String },
+    /// Sample the memory of the container with this init, whose control group has this path.
+    FollowMemory { init: u32, cgroup: String },
     /// Attach to the engine library that runtime process `tgid` has opened: what it exports says more than the
     /// kernel sees.
     Engine { tgid: u32, path: String },

@@ -23,6 +23,18 @@ pub struct Stats {
     pub max_ns: Option<u64>,
     /// What the longest durations were of, longest first.
     pub worst: Vec<String>,
+    /// How much memory the container holds, by the last sample; of `memory` only.
+    pub resident: Option<Resident>,
     pub from: Wall,
     pub to: Wall,
+}
+
+/// What a container's control group is charged with, page cache included; bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Resident {
+    pub rss_bytes: u64,
+    /// The most ever, as far as the kernel keeps it; else the most that was sampled.
+    pub rss_peak_bytes: u64,
+    /// Since the first sample: the container's start, or attach.
+    pub rss_growth_bytes: i64,
 }

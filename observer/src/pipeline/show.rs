@@ -137,7 +137,12 @@ pub fn event_needs_attention(event: &Event) -> bool {
             runtime.errno.is_some() || (runtime.action == RuntimeAction::Exit && ended_badly)
         }
         What::Stdio(stdio) => match stdio.outcome {
-            StdioOutcome::Delivered | StdioOutcome::Unknown => false,
+            // Out of the pipe, and not in the log.
+            StdioOutcome::Delivered => {
+                let has_log = stdio.log_file.as_ref().is_some_and(|log| log.grew == Some(false));
+                has_log && stdio.ended && stdio.delivered_bytes.is_some_and(|bytes| bytes > 0)
+            }
+            StdioOutcome::Unknown => false,
             // Nothing on standard error is how it should be.
             StdioOutcome::Silent => stdio.fd != 2,
             StdioOutcome::Undelivered

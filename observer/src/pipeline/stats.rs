@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     compare::{GroupKey, Sample},
-    output::{ColdStart, Container, Event, FaultKind, Stats, Stdio, StdioOutcome, What},
+    output::{ColdStart, Container, Event, FaultKind, Resident, Stats, Stdio, StdioOutcome, What},
     time::{ClockOffset, Time, Wall},
 };
 use durations::Durations;
@@ -46,6 +46,7 @@ struct Counts {
     durations: Durations,
     /// The longest durations and what they were of, longest first.
     worst: Vec<(u64, String)>,
+    resident: Option<Resident>,
 }
 
 /// One thing to count.
@@ -93,10 +94,18 @@ impl Tally {
         self.add(event.what.probe(), container_key(&event.container), one);
     }
 
+    /// How much memory a container holds by now. Of those that are not told apart nobody can tell.
+    pub(super) fn resident(&mut self, container: &Container, resident: Resident) {
+        let keys = self.counted.entry("memory").or_default();
+        let key = container_key(container);
+        if keys.has_room(&key) {
+            keys.by.entry(key).or_default().resident = Some(resident);
+        }
+    }
+
     fn add(&mut self, probe: &'static str, key: Key, one: One) {
         let keys = self.counted.entry(probe).or_default();
-        let has_room = keys.by.len() < TOLD_APART || keys.by.contains_key(&key);
-        let counts = if has_room { keys.by.entry(key).or_default() } else { &mut keys.other };
+        let counts = if keys.has_room(&key) { keys.by.entry(key).or_default() } else { &mut keys.other };
         counts.add(one);
     }
 
@@ -133,13 +142,18 @@ impl Tally {
 }
 
 impl Keys {
+    fn has_room(&self, key: &Key) -> bool {
+        self.by.len() < TOLD_APART || self.by.contains_key(key)
+    }
+
     /// The largest first, then what is left of the others.
     fn largest(self) -> Vec<(Key, Counts)> {
         let Keys { by, mut other } = self;
         let name = by.keys().flat_map(|key| key.keys()).min().copied().unwrap_or("key");
         let mut all: Vec<(Key, Counts)> = by.into_iter().collect();
         // Stable: of equals the first by name.
-        all.sort_by_key(|(_, counts)| std::cmp::Reverse(counts.count));
+        let size = |counts: &Counts| (counts.count, counts.resident.map_or(0, |resident| resident.rss_bytes));
+        all.sort_by_key(|(_, counts)| std::cmp::Reverse(size(counts)));
         for (_, counts) in all.split_off(all.len().min(TOLD)) {
             other.merge(counts);
         }
@@ -193,6 +207,7 @@ impl Counts {
             p99_ns: self.durations.percentile(99),
             max_ns: self.durations.longest(),
             worst: self.worst.into_iter().map(|(_, of)| of).collect(),
+            resident: self.resident,
             from,
             to,
         }

@@ -7,8 +7,8 @@ use super::{
     units::{self, bytes_text, ms_text, process_text},
 };
 use crate::output::{
-    Event, Exit, FaultKind, FaultRegion, Memory, OomScope, Process, Runtime, RuntimeAction, Seen, Since,
-    Stats, Stdio, StdioOutcome, StdioTarget, What,
+    Event, Exit, FaultKind, FaultRegion, Memory, OomScope, Process, Resident, Runtime, RuntimeAction, Seen,
+    Since, Stats, Stdio, StdioOutcome, StdioTarget, What,
 };
 
 /// `stderr: 1.2 MiB written, 64.0 KiB still queued, nobody reads (reader-gone)`.
@@ -178,7 +178,20 @@ pub(super) fn stats(stats: &Stats) -> String {
     let outcomes = |outcomes: &BTreeMap<&str, u64>| {
         outcomes.iter().map(|(name, count)| format!("{count} {name}")).collect::<Vec<_>>().join(", ")
     };
-    let mut text = format!("{}: {} ({})", stats.probe, stats.count, outcomes(&stats.outcomes));
+    let mut text = match (stats.count, stats.resident) {
+        (0, Some(_)) => stats.probe.to_owned(),
+        _ => format!("{}: {} ({})", stats.probe, stats.count, outcomes(&stats.outcomes)),
+    };
+    if let Some(resident) = stats.resident {
+        let Resident { rss_bytes, rss_peak_bytes, rss_growth_bytes } = resident;
+        let sign = if rss_growth_bytes < 0 { "shrunk" } else { "grown" };
+        text.push_str(&format!(
+            ": {} resident, {} at most, {sign} by {}",
+            bytes_text(rss_bytes),
+            bytes_text(rss_peak_bytes),
+            bytes_text(rss_growth_bytes.unsigned_abs()),
+        ));
+    }
     if stats.failed > 0 && !stats.outcomes.contains_key("failed") {
         text.push_str(&format!(", {} failed", stats.failed));
     }

@@ -7,6 +7,7 @@
 mod engine;
 mod fold;
 mod linear;
+mod resident;
 mod state;
 
 use observer_ebpf::control::role;
@@ -19,6 +20,7 @@ use crate::{
     time::Time,
 };
 use fold::Telling;
+pub use resident::Resident;
 pub use state::State;
 
 const SIGILL: i32 = 4;

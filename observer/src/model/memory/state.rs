@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::{
-    SIGBUS, SIGFPE, SIGILL, SIGKILL, SIGSEGV, engine,
+    Resident, SIGBUS, SIGFPE, SIGILL, SIGKILL, SIGSEGV, engine,
     fold::{Folds, Telling},
     linear::Reservation,
     of_kind,
@@ -56,6 +56,7 @@ pub struct State {
     pub term_ignored: bool,
     /// The last failure that its engine told.
     engine_code: Option<u32>,
+    pub resident: Resident,
 }
 
 impl State {
@@ -231,6 +232,7 @@ impl State {
     pub fn killed(&mut self, record: &Record, init: u32, victim: &OomVictim) -> Vec<Telling> {
         self.init_killed |= victim.victim == init;
         self.child_killed |= victim.victim != init;
+        self.resident.was_killed = true;
         let what = Memory {
             signal: Some(SIGKILL),
             // No limit above it was used up: the node's memory, or a limit that counts other things, swap for one.

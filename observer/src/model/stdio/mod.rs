@@ -15,9 +15,9 @@ use std::collections::BTreeMap;
 
 use super::{Made, Model, lives::Lives};
 use crate::{
-    input::{Sample, SampleKind, StreamFact},
+    input::StreamFact,
     output::{Since, StdioOutcome, Want},
-    probes::stdio::{Event, ObjectKind},
+    probes::stdio::{Event, ObjectKind, PipeState, Written},
     time::Time,
 };
 pub use log::Log;
@@ -129,16 +129,21 @@ impl Model {
     }
 
     /// A sample of a followed pipe.
-    pub(super) fn sampled(&mut self, sample: &Sample, make: &mut impl FnMut(Made)) {
-        let SampleKind::Pipe { ino, state, written } = &sample.what;
-        let time = sample.time;
+    pub(super) fn pipe_sampled(
+        &mut self,
+        time: Time,
+        ino: u64,
+        state: PipeState,
+        written: &[(u32, Written)],
+        make: &mut impl FnMut(Made),
+    ) {
         let mut concerned = Vec::new();
         for life in self.lives.iter_mut().flat_map(Lives::iter_mut) {
-            for stream in life.streams.by_fd.values_mut().filter(|stream| stream.object.ino == *ino) {
+            for stream in life.streams.by_fd.values_mut().filter(|stream| stream.object.ino == ino) {
                 if stream.done || !stream.is_pipe() {
                     continue;
                 }
-                stream.sample(time, *state);
+                stream.sample(time, state);
                 if let Some((_, written)) = written.iter().find(|(of, _)| *of == life.init)
                     && stream.end.is_none()
                 {

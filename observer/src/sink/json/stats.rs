@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::{
-    output::Stats,
+    output::{Resident, Stats},
     sink::units::{ms, rfc3339},
 };
 
@@ -24,8 +24,24 @@ pub(super) struct StatsBody<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     why: Option<&'static str>,
     worst: &'a [String],
+    #[serde(flatten)]
+    resident: Option<ResidentJson>,
     from: String,
     to: String,
+}
+
+#[derive(Serialize)]
+struct ResidentJson {
+    rss_bytes: u64,
+    rss_peak_bytes: u64,
+    rss_growth_bytes: i64,
+}
+
+impl ResidentJson {
+    fn of(resident: Resident) -> Self {
+        let Resident { rss_bytes, rss_peak_bytes, rss_growth_bytes } = resident;
+        ResidentJson { rss_bytes, rss_peak_bytes, rss_growth_bytes }
+    }
 }
 
 impl<'a> StatsBody<'a> {
@@ -42,6 +58,7 @@ impl<'a> StatsBody<'a> {
             max_ms: stats.max_ns.map(ms),
             why: stats.max_ns.is_none().then_some("none of these has a duration that is known"),
             worst: &stats.worst,
+            resident: stats.resident.map(ResidentJson::of),
             from: rfc3339(stats.from),
             to: rfc3339(stats.to),
         }

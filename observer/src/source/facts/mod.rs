@@ -7,6 +7,7 @@ pub mod containers;
 pub mod cri;
 pub mod files;
 pub mod host;
+pub mod memory;
 pub mod procfs;
 pub mod root;
 pub mod version;
