@@ -35,7 +35,7 @@ static PIPES: HashMap<u64, Pipe> = HashMap::with_max_entries(32_768, 0);
 #[map]
 static PIPES_HOOKED: Array<u32> = Array::with_max_entries(1, 0);
 
-const NOTHING: Written = Written { bytes: 0, first_ns: 0, last_ns: 0, broken: 0 };
+pub const NOTHING: Written = Written { bytes: 0, first_ns: 0, last_ns: 0, broken: 0 };
 
 #[inline(always)]
 pub fn pipes_are_hooked() -> bool {
