@@ -55,7 +55,10 @@ fn signals_that_end_a_container() {
         id
     };
     let ids = cases.each_ref().map(|(words, signal, ..)| run(words, *signal));
-    let (stack, bus) = (run("stack", 11), run("bus", 7));
+    let [stack, thread] = ["stack", "thread"].map(|words| run(words, 11));
+    let bus = run("bus", 7);
+    // A handler took it, and let it come again: that is one crash.
+    let reported = run("reported", 11);
     let seen = watch.end();
     for (id, (_, signal, code, region, address)) in ids.iter().zip(cases) {
         let fault = seen.fault_of(id);
@@ -67,6 +70,9 @@ fn signals_that_end_a_container() {
         expect(seen.exit_of(id), &[("code", json!(128 + signal)), ("signal", json!(signal))]);
     }
     raised(seen.fault_of(&stack), 11, 1, json!("stack"));
+    // Beyond a thread's stack is a page that is there and may not be touched.
+    raised(seen.fault_of(&thread), 11, 2, json!("stack"));
+    raised(seen.fault_of(&reported), 11, 1, json!("other"));
     raised(seen.fault_of(&bus), 7, 2, json!("other"));
     seen.nothing_was_lost();
 }

@@ -90,19 +90,39 @@ fn traps_of_node() {
     let stage = stage();
     let watch = watch(&stage);
     let call = |function: &str, text: &str| {
-        says(&stage, &format!("node-{function}"), node(&program, Some(function)), text)
+        says(&stage, &format!("node-{function}"), node(&program, &[function]), text)
     };
     let accesses = ACCESSES.map(|(function, ..)| call(function, "trapped:"));
     // V8 needs no signal for these: nothing shows them from outside.
     let others = OTHER_TRAPS.map(|function| call(function, "trapped:"));
     let growth = call("growth", "returned");
-    let plain = says(&stage, "node-plain", node(&program, None), "1000");
+    let plain = says(&stage, "node-plain", node(&program, &[]), "1000");
     let seen = watch.end();
     for (id, (_, address, region)) in accesses.iter().zip(ACCESSES) {
         trapped(&seen, id, "node", &access(address, region));
     }
     for id in others.iter().chain([&growth, &plain]) {
         seen.is_quiet(id);
+    }
+    seen.nothing_was_lost();
+}
+
+#[test]
+fn traps_that_come_thousands_of_times() {
+    let Some(program) = needs("traps_that_come_thousands_of_times", "node") else { return };
+    let stage = stage();
+    let watch = watch(&stage);
+    let bundle = node(&program, &["out-of-bounds", "3000"]);
+    let id = says(&stage, "node-often", bundle, "trapped:");
+    let seen = watch.end();
+    let told = seen.memory_of(&id);
+    let counts: Vec<u64> = told.iter().filter_map(|trap| trap["count"].as_u64()).collect();
+    assert_eq!((counts.first(), counts.iter().sum::<u64>()), (Some(&1), 3_000), "{told:#?}");
+    // The first at once, and the rest from time to time; that takes long only on a machine that hardly moves.
+    assert!(counts.len() <= 5, "{told:#?}");
+    for trap in told {
+        expect(trap, &access("0x7ffffff0", "linear-memory"));
+        expect(trap, &[("kind", json!("wasm-trap"))]);
     }
     seen.nothing_was_lost();
 }
@@ -120,12 +140,17 @@ fn null_pointers_of_java() {
     let (Some(java_program), Some(javac)) = (needs(test, "java"), needs(test, "javac")) else { return };
     let stage = stage();
     let watch = watch(&stage);
-    // Its heap is as large as what an engine reserves, and is put where engines have theirs.
-    let ids = [("small", &["-Xmx64m"][..]), ("large", &["-Xmx8g", "-XX:HeapBaseMinAddress=64g"])].map(
-        |(name, options)| {
-            says(&stage, &format!("java-{name}"), java(&stage, &java_program, &javac, options), "10000")
-        },
-    );
+    // Heaps of every kind, most with a reservation that is as large as that of an engine.
+    let kinds = [
+        ("small", &["-Xmx64m"][..]),
+        ("large", &["-Xmx8g", "-XX:HeapBaseMinAddress=64g"]),
+        ("z", &["-Xmx64m", "-XX:+UseZGC"]),
+        ("wide", &["-Xmx12g", "-XX:-UseCompressedOops"]),
+    ];
+    let ids = kinds.map(|(name, options)| {
+        let bundle = java(&stage, &java_program, &javac, options);
+        says(&stage, &format!("java-{name}"), bundle, "10000")
+    });
     let seen = watch.end();
     for id in &ids {
         seen.is_quiet(id);

@@ -1,4 +1,4 @@
-// Thousands of null pointers and divisions by zero, each of which Java finds out by a signal that it takes.
+// Thousands of divisions by zero and null pointers, each of which Java finds out by a signal that it takes.
 public class Null {
     static int[] array;
 
@@ -6,13 +6,13 @@ public class Null {
         int caught = 0;
         for (int n = 0; n < 5000; n++) {
             try {
-                caught += array.length;
-            } catch (NullPointerException e) {
+                caught += caught / (n - n);
+            } catch (ArithmeticException e) {
                 caught++;
             }
             try {
-                caught += caught / (n - n);
-            } catch (ArithmeticException e) {
+                caught += array.length;
+            } catch (NullPointerException e) {
                 caught++;
             }
         }

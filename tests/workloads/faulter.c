@@ -1,6 +1,7 @@
 // Does one wrong thing, or one that only looks like it. What goes otherwise than it should ends it with 99.
 #define _GNU_SOURCE
 #include <errno.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdio.h>
@@ -84,6 +85,29 @@ static void take_signals(void) {
     }
 }
 
+// Crash reporters say what they have to say, and let the signal come again.
+static void report(int number) {
+    puts("reported");
+    fflush(stdout);
+    signal(number, SIG_DFL);
+}
+
+static void reported(void) {
+    signal(SIGSEGV, report);
+    wild_address();
+}
+
+static void *in_thread(void *nothing) {
+    recursion(0);
+    return nothing;
+}
+
+static void thread_overflow(void) {
+    pthread_t thread;
+    if ((errno = pthread_create(&thread, NULL, in_thread, NULL))) fail("thread");
+    pthread_join(thread, NULL);
+}
+
 // Memory.
 
 static void use(size_t bytes) {
@@ -158,7 +182,7 @@ int main(int argc, char **argv) {
         {"abort", abort},           {"child", in_a_child},        {"handled", take_signals},
         {"hog", use_all},           {"hog-child", child_uses_all}, {"refused", refused},
         {"granted", granted},       {"made-do", made_do},         {"deaf", deaf},
-        {"obedient", obedient},     {"slow", slow},
+        {"obedient", obedient},     {"slow", slow},             {"reported", reported},       {"thread", thread_overflow},
     };
     if (argc == 3 && !strcmp(argv[1], "use")) {
         use(strtoul(argv[2], 0, 10) * MIB);

@@ -1,5 +1,5 @@
-// Calls one function of a module, or without one lets plain JavaScript fail in its own ways.
-const [file, name] = process.argv.slice(2);
+// Calls one function of a module, so many times; or without one lets plain JavaScript fail in its own ways.
+const [file, name, times = '1'] = process.argv.slice(2);
 
 function plain() {
     let caught = 0;
@@ -17,12 +17,17 @@ function plain() {
 
 function call() {
     const module = new WebAssembly.Module(require('fs').readFileSync(file));
-    try {
-        new WebAssembly.Instance(module).exports[name]();
-        return 'returned';
-    } catch (trap) {
-        return `trapped: ${trap.message}`;
+    const instance = new WebAssembly.Instance(module);
+    let said;
+    for (let n = 0; n < times; n++) {
+        try {
+            instance.exports[name]();
+            said = 'returned';
+        } catch (trap) {
+            said = `trapped: ${trap.message}`;
+        }
     }
+    return said;
 }
 
 console.log(file ? call() : plain());

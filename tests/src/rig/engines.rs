@@ -70,13 +70,10 @@ pub fn wasmtime(package: &Package, function: &str) -> Bundle {
         .file("traps.wasm", &workload::wasm("traps"))
 }
 
-/// A function of `workloads/traps.wat`, called by Node.js; without one it runs no Wasm at all.
-pub fn node(node: &Path, function: Option<&str>) -> Bundle {
-    let args: Vec<&str> = match function {
-        Some(function) => vec!["/call.cjs", "/traps.wasm", function],
-        None => vec!["/call.cjs"],
-    };
-    machine(node, &args)
+/// A function of `workloads/traps.wat` called by Node.js, and how often if not once; without one it runs no Wasm at all.
+pub fn node(node: &Path, call: &[&str]) -> Bundle {
+    let module: &[&str] = if call.is_empty() { &[] } else { &["/traps.wasm"] };
+    machine(node, &[&["/call.cjs"], module, call].concat())
         .file("call.cjs", &workload::source("node_call.cjs"))
         .file("traps.wasm", &workload::wasm("traps"))
 }

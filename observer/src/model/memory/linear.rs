@@ -4,7 +4,8 @@
 //! before each access. How large the guards are tells the engines apart, and where the memory begins. Seen with
 //! WasmEdge 0.14 and 0.17 (its constant is the same from 0.11 on), Node.js 20 and wasmtime 50; the larger guards of
 //! wasmtime are those of its versions before. A Java heap of 8 GiB has the size of one of them, and is therefore
-//! told by where it lies: Java asks for a place, engines take any.
+//! told by where it lies: Java asks for a place, engines take any. Not always (ZGC's map of 8 GiB, a heap without
+//! compressed addresses): what such a process takes besides is what tells it (`state.rs`).
 
 use crate::{output::FaultRegion, probes::memory};
 

@@ -20,6 +20,8 @@ use crate::{
 
 /// Reservations remembered of one container; the oldest goes first.
 const MAX_SPACES: usize = 256;
+/// Processes remembered that take signals as a matter of course; the oldest goes first.
+const MAX_TAKERS: usize = 64;
 /// Addresses below this are null pointers and members of what they point to.
 const NULL_BYTES: u64 = 64 << 10;
 /// How far from the stack pointer a frame may reach.
@@ -44,8 +46,8 @@ pub struct State {
     handled: u64,
     /// The last of them that was a trap.
     trap: Option<Telling>,
-    /// Some of them were no traps.
-    others_handled: bool,
+    /// Processes that took signals which were no traps, oldest first: languages that work that way.
+    takers: VecDeque<Owner>,
     /// The signal that nothing in its init took.
     pub fatal: Option<i32>,
     /// Its init, or another of its processes, was chosen to be killed for want of memory.
@@ -107,7 +109,9 @@ impl State {
         if signal.action == Action::Default && record.tgid == init {
             self.fatal = Some(signal.signal);
         }
-        self.others_handled |= is_handled && verdict.is_none();
+        if is_handled && verdict.is_none() {
+            self.takes_others((record.tgid, Some(signal.start)));
+        }
         let Some((kind, region, wasm_address)) = verdict else { return Vec::new() };
         let what = Memory {
             signal: Some(signal.signal),
@@ -116,7 +120,7 @@ impl State {
             wasm_address,
             handled: Some(is_handled),
             region,
-            count: if is_handled && !self.others_handled { 1 + hidden } else { 1 },
+            count: if is_handled && self.takers.is_empty() { 1 + hidden } else { 1 },
             ..of_kind(kind, Seen::Signal)
         };
         let telling = Telling {
@@ -137,7 +141,7 @@ impl State {
     pub fn counted(&mut self, handled: u64) -> Vec<Telling> {
         let hidden = handled.saturating_sub(self.handled);
         self.handled = self.handled.max(handled);
-        let last = self.trap.clone().filter(|_| hidden > 0 && !self.others_handled);
+        let last = self.trap.clone().filter(|_| hidden > 0 && self.takers.is_empty());
         let Some(mut telling) = last else { return Vec::new() };
         telling.what.count = hidden;
         self.folds.take(telling)
@@ -172,13 +176,28 @@ impl State {
                 let (region, at) = self.place(owner, signal.address?)?;
                 Some((FaultKind::WasmTrap, Some(region), at))
             }
-            // Sent ones are no faults.
-            SIGILL | SIGFPE if signal.code > 0 => {
+            // Sent ones are no faults. Nor can those of a language that takes signals be told from an engine's: Java
+            // reserves as much as one for ZGC, or for a heap whose addresses it does not compress, and takes SIGFPE.
+            SIGILL | SIGFPE if signal.code > 0 && !self.is_taker(owner) => {
                 let mut own = self.spaces.iter().filter(|(of, _)| is_same(*of, owner));
                 own.any(|(_, space)| space.traps_by_signal).then_some((FaultKind::WasmTrap, None, None))
             }
             _ => None,
         }
+    }
+
+    fn is_taker(&self, owner: Owner) -> bool {
+        self.takers.iter().any(|taker| is_same(*taker, owner))
+    }
+
+    fn takes_others(&mut self, owner: Owner) {
+        if self.is_taker(owner) {
+            return;
+        }
+        if self.takers.len() >= MAX_TAKERS {
+            self.takers.pop_front();
+        }
+        self.takers.push_back(owner);
     }
 
     /// Where a signal that ends its process came from.

@@ -99,6 +99,27 @@ fn signals_of_a_java_program_are_nothing() {
 }
 
 #[test]
+fn signals_of_java_with_a_reservation_like_an_engine_s_are_nothing() {
+    let division = Signal { signal: SIGFPE, code: 1, ..segv(0x7f00_0000, Action::Handler) };
+    // ZGC's map, and heaps with `-XX:-UseCompressedOops`, as strace showed them with OpenJDK 17.
+    for bytes in [8 << 30, 12 << 30] {
+        let mut java = State::default();
+        assert!(reserve(&mut java, INIT, 0x7f46_e400_0000, bytes, 0).is_empty());
+        // At its start it finds out by a signal what the CPU saves.
+        assert_eq!(take(&mut java, INIT, 2, &segv(0, Action::Handler)), []);
+        assert_eq!(take(&mut java, INIT, 3, &division), []);
+    }
+}
+
+#[test]
+fn who_takes_other_signals_is_known_by_process() {
+    let mut state = engine();
+    assert_eq!(take(&mut state, 10, 2, &segv(8, Action::Handler)), [], "a language beside the engine");
+    let illegal = Signal { signal: SIGILL, ..segv(0x7fdd_8e1c_d004, Action::Handler) };
+    assert_eq!(take(&mut state, INIT, 3, &illegal).len(), 1);
+}
+
+#[test]
 fn an_illegal_instruction_is_a_trap_only_of_an_engine() {
     let illegal = Signal { signal: SIGILL, ..segv(0x7fdd_8e1c_d004, Action::Handler) };
     assert_eq!(take(&mut State::default(), INIT, 2, &illegal), []);
