@@ -99,7 +99,7 @@ fn use_pipe(inode: u64, ino: u64, users: u32) {
         unsafe { (*pipe).users += users };
         return;
     }
-    let pipe = Pipe { inode, taken: 0, reader: 0, users };
+    let pipe = Pipe { inode, taken: 0, reader: 0, users, told: 0, pad: 0 };
     let inserted = PIPES.insert(ino, &pipe, u64::from(BPF_NOEXIST)).is_ok();
     counted(inserted || PIPES.get_ptr(ino).is_some());
 }
@@ -190,16 +190,17 @@ pub fn took(by: u32, inode: u64, bytes: u64, reader: &mut Reader) {
     }
 }
 
-/// Whether this is a followed pipe whose reader is not known; then `by` is it from now on.
+/// Whether this is a followed pipe of which `by` was not told; then it is its reader from now on.
 #[inline(always)]
 pub fn read_by(by: u32, inode: u64, ino: u64) -> bool {
     let Some(pipe) = PIPES.get_ptr_mut(ino) else { return false };
     // SAFETY: as in `wrote`.
     unsafe {
-        if (*pipe).inode != inode || (*pipe).reader == by {
+        if (*pipe).inode != inode || (*pipe).told == by {
             return false;
         }
         (*pipe).reader = by;
+        (*pipe).told = by;
     }
     true
 }

@@ -167,7 +167,10 @@ fn shown_recorded_and_replayed() {
     delivered(one.stream(&wanted, 1, &[]), ids_and_bytes[0].1);
     assert_eq!(ids(&one), [&wanted]);
     let kinds = |seen: &Seen| {
-        let mut kinds: Vec<_> = seen.of_type("event").map(|event| event["probe"].to_string()).collect();
+        let ours =
+            |event: &&Value| event["container"]["id"].as_str().is_some_and(|id| id.ends_with(stage.id()));
+        let mut kinds: Vec<_> =
+            seen.of_type("event").filter(ours).map(|event| event["probe"].to_string()).collect();
         kinds.sort_unstable();
         kinds.dedup();
         kinds

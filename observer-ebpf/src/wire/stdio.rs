@@ -90,6 +90,9 @@ pub struct Pipe {
     pub reader: u32,
     /// Containers that were given it; 0: it is only expected to be given.
     pub users: u32,
+    /// The process of which [`Reader`] told last: one that reads at once is known before it is told.
+    pub told: u32,
+    pub pad: u32,
 }
 
 records! { Stdio {

@@ -7,7 +7,7 @@ use aya::{
     maps::{Array, HashMap, MapData},
     programs::{Iter, RawTracePoint, RawTracePointRunOptions, TestRun},
 };
-use observer_ebpf::wire::stdio::{PipeState as WireState, Stream, StreamKey};
+use observer_ebpf::wire::stdio::{Pipe, PipeState as WireState, Stream, StreamKey};
 use zerocopy::{FromBytes, IntoBytes};
 
 use super::{
@@ -20,7 +20,7 @@ use crate::probes::stdio::{PipeState, Written, pipe_state, written};
 /// The wire's types as aya wants keys and values: plain words.
 type KeyWords = [u64; size_of::<StreamKey>() / 8];
 type StreamWords = [u64; size_of::<Stream>() / 8];
-type PipeWords = [u64; 3];
+type PipeWords = [u64; size_of::<Pipe>() / 8];
 type StateWords = [u64; size_of::<WireState>() / 8];
 
 /// Maps of the kernel's counters.
