@@ -3,7 +3,11 @@
 
 use core::intrinsics::{AtomicOrdering, atomic_xadd};
 
-use aya_ebpf::{bindings::BPF_NOEXIST, macros::map, maps::HashMap};
+use aya_ebpf::{
+    bindings::BPF_NOEXIST,
+    macros::map,
+    maps::{Array, HashMap},
+};
 use observer_ebpf::{
     Family,
     wire::stdio::{Object, Pipe, PipeState, Stream, StreamKey, Written},
@@ -27,7 +31,32 @@ static GIVEN: HashMap<u32, [Object; 2]> = HashMap::with_max_entries(16_384, 0);
 #[map]
 static PIPES: HashMap<u64, Pipe> = HashMap::with_max_entries(32_768, 0);
 
+/// Non-zero: the pipe functions themselves are hooked, and syscalls must not count pipes again.
+#[map]
+static PIPES_HOOKED: Array<u32> = Array::with_max_entries(1, 0);
+
 pub const NOTHING: Written = Written { bytes: 0, first_ns: 0, last_ns: 0, broken: 0 };
+
+#[inline(always)]
+pub fn pipes_are_hooked() -> bool {
+    PIPES_HOOKED.get(0).copied().unwrap_or(0) != 0
+}
+
+/// How a call gets at what is in a pipe.
+#[derive(Clone, Copy, PartialEq)]
+pub enum By {
+    /// By the pipe's own functions, which may be hooked themselves.
+    Bytes,
+    /// Past them: whole pages change hands (splice, tee, vmsplice; sendfile into a pipe since Linux 5.12).
+    Pages,
+}
+
+impl By {
+    #[inline(always)]
+    pub fn is_counted_elsewhere(self) -> bool {
+        self == By::Bytes && pipes_are_hooked()
+    }
+}
 
 /// From now on these are the streams of the container with this init.
 #[inline(always)]

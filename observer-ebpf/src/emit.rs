@@ -17,7 +17,7 @@ static EVENTS: RingBuf = RingBuf::with_byte_size(8 << 20, 0);
 
 /// Records lost on this CPU, per family id. Every record carries the value, which gives a gap its place.
 #[map]
-static LOST: PerCpuArray<u64> = PerCpuArray::with_max_entries(FAMILIES as u32, 0);
+static LOST: PerCpuArray<[u64; FAMILIES]> = PerCpuArray::with_max_entries(1, 0);
 
 /// Non-zero: emit nothing more (shutdown).
 #[map]
@@ -44,16 +44,18 @@ pub fn scratch() -> Option<&'static mut Scratch> {
 /// Counts a record of this family as lost.
 #[inline(always)]
 pub fn lose(family: u16) {
-    if let Some(counter) = LOST.get_ptr_mut(u32::from(family)) {
+    if let Some(counters) = LOST.get_ptr_mut(0) {
         // SAFETY: this CPU's own value.
-        unsafe { *counter += 1 };
+        if let Some(counter) = unsafe { &mut *counters }.get_mut(usize::from(family)) {
+            *counter += 1;
+        }
     }
 }
 
 #[inline(always)]
 pub fn header<R: Record>() -> Header {
     let ids = bpf_get_current_pid_tgid();
-    let lost = LOST.get((R::KIND >> 8) as u32).copied().unwrap_or(0);
+    let lost = LOST.get(0).map_or(0, |counters| counters[(R::KIND >> 8) as usize]);
     Header {
         kind: R::KIND,
         flags: 0,

@@ -80,6 +80,12 @@ pub enum FactKind {
         exe: String,
         result: Result<RuntimeVersion, LookupError>,
     },
+    /// How long the file is that the engine of a container, by its init, logs to.
+    LogFile {
+        init: u32,
+        path: String,
+        result: Result<u64, LookupError>,
+    },
     /// A container that lives: it was there before the observer, or before this part of a recording.
     Life(Box<LifeFact>),
     /// The run is over: nothing later is coming.
@@ -120,6 +126,18 @@ pub struct LifeFact {
     pub since_start: bool,
     pub begun: Option<Time>,
     pub streams: Vec<StreamFact>,
+    #[serde(default)]
+    pub log: Option<LogFact>,
+}
+
+/// The file that a container's engine logs to.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct LogFact {
+    pub path: String,
+    /// Nothing was in it when the container began.
+    pub began_empty: bool,
+    /// When it was looked at first, and its bytes then.
+    pub first: Option<(Time, u64)>,
 }
 
 /// A standard stream of a container that lives.
@@ -168,6 +186,9 @@ pub struct CriContainer {
     pub image: Option<String>,
     pub handler: Option<String>,
     pub labels: std::collections::BTreeMap<String, String>,
+    /// The file that the engine logs to.
+    #[serde(default)]
+    pub log_path: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -11,9 +11,12 @@ use std::{
 };
 
 use observer_tests::rig::{
-    Bundle, program, stage,
-    watch::{Endless, Seen, Watch, observer},
+    Bundle, program,
+    run::Run,
+    stage,
+    watch::{Seen, Watch, observer},
 };
+use rustix::process::Signal;
 
 /// The user `nobody`.
 const NOBODY: u32 = 65534;
@@ -79,7 +82,7 @@ fn no_content_is_printed_or_recorded() {
 #[test]
 fn an_interrupted_run_says_what_it_saw_and_ends_well() {
     let stage = stage();
-    let watch = Endless::begin(&["coldstart"]);
+    let watch = Run::of(&["coldstart"]);
     let id = format!("interrupted-{}", stage.id());
     let bundle = Bundle::new(&["/bin/echo", "hello"]).write(&stage, &id).expect("bundle");
     stage.runtime(program("crun")).run(&bundle).expect("crun").success().expect("crun");
@@ -91,8 +94,8 @@ fn an_interrupted_run_says_what_it_saw_and_ends_well() {
 
 #[test]
 fn two_interrupts_end_it_as_one_does() {
-    let watch = Endless::begin(&["coldstart"]);
-    watch.interrupt();
+    let watch = Run::of(&["coldstart"]);
+    watch.signal(Signal::INT);
     let seen = watch.end();
     assert_eq!(seen.code, Some(0), "{}", seen.stderr);
 }

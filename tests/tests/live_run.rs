@@ -3,8 +3,10 @@
 use std::{path::Path, process::Command};
 
 use observer_tests::rig::{
-    Bundle, Stage, program, stage,
-    watch::{Endless, Seen, observer},
+    Bundle, Stage, program,
+    run::Run,
+    stage,
+    watch::{Seen, observer},
 };
 use serde_json::Value;
 
@@ -42,8 +44,7 @@ fn lives_are_told_and_replay_to_the_same_bytes() {
     let folder = tempfile::tempdir().expect("a folder");
     let recording = folder.path().join("run.rec");
     let stage = stage();
-    let watch =
-        Endless::begin(&["run", "--ready-wait", "1s", "--record", recording.to_str().expect("a path")]);
+    let watch = Run::of(&["run", "--ready-wait", "1s", "--record", recording.to_str().expect("a path")]);
     let fine = live(&stage, "fine", &["/bin/echo", "hello"]);
     let failing = live(&stage, "failing", &["/bin/sh", "-c", "exit 3"]);
     let killed = live(&stage, "killed", &["/bin/sh", "-c", "sh -c 'kill -9 1' & sleep 5"]);
@@ -82,7 +83,7 @@ fn what_is_shown_is_what_was_asked_for_and_the_recording_remembers() {
     let recording = folder.path().join("run.rec");
     let stage = stage();
     let path = recording.to_str().expect("a path");
-    let watch = Endless::begin(&["run", "--show", "runtime", "--record", path, "--ready-wait", "1s"]);
+    let watch = Run::of(&["run", "--show", "runtime", "--record", path, "--ready-wait", "1s"]);
     let id = live(&stage, "shown", &["/bin/true"]);
     let seen = watch.end();
     assert_eq!(seen.events_of("runtime", &id).count(), 3, "{}", seen.stdout);
@@ -99,7 +100,7 @@ fn a_filter_without_a_match_is_told_by_the_exit_code_of_a_run_with_an_end() {
         command.output().expect("observer").status.code()
     };
     assert_eq!(run(&["--for", "200ms"]), Some(4));
-    let endless = Endless::begin(&["run", "-n", "no-such-namespace"]).end();
+    let endless = Run::of(&["run", "-n", "no-such-namespace"]).end();
     assert_eq!(endless.code, Some(0), "it might yet have matched");
     assert_eq!(run(&["--show", "nothing-such"]), Some(2));
     assert_eq!(run(&["--probes", "nothing-such"]), Some(2));

@@ -1,7 +1,7 @@
 //! Readers of containers' output that go, stop or are slow: told while it lasts, and told from those that only look
 //! like it.
 
-use std::time::Duration;
+use std::{fs, thread, time::Duration};
 
 use observer_tests::rig::{
     Stage,
@@ -9,7 +9,10 @@ use observer_tests::rig::{
     stage,
     stdio::{Cat, Container, Streams, delivered, drain, expect, take},
 };
-use rustix::process::Signal;
+use rustix::{
+    pipe::{SpliceFlags, splice},
+    process::Signal,
+};
 use serde_json::{Value, json};
 
 /// More than a pipe holds.
@@ -165,5 +168,57 @@ fn the_reader_is_stopped_and_goes_on() {
     let slow = seen.stream(&slow.id, 1, &[]);
     delivered(slow, MORE_THAN_A_PIPE + 27);
     assert!(number(slow, "blocked_ms") >= 1_000.0, "it did wait: {slow:#}");
+    seen.nothing_was_lost();
+}
+
+/// The reader takes all the time; it is the observer that does nothing for a while, as on a node without CPU time for it.
+#[test]
+fn an_observer_that_is_late_calls_no_one_blocked() {
+    let stage = stage();
+    let run = Run::begin(&stage, &[]);
+    let (streams, mut out) = Streams::piped();
+    let bytes = 2 * MORE_THAN_A_PIPE;
+    let mut slow = Container::begin(&stage, "slow", &format!("write:{bytes}"), streams);
+    let slowly = |out: &mut _, reads: u32| {
+        for _ in 0..reads {
+            take(out, 4_096);
+            thread::sleep(Duration::from_millis(60));
+        }
+    };
+    slowly(&mut out, 15);
+    run.signal(Signal::STOP);
+    slowly(&mut out, 40);
+    run.signal(Signal::CONT);
+    slowly(&mut out, 10);
+    let rest = drain(out, 65_536, Duration::ZERO).join().expect("a reader");
+    assert_eq!((slow.ends(), 65 * 4_096 + rest), (0, bytes));
+    run.stream_ends(&slow.id, 1);
+    let seen = run.end();
+    delivered(seen.stream(&slow.id, 1, &[]), bytes);
+    seen.nothing_was_lost();
+}
+
+/// Takes pages out of the pipe instead of copying what is in them, as proxies and log shippers do.
+#[test]
+fn a_reader_that_splices_is_a_reader() {
+    let stage = stage();
+    let run = Run::begin(&stage, &[]);
+    let (streams, out) = Streams::piped();
+    let bytes = 2 * MORE_THAN_A_PIPE;
+    let mut spliced = Container::begin(&stage, "spliced", &format!("write:{bytes}"), streams);
+    let null = fs::OpenOptions::new().write(true).open("/dev/null").expect("/dev/null");
+    let mut sum = 0;
+    loop {
+        match splice(&out, None, &null, None, 4_096, SpliceFlags::empty()).expect("splice") {
+            0 => break,
+            moved => sum += moved as u64,
+        }
+        thread::sleep(Duration::from_millis(30));
+    }
+    drop(out);
+    assert_eq!((spliced.ends(), sum), (0, bytes));
+    run.stream_ends(&spliced.id, 1);
+    let seen = run.end();
+    delivered(seen.stream(&spliced.id, 1, &[]), bytes);
     seen.nothing_was_lost();
 }

@@ -7,6 +7,7 @@ use observer_ebpf::{
 
 use super::{NO_HEADER, on_exit, stdio};
 use crate::{
+    agg::By,
     emit, filter,
     kernel::{Reader, current},
     syscall::{self, argument},
@@ -28,8 +29,11 @@ on_exit!(
 on_exit!(
     exit_splice_btf,
     exit_splice,
-    Call { op: op::SPLICE, output: argument!(regs_arg2) as u32 },
-    returned
+    Splice {
+        input: argument!(regs_arg0) as u32,
+        call: Call { op: op::SPLICE, output: argument!(regs_arg2) as u32 },
+    },
+    spliced
 );
 
 struct Call {
@@ -38,12 +42,26 @@ struct Call {
     output: u32,
 }
 
+struct Splice {
+    input: u32,
+    call: Call,
+}
+
+#[inline(always)]
+fn spliced(splice: Splice, ret: i64) {
+    if stdio::follows() {
+        stdio::taken(splice.input, ret, By::Pages);
+    }
+    returned(splice.call, ret);
+}
+
 #[inline(always)]
 fn returned(call: Call, ret: i64) {
     if stdio::follows()
         && let Some(watch) = filter::current(role::RUNTIME | role::PAYLOAD)
     {
-        stdio::wrote(watch, call.output, ret);
+        let by = if call.op == op::SENDFILE || call.op == op::SPLICE { By::Pages } else { By::Bytes };
+        stdio::wrote(watch, call.output, ret, by);
     }
     // Most writes of a node go elsewhere and succeed: those cost a comparison.
     let is_output = call.output == 1 || call.output == 2;

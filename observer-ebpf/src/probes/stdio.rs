@@ -15,16 +15,17 @@ use observer_ebpf::{
 
 use super::{NO_HEADER, arg, on_exit, raw_rungs};
 use crate::{
-    agg, emit, files, filter,
+    agg::{self, By, pipes_are_hooked},
+    emit, files, filter,
     kernel::{Reader, offset},
     syscall::{argument, raw},
 };
 
-on_exit!(exit_read_btf, exit_read, argument!(regs_arg0) as u32, taken);
-on_exit!(exit_readv_btf, exit_readv, argument!(regs_arg0) as u32, taken);
-on_exit!(exit_pwritev2_btf, exit_pwritev2, argument!(regs_arg0) as u32, counted);
-on_exit!(exit_tee_btf, exit_tee, argument!(regs_arg1) as u32, counted);
-on_exit!(exit_vmsplice_btf, exit_vmsplice, argument!(regs_arg0) as u32, counted);
+on_exit!(exit_read_btf, exit_read, argument!(regs_arg0) as u32, read);
+on_exit!(exit_readv_btf, exit_readv, argument!(regs_arg0) as u32, read);
+on_exit!(exit_pwritev2_btf, exit_pwritev2, argument!(regs_arg0) as u32, written);
+on_exit!(exit_tee_btf, exit_tee, argument!(regs_arg1) as u32, moved);
+on_exit!(exit_vmsplice_btf, exit_vmsplice, argument!(regs_arg0) as u32, moved);
 raw_rungs!(io_uring_btf, io_uring_raw, "io_uring_create", uncounted);
 
 const FMODE_READ: u32 = 1;
@@ -35,10 +36,6 @@ const EPIPE: i64 = -32;
 #[unsafe(no_mangle)]
 static FOLLOW: u32 = 0;
 
-/// Non-zero: the pipe functions themselves are hooked, and syscalls must not count pipes again.
-#[map]
-static PIPES_HOOKED: Array<u32> = Array::with_max_entries(1, 0);
-
 /// The answer of [`sample_pipe`].
 #[map]
 static SAMPLED: Array<PipeState> = Array::with_max_entries(1, 0);
@@ -48,11 +45,6 @@ static SAMPLED: Array<PipeState> = Array::with_max_entries(1, 0);
 pub fn follows() -> bool {
     // SAFETY: a static of this program. Volatile: the loader rewrites it after compilation.
     unsafe { core::ptr::read_volatile(&raw const FOLLOW) != 0 }
-}
-
-#[inline(always)]
-fn pipes_are_hooked() -> bool {
-    PIPES_HOOKED.get(0).copied().unwrap_or(0) != 0
 }
 
 /// Takes what the current task's descriptors 1 and 2 refer to for the streams of its container: it is init.
@@ -112,14 +104,14 @@ pub fn expect_no_more() {
 
 /// A write of a watched process returned.
 #[inline(always)]
-pub fn wrote(watch: &Watch, fd: u32, ret: i64) {
+pub fn wrote(watch: &Watch, fd: u32, ret: i64, by: By) {
     // Errors but EPIPE move nothing and say nothing.
     if watch.init == 0 || ret < 0 && ret != EPIPE {
         return;
     }
     let mut reader = Reader::new();
     let inode = files::inode_of(fd, &mut reader);
-    if pipes_are_hooked() && files::is_pipe(inode, &mut reader) {
+    if by.is_counted_elsewhere() && files::is_pipe(inode, &mut reader) {
         return;
     }
     agg::wrote(watch.init, inode, (ret >= 0).then_some(ret as u64), &mut reader);
@@ -127,16 +119,31 @@ pub fn wrote(watch: &Watch, fd: u32, ret: i64) {
 
 /// A write by a call that nothing else is interested in.
 #[inline(always)]
-fn counted(fd: u32, ret: i64) {
+fn written(fd: u32, ret: i64) {
+    counted(fd, ret, By::Bytes);
+}
+
+#[inline(always)]
+fn moved(fd: u32, ret: i64) {
+    counted(fd, ret, By::Pages);
+}
+
+#[inline(always)]
+fn counted(fd: u32, ret: i64, by: By) {
     if let Some(watch) = filter::current(role::RUNTIME | role::PAYLOAD) {
-        wrote(watch, fd, ret);
+        wrote(watch, fd, ret, by);
     }
+}
+
+#[inline(always)]
+fn read(fd: u32, ret: i64) {
+    taken(fd, ret, By::Bytes);
 }
 
 /// Something was taken out of a descriptor; if by a process that reads a followed pipe, it may be that.
 #[inline(always)]
-pub fn taken(fd: u32, ret: i64) {
-    if ret <= 0 || filter::current(role::READER | role::SHIM).is_none() || pipes_are_hooked() {
+pub fn taken(fd: u32, ret: i64, by: By) {
+    if ret <= 0 || filter::current(role::READER | role::SHIM).is_none() || by.is_counted_elsewhere() {
         return;
     }
     let mut reader = Reader::new();

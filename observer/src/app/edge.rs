@@ -2,6 +2,7 @@
 //! into the pipeline.
 
 mod begin;
+mod prefetch;
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -16,21 +17,17 @@ use tokio::sync::{Mutex, OwnedSemaphorePermit as Permit, Semaphore, mpsc};
 use super::{pipes::Pipes, sinks::Sinks, talk};
 use crate::{
     health::{OwnCost, ProbePlan, ProbeReport, Report},
-    input::{Bundle, Fact, FactKind, Input, LookupError, Record},
+    input::{Fact, FactKind, Input, LookupError, Record},
     output::{Output, Want},
     pipeline::Pipeline,
-    probes::{
-        Event,
-        invocation::{Command, Invocation},
-        process,
-    },
     record::RecordingWriter,
     source::{
-        facts::{HostRoot, bundle, cri::Cri, host, version::Versions},
+        facts::{HostRoot, cri::Cri, host, version::Versions},
         live::Live,
     },
     time::Time,
 };
+use prefetch::Prefetched;
 
 /// Look-ups under way at once; one more is refused, which is an answer, too.
 const MAX_LOOKUPS: usize = 256;
@@ -41,7 +38,7 @@ pub struct Edge {
     pub sinks: Sinks,
     recorder: Option<RecordingWriter>,
     host: HostRoot,
-    bundles: Bundles,
+    prefetched: Prefetched,
     cri: Arc<Cri>,
     versions: Arc<Mutex<Versions>>,
     lookups: Arc<Semaphore>,
@@ -54,13 +51,6 @@ pub struct Edge {
     /// What was sampled and not fed yet.
     samples: VecDeque<Input>,
 }
-
-/// Bundles read when their runtime was seen, before the model asks: a container that lives 10 ms takes its
-/// bundle with it.
-type Bundles = BTreeMap<u32, Result<Bundle, LookupError>>;
-
-/// Bundles kept for a model that has not asked for them.
-const MAX_BUNDLES: usize = 4_096;
 
 impl Edge {
     pub fn new(
@@ -79,7 +69,7 @@ impl Edge {
             sinks,
             recorder,
             host,
-            bundles: Bundles::new(),
+            prefetched: Prefetched::default(),
             cri: Arc::new(Cri::new(cri)),
             versions: Arc::default(),
             lookups: Arc::new(Semaphore::new(MAX_LOOKUPS)),
@@ -95,9 +85,9 @@ impl Edge {
     /// Takes in what the kernel and the look-ups have, and executes what is wanted.
     pub fn turn(&mut self) -> Result<()> {
         let mut inputs = Vec::new();
-        let (bundles, host, pipes) = (&mut self.bundles, &self.host, &mut self.pipes);
+        let (prefetched, host, pipes) = (&mut self.prefetched, &self.host, &mut self.pipes);
         let fresh = |record: &Record| {
-            prefetch(bundles, host, record);
+            prefetched.note(host, record);
             pipes.note(record);
         };
         self.live.poll(now(), fresh, |input| inputs.push(input));
@@ -111,8 +101,8 @@ impl Edge {
     /// Takes in the last of everything. The caller says how the run ended.
     pub fn end(&mut self) -> Result<()> {
         let mut inputs = Vec::new();
-        let (bundles, host) = (&mut self.bundles, &self.host);
-        self.live.stop(now(), |record| prefetch(bundles, host, record), |input| inputs.push(input));
+        let (prefetched, host) = (&mut self.prefetched, &self.host);
+        self.live.stop(now(), |record| prefetched.note(host, record), |input| inputs.push(input));
         self.feed_in_order(inputs)?;
         self.answers()?;
         self.own_cost()?;
@@ -143,8 +133,7 @@ impl Edge {
     fn execute(&mut self, want: Want) -> Result<()> {
         match want {
             Want::Bundle { tgid, path } => {
-                let known = self.bundles.remove(&tgid);
-                let result = known.unwrap_or_else(|| bundle::read_bundle(&self.host, tgid, path.as_deref()));
+                let result = self.prefetched.bundle(&self.host, tgid, path.as_deref());
                 self.fact(FactKind::Bundle { tgid, result })?;
             }
             Want::Cri { id } => match self.permit("CRI") {
@@ -164,6 +153,11 @@ impl Edge {
                     let result = versions.lock().await.lookup(&host, Some(tgid), &exe).await;
                     FactKind::RuntimeVersion { exe, result }
                 });
+            }
+            Want::LogFile { init, path } => {
+                let (time, result) = self.prefetched.log_size(&self.host, &path);
+                let what = FactKind::LogFile { init, path, result };
+                self.feed(&Input::Fact(Fact { time, what }))?;
             }
             Want::FollowPipe { ino, init } => self.pipes.follow(ino, init),
             Want::DrainPipe { ino } => self.pipes.drain(ino),
@@ -253,22 +247,6 @@ impl Edge {
             Ok(_) => {}
             Err(error) => talk::say(error),
         }
-    }
-}
-
-/// Reads a bundle as soon as its runtime is seen.
-fn prefetch(bundles: &mut Bundles, host: &HostRoot, record: &Record) {
-    let Event::Process(process::Event::Executed(exec)) = &record.event else { return };
-    let Invocation::Runtime { command: Command::Create | Command::Run, bundle, .. } = &exec.invocation else {
-        return;
-    };
-    if bundles.len() >= MAX_BUNDLES {
-        bundles.pop_first();
-    }
-    // The second exec of a runtime that copies itself finds the same bundle.
-    let slot = bundles.entry(record.tgid).or_insert_with(|| Err(LookupError::default()));
-    if slot.is_err() {
-        *slot = bundle::read_bundle(host, record.tgid, bundle.as_deref());
     }
 }
 

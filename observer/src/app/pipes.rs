@@ -19,6 +19,8 @@ use crate::{
 const EVERY_NS: u64 = 100_000_000;
 /// How often counts alone are handed on.
 const COUNTS_EVERY_NS: u64 = 1_000_000_000;
+/// How often it is handed on that a writer still waits.
+const STILL_EVERY_NS: u64 = 500_000_000;
 /// Looking through all open files may take one part in this many of the observer's time.
 const LOOK_SHARE: u64 = 20;
 
@@ -122,8 +124,10 @@ impl Followed {
         let counts_moved = self.state.is_none_or(|before| counts(before) != counts(state))
             || (!written.is_empty() && written != self.written);
         let due = self.draining || state.waiting || time.since(self.told) >= COUNTS_EVERY_NS;
+        // That nothing changes is what a blocked writer is known by.
+        let still = state.waiting && time.since(self.told) >= STILL_EVERY_NS;
         let turned = self.state.is_none_or(|before| kind(before) != kind(state));
-        if !(turned || counts_moved && due) {
+        if !(turned || still || counts_moved && due) {
             return None;
         }
         self.state = Some(state);

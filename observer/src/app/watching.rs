@@ -15,7 +15,7 @@ use crate::{
     filter::Filter,
     health::ProbePlan,
     pipeline::{Pipeline, Settings},
-    probes::{Purpose, names},
+    probes::{self, Purpose, names},
     record::{Header, HookTaken, Limits, RecordingWriter},
     sink::Identity,
     source::{
@@ -83,7 +83,7 @@ pub fn attach(plan: &Plan) -> Result<Watching> {
     Ok(Watching { edge, plans, asked })
 }
 
-/// The named probe families; all that are needed when none was named.
+/// The named probe families and what they need; all that are needed when none was named.
 fn families(names: &[String], purpose: Purpose) -> Result<Vec<Family>> {
     if names.is_empty() {
         return Ok(purpose.families());
@@ -92,13 +92,18 @@ fn families(names: &[String], purpose: Purpose) -> Result<Vec<Family>> {
     let mut found = Vec::new();
     for name in names {
         match find(name) {
-            Some(family) => found.push(family),
+            Some(family) => {
+                found.push(family);
+                found.extend(probes::needs(family));
+            }
             None => {
                 let known: Vec<&str> = Family::ALL.iter().map(|family| family.name()).collect();
                 bail!(super::Usage(format!("no probe is called {name:?}; there are {}", known.join(", "))));
             }
         }
     }
+    found.sort_unstable();
+    found.dedup();
     Ok(found)
 }
 

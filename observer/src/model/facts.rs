@@ -18,7 +18,8 @@ impl Model {
             FactKind::Clock(offset) => self.clock = *offset,
             FactKind::Process(process) => self.was_there(process),
             FactKind::Bundle { tgid, result } => self.bundle(*tgid, result, fact.time, make),
-            FactKind::Cri { id, result } => self.cri(id, result),
+            FactKind::Cri { id, result } => self.cri(id, result, fact.time, make),
+            FactKind::LogFile { init, path, result } => self.log_looked_at(*init, path, fact.time, result),
             FactKind::RuntimeVersion { exe, result } => {
                 self.unanswered.remove(exe);
                 self.versions.insert(exe.clone(), result.as_ref().ok().cloned());
@@ -70,7 +71,13 @@ impl Model {
         }
     }
 
-    fn cri(&mut self, container_id: &str, result: &Result<CriContainer, LookupError>) {
+    fn cri(
+        &mut self,
+        container_id: &str,
+        result: &Result<CriContainer, LookupError>,
+        time: Time,
+        make: &mut impl FnMut(Made),
+    ) {
         if let (Some(lives), Ok(said)) = (&mut self.lives, result) {
             lives.said_by_engine(container_id, said);
         }
@@ -79,6 +86,8 @@ impl Model {
             start.asked = None;
             start.cri = result.as_ref().ok().cloned();
         }
+        let path = result.as_ref().ok().and_then(|said| said.log_path.clone());
+        self.log_named(container_id, path, time, make);
     }
 
     /// The first container created in a sandbox is the one whose start the sandbox's own time belongs to.

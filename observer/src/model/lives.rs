@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use super::{
     Made, Model, container, memory,
     start::StartId,
-    stdio::{Readers, Streams},
+    stdio::{Log, Readers, Streams},
 };
 use crate::{
     input::Record,
@@ -33,6 +33,8 @@ pub struct Life {
     /// When its init ended, and `task->exit_code`.
     pub ended: Option<(Time, u32)>,
     pub streams: Streams,
+    /// Where its engine logs to.
+    pub log: Log,
     /// What became of its memory.
     pub memory: memory::State,
     /// Why it ended, in the words of what was seen before.
@@ -128,6 +130,7 @@ impl Model {
                 begun: None,
                 ended: None,
                 streams: Streams::default(),
+                log: Log::default(),
                 memory: memory::State::default(),
                 reason: None,
                 who: Who::Starting(*id),
@@ -140,6 +143,9 @@ impl Model {
         {
             life.begun = start.progress.begun;
             actions.push(RuntimeAction::Start);
+        }
+        if actions.contains(&RuntimeAction::Create) {
+            self.find_log(record.tgid, record.time, make);
         }
         for action in actions {
             let what = Runtime { action, errno: None, exit_code: None, signal: None };

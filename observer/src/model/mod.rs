@@ -234,7 +234,9 @@ impl Model {
                 make(Made::Want(Want::Unwatch { tgid }));
             }
             Invocation::Shim { id: Some(id), starting, .. } => self.shim(record, &id.clone(), *starting),
-            Invocation::Conmon { id: Some(id), name, .. } => self.pods.conmon(id, name.clone()),
+            Invocation::Conmon { id: Some(id), name, log_path, .. } => {
+                self.pods.conmon(id, name.clone(), log_path.clone());
+            }
             Invocation::Cni { command: CniCommand::Add, container_id: Some(id), netns, .. } => {
                 let plugin = self.processes.get(tgid).cloned().unwrap_or_default();
                 self.pods.cni_began(id, netns.clone(), record.time, plugin);

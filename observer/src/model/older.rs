@@ -6,7 +6,7 @@ use super::{
     lives::{Life, Lives, Who},
     memory,
     process::ProcessInfo,
-    stdio::Streams,
+    stdio::{Log, Streams},
 };
 use crate::{
     input::{CriContainer, LifeFact},
@@ -44,7 +44,8 @@ impl Model {
             });
         }
         let container = self.container_that_lives(fact);
-        if fact.cri.is_none() && container.sandbox_id.is_some() {
+        let is_asked = fact.cri.is_none() && container.sandbox_id.is_some();
+        if is_asked {
             make(Made::Want(Want::Cri { id: container.id.clone() }));
         }
         let mut life = Life {
@@ -53,12 +54,16 @@ impl Model {
             begun: fact.begun,
             ended: None,
             streams: Streams::default(),
+            log: Log::of_older(fact, is_asked),
             memory: memory::State::default(),
             reason: None,
             who: Who::Known(Box::new(container)),
         };
         for stream in &fact.streams {
             life.streams.take_up(stream, time);
+        }
+        if let Some(want) = life.log.first_look(fact.init, time) {
+            make(Made::Want(want));
         }
         if let Some(lives) = &mut self.lives {
             lives.insert(life);
@@ -115,6 +120,7 @@ impl Model {
             since_start: life.since == Since::Start,
             begun: life.begun,
             streams: life.streams.as_facts(),
+            log: life.log.as_fact(),
         })
     }
 }
@@ -131,5 +137,58 @@ fn who_it_is(container: &Container) -> CriContainer {
         image: container.image.clone(),
         handler: container.handler.clone(),
         labels: container.labels.clone(),
+        log_path: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        input::{Fact, FactKind, Input, StreamFact},
+        probes::stdio::{Object, ObjectKind, PipeState, Written},
+    };
+
+    fn life() -> LifeFact {
+        let stream = StreamFact {
+            fd: 1,
+            object: Object { ino: 7, kind: ObjectKind::Pipe },
+            attach: true,
+            opened: Time(5),
+            written: Written { bytes: 3, first: Some(Time(6)), last: Some(Time(7)), broken: 0 },
+            pipe: PipeState { alive: true, readers: 1, ..PipeState::default() },
+        };
+        LifeFact {
+            init: 42,
+            start: Time(4),
+            comm: "web".to_owned(),
+            ppid: 1,
+            id: "c1".to_owned(),
+            cri: Some(CriContainer { pod: Some("web-0".to_owned()), ..CriContainer::default() }),
+            streams: vec![stream],
+            ..LifeFact::default()
+        }
+    }
+
+    fn following(lives: &[LifeFact]) -> Model {
+        let mut model = Model::new(0, true);
+        for life in lives {
+            let what = FactKind::Life(Box::new(life.clone()));
+            model.step(&Input::Fact(Fact { time: Time(10), what }), &mut |_| {});
+        }
+        model
+    }
+
+    #[test]
+    fn what_is_taken_up_can_be_taken_up_again() {
+        let lives = following(&[life()]).open_lives();
+        assert_eq!(lives, [life()]);
+        assert_eq!(following(&lives).open_lives(), lives);
+    }
+
+    #[test]
+    fn a_container_is_taken_up_once() {
+        let other = LifeFact { id: "c2".to_owned(), ..life() };
+        assert_eq!(following(&[life(), other]).open_lives(), [life()]);
     }
 }

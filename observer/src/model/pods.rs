@@ -83,13 +83,19 @@ pub struct Sandbox {
 }
 
 #[derive(Default)]
+struct Conmon {
+    name: Option<String>,
+    log_path: Option<String>,
+}
+
+#[derive(Default)]
 pub struct Pods {
     shims: Bounded<String, Shim>,
     sandboxes: Bounded<String, Sandbox>,
     /// When the network namespace at a path was made, and by which process.
     netns: Bounded<String, Option<(Time, ProcessInfo)>>,
-    /// What conmon was told that its container is called.
-    names: Bounded<String, Option<String>>,
+    /// What conmon was told of its container.
+    conmons: Bounded<String, Conmon>,
     /// The last network namespace made by a thread, until it is given a path.
     unnamed: BTreeMap<u32, Time>,
     /// Running CNI plugins: whose sandbox.
@@ -149,12 +155,20 @@ impl Pods {
         self.sandboxes.get(&id.to_owned())
     }
 
-    pub fn conmon(&mut self, id: &str, name: Option<String>) {
-        *self.names.entry(id.to_owned()) = name;
+    /// A conmon for an exec in the container logs nowhere: what is known stays.
+    pub fn conmon(&mut self, id: &str, name: Option<String>, log_path: Option<String>) {
+        let conmon = self.conmons.entry(id.to_owned());
+        conmon.name = name.or(conmon.name.take());
+        conmon.log_path = log_path.or(conmon.log_path.take());
     }
 
     pub fn conmon_name(&self, id: &str) -> Option<&str> {
-        self.names.get(&id.to_owned())?.as_deref()
+        self.conmons.get(&id.to_owned())?.name.as_deref()
+    }
+
+    /// The file that a container's conmon logs to.
+    pub fn conmon_log(&self, id: &str) -> Option<&str> {
+        self.conmons.get(&id.to_owned())?.log_path.as_deref()
     }
 
     /// When and by whom the network namespace at this path was made.

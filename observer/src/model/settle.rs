@@ -59,6 +59,7 @@ impl Model {
             self.report(id, make);
         }
         self.tell_repeated(None, make);
+        self.let_all_go(make);
     }
 
     fn report(&mut self, id: StartId, make: &mut impl FnMut(Made)) {

@@ -48,6 +48,8 @@ pub enum Want {
     ForgetPipe { ino: u64, init: u32 },
     /// Find out who reads the followed pipes.
     FindReaders,
+    /// Look how long the file is that the engine of the container with this init logs to.
+    LogFile { init: u32, path: String },
     /// Attach to the engine library that runtime process `tgid` has opened: what it exports says more than the
     /// kernel sees.
     Engine { tgid: u32, path: String },

@@ -127,6 +127,9 @@ pub enum Invocation {
         id: Option<String>,
         name: Option<String>,
         bundle: Option<String>,
+        /// The file that it logs to.
+        #[serde(default)]
+        log_path: Option<String>,
     },
     /// A CNI plugin.
     Cni {

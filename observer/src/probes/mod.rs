@@ -89,6 +89,15 @@ impl Purpose {
     }
 }
 
+/// The families without which this one says nothing: who the containers are, and hooks that it shares.
+pub const fn needs(family: Family) -> &'static [Family] {
+    match family {
+        Family::Stdio => &[Family::Process, Family::Cgroup, Family::Mount, Family::Output],
+        Family::Fault => &[Family::Process, Family::Cgroup, Family::Mount, Family::Memory],
+        _ => &[],
+    }
+}
+
 /// Whether a start cannot be told without this family. Lives need all of them.
 const fn is_for_starts(family: Family) -> bool {
     match family {

@@ -37,8 +37,9 @@ pub const SPEC: Spec = Spec {
         },
         covered(PIPE_FUNCTIONS, &syscall!("read", "exit_read", ["fd", "buf", "count"])),
         covered(PIPE_FUNCTIONS, &syscall!("readv", "exit_readv", ["fd", "vec", "vlen"])),
-        covered(PIPE_FUNCTIONS, &syscall!("tee", "exit_tee", ["fdin", "fdout"])),
-        covered(PIPE_FUNCTIONS, &syscall!("vmsplice", "exit_vmsplice", ["fd"])),
+        // These go past the pipe functions.
+        syscall!("tee", "exit_tee", ["fdin", "fdout"]),
+        syscall!("vmsplice", "exit_vmsplice", ["fd"]),
         syscall!("pwritev2", "exit_pwritev2", ["fd", "vec", "vlen"]),
         tracepoint!(optional "io_uring_create", "io_uring_btf", "io_uring_raw", []),
         Hook {

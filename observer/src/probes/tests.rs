@@ -9,6 +9,7 @@ use observer_ebpf::{
 use zerocopy::IntoBytes;
 
 mod faults;
+mod streams;
 
 use super::{
     invocation::{Command, Invocation, Program},
@@ -215,6 +216,7 @@ fn every_kind(op: u32) -> Vec<(Vec<u8>, Event)> {
     ]
     .into_iter()
     .chain(faults::every_kind())
+    .chain(streams::every_kind())
     .collect()
 }
 

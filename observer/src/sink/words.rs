@@ -70,7 +70,8 @@ fn stdio(stdio: &Stdio) -> String {
     if stdio.broken_pipe_writes > 0 {
         parts.push(format!("{} failed with EPIPE", units::count(stdio.broken_pipe_writes, "write")));
     }
-    if let Some(log) = stdio.log_file.as_ref().filter(|log| log.grew == Some(false)) {
+    let was_taken = stdio.delivered_bytes.is_none_or(|bytes| bytes > 0);
+    if let Some(log) = stdio.log_file.as_ref().filter(|log| was_taken && log.grew == Some(false)) {
         parts.push(format!("{} does not grow", log.path));
     }
     if stdio.ended {

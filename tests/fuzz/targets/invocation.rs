@@ -17,12 +17,12 @@ fuzz_target!(|bytes: &[u8]| {
     }
 });
 
-fn text(invocation: &Invocation) -> [&Option<String>; 3] {
+fn text(invocation: &Invocation) -> [&Option<String>; 4] {
     match invocation {
-        Invocation::Unknown | Invocation::Program(_) => [&None; 3],
-        Invocation::Runtime { id, bundle, .. } => [id, bundle, &None],
-        Invocation::Shim { id, namespace, bundle, .. } => [id, namespace, bundle],
-        Invocation::Conmon { id, name, bundle } => [id, name, bundle],
-        Invocation::Cni { container_id, netns, interface, .. } => [container_id, netns, interface],
+        Invocation::Unknown | Invocation::Program(_) => [&None; 4],
+        Invocation::Runtime { id, bundle, .. } => [id, bundle, &None, &None],
+        Invocation::Shim { id, namespace, bundle, .. } => [id, namespace, bundle, &None],
+        Invocation::Conmon { id, name, bundle, log_path } => [id, name, bundle, log_path],
+        Invocation::Cni { container_id, netns, interface, .. } => [container_id, netns, interface, &None],
     }
 }

@@ -1,4 +1,4 @@
-//! `observer run -o json`, as users run it: what it says is read while it watches.
+//! An observer without an end of its own, as users run it with `-o json`: what it says is read while it watches.
 
 use std::{
     io::{BufRead, BufReader, Read},
@@ -12,7 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use super::{
-    Bundle, Stage,
+    Bundle, Stage, program,
     stdio::{Cat, Container, Streams, drain, until},
     watch::{Seen, observer},
 };
@@ -76,6 +76,13 @@ impl Run {
     /// It cannot be run, or ends before that.
     pub fn begin(stage: &Stage, options: &[&str]) -> Run {
         let run = Run::attached(options);
+        // One that begins while the observer looks at what was there before may be told in part only.
+        let bundle = Bundle::new(&["/bin/true"]).write(stage, &format!("first-{}", run.pid()));
+        let first = bundle.expect("bundle");
+        stage.runtime(program("crun")).run(&first).expect("crun").success().expect("crun");
+        run.wait_for("the end of the first container", |object| {
+            object["container"]["id"] == *first.id && object["action"] == "exit"
+        });
         run.catches_up(stage);
         run
     }
@@ -85,8 +92,16 @@ impl Run {
     /// # Panics
     /// It cannot be run, or ends before that.
     pub fn attached(options: &[&str]) -> Run {
+        Run::of(&[&["run"], options].concat())
+    }
+
+    /// A command and its options, attached.
+    ///
+    /// # Panics
+    /// It cannot be run, or ends before that.
+    pub fn of(words: &[&str]) -> Run {
         let mut command = Command::new(observer());
-        command.args(["run", "-o", "json"]).args(options);
+        command.args(words).args(["-o", "json"]);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let (stdout, stderr) = (Arc::<Text>::default(), Arc::<Text>::default());
@@ -136,8 +151,16 @@ impl Run {
             is(&object).then_some(object)
         });
         found.unwrap_or_else(|| {
-            panic!("never saw {what}; it said: {}{}", self.stderr.all(), self.stdout.all())
+            let said = self.stdout.all();
+            let last: Vec<&str> = said.lines().rev().take(20).collect();
+            panic!("never saw {what}; it said: {}and at last, backwards: {last:#?}", self.stderr.all())
         })
+    }
+
+    /// # Panics
+    /// It has been waited for.
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("the observer");
     }
 
     /// Whether it has printed an event of a probe about a container.
@@ -153,7 +176,7 @@ impl Run {
     /// # Panics
     /// It does not end, or has printed what is not JSON.
     pub fn end(mut self) -> Seen {
-        kill_process(Pid::from_child(&self.child), Signal::INT).expect("the observer");
+        self.signal(Signal::INT);
         let deadline = Instant::now() + PATIENCE;
         let status = loop {
             if let Some(status) = self.child.try_wait().expect("wait") {
@@ -165,10 +188,7 @@ impl Run {
         for reader in self.readers.drain(..) {
             reader.join().expect("a reader");
         }
-        let (stdout, stderr) = (self.stdout.all(), self.stderr.all());
-        let parse = |line: &str| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
-        let objects = stdout.lines().map(parse).collect();
-        Seen { stdout, objects, stderr, code: status.code() }
+        Seen::of(self.stdout.all(), self.stderr.all(), status.code())
     }
 }
 

@@ -2,14 +2,13 @@
 
 use std::{
     env, fs,
-    io::{BufRead, BufReader, Read},
+    io::Read,
     path::PathBuf,
     process::{Child, Command, Stdio},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
-use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -110,62 +109,6 @@ impl Drop for Watch {
     }
 }
 
-/// An observer without an end of its own, attached; `-o json`.
-pub struct Endless {
-    child: Child,
-    stdout: JoinHandle<String>,
-    stderr: JoinHandle<String>,
-}
-
-impl Endless {
-    /// A command and its options.
-    ///
-    /// # Panics
-    /// It cannot be run, or does not attach.
-    pub fn begin(words: &[&str]) -> Endless {
-        let mut command = Command::new(observer());
-        command.args(words).args(["-o", "json"]);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-        let stdout = collect(child.stdout.take().expect("a pipe"));
-        let mut stderr = BufReader::new(child.stderr.take().expect("a pipe"));
-        let mut said = String::new();
-        while !said.contains("attached") {
-            let read = stderr.read_line(&mut said).expect("text");
-            assert!(read > 0, "{command:?} did not attach: {said}");
-        }
-        let stderr = thread::spawn(move || {
-            // What is no text would be seen by its absence.
-            let _ = stderr.read_to_string(&mut said);
-            said
-        });
-        Endless { child, stdout, stderr }
-    }
-
-    pub fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
-    /// Ctrl-C.
-    ///
-    /// # Panics
-    /// It has ended.
-    pub fn interrupt(&self) {
-        kill_process(Pid::from_child(&self.child), Signal::INT).expect("it runs");
-    }
-
-    /// Interrupts it, and waits for its end.
-    ///
-    /// # Panics
-    /// It prints what is not JSON.
-    pub fn end(mut self) -> Seen {
-        self.interrupt();
-        let code = self.child.wait().expect("wait").code();
-        let text = |reader: JoinHandle<String>| reader.join().unwrap_or_default();
-        Seen::of(text(self.stdout), text(self.stderr), code)
-    }
-}
-
 /// All that one run of the observer said.
 pub struct Seen {
     /// As printed.
@@ -176,7 +119,7 @@ pub struct Seen {
 }
 
 impl Seen {
-    fn of(stdout: String, stderr: String, code: Option<i32>) -> Seen {
+    pub(super) fn of(stdout: String, stderr: String, code: Option<i32>) -> Seen {
         let parse = |line: &str| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
         let objects = stdout.lines().map(parse).collect();
         Seen { stdout, objects, stderr, code }

@@ -5,7 +5,7 @@ use std::{
     fs,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
     sync::atomic::{AtomicUsize, Ordering},
     thread,
     time::{Duration, Instant},
@@ -68,9 +68,25 @@ impl Containers {
         })
     }
 
-    fn start_one(&self) -> Result<f64> {
+    /// Starts one that runs `program`, copied into it, and hands it over. Its standard output leads nowhere.
+    pub(super) fn hold(&self, program: &Path, argument: &str) -> Result<Child> {
+        let inside = self.folder.path().join("rootfs/bin/held");
+        fs::copy(program, &inside).with_context(|| inside.display().to_string())?;
+        thread::scope(|scope| {
+            let held = scope.spawn(|| {
+                enter_private_mounts(&self.folder.path().join("state"))?;
+                let mut command = self.run(&["/bin/held", argument])?;
+                command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+                command.spawn().context("cannot run crun")
+            });
+            held.join().map_err(|_| anyhow!("the thread that starts containers died"))?
+        })
+    }
+
+    /// `crun run` of the next container.
+    fn run(&self, arguments: &[&str]) -> Result<Command> {
         let id = format!("{}-{}", self.cgroup, self.started.fetch_add(1, Ordering::Relaxed));
-        let config = config(&format!("/{}/{id}", self.cgroup));
+        let config = config(&format!("/{}/{id}", self.cgroup), arguments);
         fs::write(self.folder.path().join("config.json"), config).context("config.json")?;
         let mut command = Command::new(&self.crun);
         command
@@ -79,7 +95,13 @@ impl Containers {
             .arg("run")
             .arg("--bundle")
             .arg(self.folder.path());
-        command.arg(id).stdin(Stdio::null()).stdout(Stdio::null());
+        command.arg(id);
+        Ok(command)
+    }
+
+    fn start_one(&self) -> Result<f64> {
+        let mut command = self.run(&["/bin/true"])?;
+        command.stdin(Stdio::null()).stdout(Stdio::null());
         let begun = Instant::now();
         let mut child = command.spawn().context("cannot run crun")?;
         let status = wait(&mut child, PATIENCE).context("crun run")?;
@@ -119,7 +141,7 @@ fn enter_private_mounts(state: &Path) -> Result<()> {
     }
 }
 
-fn config(cgroup: &str) -> String {
+fn config(cgroup: &str, arguments: &[&str]) -> String {
     let namespaces = ["pid", "ipc", "uts", "mount"].map(|kind| json!({ "type": kind }));
     let config = json!({
         "ociVersion": "1.0.2",
@@ -127,7 +149,7 @@ fn config(cgroup: &str) -> String {
         "process": {
             "terminal": false,
             "user": { "uid": 0, "gid": 0 },
-            "args": ["/bin/true"],
+            "args": arguments,
             "env": ["PATH=/bin"],
             "cwd": "/",
             "noNewPrivileges": true,

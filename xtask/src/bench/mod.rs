@@ -9,6 +9,7 @@ mod pipeline;
 mod report;
 mod start;
 mod stats;
+mod stdio;
 mod syscall;
 mod tracer;
 
@@ -52,6 +53,7 @@ const BENCHES: &[Bench] = &[
     Bench { name: "memory", run: memory::run },
     Bench { name: "pipeline", run: pipeline::run },
     Bench { name: "syscall", run: syscall::run },
+    Bench { name: "stdio", run: stdio::run },
 ];
 
 /// What every bench gets.

@@ -12,7 +12,7 @@ pub struct Binaries {
     pub observer: PathBuf,
 }
 
-/// Builds for release: emulation is slow enough.
+/// Optimised a little: emulation is slow, and so is optimising for every architecture.
 pub fn static_binaries(arch: Arch) -> Result<Binaries> {
     crate::build::kernel_programs(match arch {
         Arch::X86_64 => crate::build::Arch::X86_64,
@@ -23,7 +23,7 @@ pub fn static_binaries(arch: Arch) -> Result<Binaries> {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo
         .current_dir(root)
-        .args(["build", "--release", "--locked", "--target", arch.target()])
+        .args(["build", "--profile", "vm", "--locked", "--target", arch.target()])
         .args([
             "--package",
             "observer",
@@ -43,7 +43,7 @@ pub fn static_binaries(arch: Arch) -> Result<Binaries> {
     ensure!(status.success(), "building the static binaries for {} failed", arch.target());
 
     let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
-    let folder = target.join(arch.target()).join("release");
+    let folder = target.join(arch.target()).join("vm");
     Ok(Binaries { init: folder.join("vm_init"), observer: folder.join("observer"), folder })
 }
 

@@ -4,6 +4,8 @@
 //! written less what is still queued. What is queued when a container ends is watched until it was taken, or
 //! nobody is left to take it.
 
+mod held;
+mod log;
 mod readers;
 mod say;
 mod stream;
@@ -18,6 +20,7 @@ use crate::{
     probes::stdio::{Event, ObjectKind},
     time::Time,
 };
+pub use log::Log;
 use readers::Reader;
 pub use readers::Readers;
 use stream::{End, Stream};
@@ -35,7 +38,12 @@ pub struct Streams {
 impl Streams {
     /// Whether nothing more can come of them.
     pub fn are_done(&self) -> bool {
-        self.by_fd.values().all(|stream| stream.done)
+        self.by_fd.values().all(|stream| stream.done && stream.held.is_none())
+    }
+
+    /// When the container last wrote to any of them.
+    fn last_write(&self) -> Option<Time> {
+        self.by_fd.values().filter_map(|stream| stream.written.last).max()
     }
 
     /// One that was followed before.
@@ -100,7 +108,7 @@ impl Model {
         if *attach {
             let why = "it was there before; this is its state now";
             let said = Said::new(StdioOutcome::Unknown, Some(why), pipe.queued.map(u64::from));
-            self.say(init, fd, time, said, false, make);
+            self.hold(init, fd, time, said, false, make);
         }
     }
 
@@ -141,38 +149,39 @@ impl Model {
         }
         for (init, fd) in concerned {
             self.tell_reader_gone(init, fd, time, make);
+            self.tell_blocked(init, fd, time, make);
             self.tell_going_on(init, fd, time, make);
             self.settle_stream(init, fd, time, make);
         }
     }
 
-    /// What only time can tell: that a writer is blocked, that nothing more will be taken.
+    /// What only time can tell: that nothing more will be taken, or come.
     pub(super) fn stdio_tick(&mut self, time: Time, make: &mut impl FnMut(Made)) {
         let mut concerned = Vec::new();
         for life in self.lives.iter_mut().flat_map(Lives::iter_mut) {
             let open = life.streams.by_fd.values().filter(|stream| !stream.done);
             let ended = life.ended.map(|(ended, _)| ended);
             concerned.extend(
-                open.filter(|stream| stream.end.is_some() || stream.waiting.is_some() || ended.is_some())
+                open.filter(|stream| stream.end.is_some() || ended.is_some())
                     .map(|stream| (life.init, stream.fd, ended)),
             );
         }
         for (init, fd, ended) in concerned {
             self.give_up(init, fd, ended, time, make);
-            self.tell_blocked(init, fd, time, make);
             self.settle_stream(init, fd, time, make);
         }
+        self.review_held(time, make);
     }
 
     fn tell_blocked(&mut self, init: u32, fd: u32, time: Time, make: &mut impl FnMut(Made)) {
         let Some(stream) = self.stream(init, fd).filter(|stream| stream.end.is_none()) else { return };
         let Some(waiting) = stream.waiting.filter(|_| !stream.told_blocked) else { return };
-        if time.since(waiting.quiet) < BLOCKED_NS || stream.pipe.readers == 0 {
+        if waiting.seen.since(waiting.quiet) < BLOCKED_NS || stream.pipe.readers == 0 {
             return;
         }
         stream.told_blocked = true;
         let said = Said::new(StdioOutcome::Blocked, None, stream.queued());
-        self.say(init, fd, time, said, false, make);
+        self.hold(init, fd, time, said, false, make);
     }
 
     /// A writer that was said to be blocked is so no longer.
@@ -183,7 +192,7 @@ impl Model {
         }
         stream.told_blocked = false;
         let said = Said::new(StdioOutcome::Unknown, Some("its reader takes again"), stream.queued());
-        self.say(init, fd, time, said, false, make);
+        self.hold(init, fd, time, said, false, make);
     }
 
     fn tell_reader_gone(&mut self, init: u32, fd: u32, time: Time, make: &mut impl FnMut(Made)) {
@@ -193,7 +202,7 @@ impl Model {
         }
         stream.reader_gone = true;
         let said = Said::new(StdioOutcome::ReaderGone, None, stream.queued());
-        self.say(init, fd, time, said, false, make);
+        self.hold(init, fd, time, said, false, make);
     }
 
     fn settle_stream(&mut self, init: u32, fd: u32, time: Time, make: &mut impl FnMut(Made)) {
@@ -207,7 +216,7 @@ impl Model {
         };
         stream.done = true;
         let (is_pipe, ino) = (stream.is_pipe(), stream.object.ino);
-        self.say(init, fd, time, said, true, make);
+        self.hold(init, fd, time, said, true, make);
         if is_pipe {
             make(Made::Want(Want::ForgetPipe { ino, init }));
         }
@@ -221,7 +230,7 @@ impl Model {
         };
         stream.done = true;
         let said = Said::new(StdioOutcome::Unknown, Some("what was counted of it was lost"), None);
-        self.say(init, fd, time, said, true, make);
+        self.hold(init, fd, time, said, true, make);
     }
 
     fn stream(&mut self, init: u32, fd: u32) -> Option<&mut Stream> {

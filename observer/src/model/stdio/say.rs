@@ -2,37 +2,30 @@
 
 use super::{stream::Stream, verdict::Said};
 use crate::{
-    model::{Made, Model},
-    output::{Process, Stdio, StdioTarget, What},
+    model::Model,
+    output::{Process, Stdio, StdioTarget},
     probes::stdio::ObjectKind,
     time::Time,
 };
 
 impl Model {
-    pub(super) fn say(
-        &self,
-        init: u32,
-        fd: u32,
-        time: Time,
-        said: Said,
-        ended: bool,
-        make: &mut impl FnMut(Made),
-    ) {
-        let Some(life) = self.lives.as_ref().and_then(|lives| lives.get(init)) else { return };
-        let Some(stream) = life.streams.by_fd.get(&fd) else { return };
+    /// What is to be told of a stream as it is now; nothing of the second one where both are one.
+    pub(super) fn describe(&self, init: u32, fd: u32, time: Time, said: &Said, ended: bool) -> Option<Stdio> {
+        let life = self.lives.as_ref()?.get(init)?;
+        let stream = life.streams.by_fd.get(&fd)?;
         let other = if fd == 1 { 2 } else { 1 };
         let shared =
             life.streams.by_fd.get(&other).is_some_and(|other| {
                 other.object == stream.object && stream.object.kind != ObjectKind::Closed
             });
         if shared && fd == 2 {
-            return; // told with descriptor 1
+            return None; // told with descriptor 1
         }
         let uncounted = stream.end.is_some_and(|end| end.uncounted);
         let written = (!uncounted).then_some(stream.written.bytes);
         let delivered = written.zip(said.left).filter(|_| stream.is_pipe());
         let target_now = stream.end.filter(|end| end.now != stream.object).map(|end| target(end.now.kind));
-        let what = Stdio {
+        Some(Stdio {
             fd,
             shared_with_fd: shared.then_some(other),
             target: target(stream.object.kind),
@@ -46,8 +39,7 @@ impl Model {
             log_file: None,
             outcome: said.outcome,
             ended,
-        };
-        self.tell(init, time, said.why, What::Stdio(what), make);
+        })
     }
 
     fn reader_of(&self, stream: &Stream) -> Option<Process> {

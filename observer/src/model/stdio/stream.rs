@@ -1,6 +1,6 @@
 //! One standard stream of a container, and what was counted of it.
 
-use super::readers::Reader;
+use super::{held::Held, readers::Reader};
 use crate::{
     output::Since,
     probes::stdio::{Object, ObjectKind, PipeState, Written},
@@ -26,15 +26,18 @@ pub struct Stream {
     pub end: Option<End>,
     /// What is left in the pipe is watched closely.
     pub draining: bool,
-    /// All is said.
+    /// Nothing more will come of it.
     pub done: bool,
+    /// What waits to be said of it.
+    pub held: Option<Held>,
 }
 
 #[derive(Clone, Copy, Debug)]
 pub struct Waiting {
     from: Time,
-    /// Since when nothing was taken.
+    /// From when on nothing was taken, and until when that was seen: an observer that is late has not looked.
     pub quiet: Time,
+    pub seen: Time,
 }
 
 /// How a stream was when its container ended.
@@ -67,6 +70,7 @@ impl Stream {
             end: None,
             draining: false,
             done: false,
+            held: None,
         }
     }
 
@@ -82,8 +86,11 @@ impl Stream {
     pub fn sample(&mut self, time: Time, state: PipeState) {
         let progress = state.taken != self.pipe.taken || state.queued != self.pipe.queued;
         match (&mut self.waiting, state.waiting) {
-            (None, true) => self.waiting = Some(Waiting { from: time, quiet: time }),
-            (Some(waiting), true) if progress => waiting.quiet = time,
+            (None, true) => self.waiting = Some(Waiting { from: time, quiet: time, seen: time }),
+            (Some(waiting), true) => {
+                waiting.quiet = if progress { time } else { waiting.quiet };
+                waiting.seen = time;
+            }
             (Some(waiting), false) => {
                 self.blocked_ns += time.since(waiting.from);
                 self.waiting = None;

@@ -158,7 +158,7 @@ const CONMON_FLAGS: &[&str] = &[
 ];
 
 fn conmon(words: &[String]) -> Invocation {
-    let (mut id, mut name, mut bundle) = (None, None, None);
+    let (mut id, mut name, mut bundle, mut log_path) = (None, None, None, None);
     let mut rest = words.iter();
     while let Some(word) = rest.next() {
         if word == "--" {
@@ -176,10 +176,17 @@ fn conmon(words: &[String]) -> Invocation {
             "c" | "cid" => id = Some(value),
             "n" | "name" => name = Some(value),
             "b" | "bundle" => bundle = Some(value),
+            "l" | "log-path" => log_path = log_path.or_else(|| log_file(&value)),
             _ => {}
         }
     }
-    Invocation::Conmon { id, name, bundle }
+    Invocation::Conmon { id, name, bundle, log_path }
+}
+
+/// `DRIVER:PATH`, or a path alone, which is a file; other drivers have none.
+fn log_file(value: &str) -> Option<String> {
+    let path = value.strip_prefix("k8s-file:").unwrap_or(value);
+    path.starts_with('/').then(|| path.to_owned())
 }
 
 fn option_name(word: &str) -> Option<&str> {

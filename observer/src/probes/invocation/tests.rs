@@ -149,14 +149,37 @@ fn conmon_as_podman_calls_it() {
         id: Some(ID.to_owned()),
         name: Some("web".to_owned()),
         bundle: Some("/var/lib/containers/storage/overlay-containers/8a5f1c/userdata".to_owned()),
+        log_path: Some("/ctr.log".to_owned()),
     };
     assert_eq!(parse(&line.join(" ")), expected);
     // A flag does not swallow the option behind it.
     for flag in ["--syslog", "-t", "--exec-attach", "--no-new-keyring", "--sync"] {
         let line = format!("conmon {flag} --cid 8a5f1c --name=web");
-        let expected = Invocation::Conmon { id: Some(ID.into()), name: Some("web".into()), bundle: None };
+        let expected = Invocation::Conmon {
+            id: Some(ID.into()),
+            name: Some("web".into()),
+            bundle: None,
+            log_path: None,
+        };
         assert_eq!(parse(&line), expected, "{flag}");
     }
+}
+
+#[test]
+fn conmon_names_the_file_that_it_logs_to() {
+    let log = |words: &str| match parse(&format!("conmon -c 8a5f1c {words}")) {
+        Invocation::Conmon { log_path, .. } => log_path,
+        other => panic!("{other:?}"),
+    };
+    for words in
+        ["-l k8s-file:/a/ctr.log", "--log-path /a/ctr.log", "--log-path=k8s-file:/a/ctr.log", "-l /a/ctr.log"]
+    {
+        assert_eq!(log(words).as_deref(), Some("/a/ctr.log"), "{words}");
+    }
+    for words in ["-l journald", "-l none", "-l passthrough", "-l", "--log-level /a", "-l k8s-file:", ""] {
+        assert_eq!(log(words), None, "{words}");
+    }
+    assert_eq!(log("-l journald -l k8s-file:/a").as_deref(), Some("/a"));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::{
     input::*,
     probes::{
         Call, Event, cgroup, fault, file, invocation::*, memory, mount, namespace, output, process, security,
-        socket,
+        socket, stdio,
     },
     time::{ClockOffset, Time},
 };
@@ -44,7 +44,7 @@ fn invocations() -> Vec<Invocation> {
             bundle: text(),
             starting: true,
         },
-        Invocation::Conmon { id: text(), name: None, bundle: text() },
+        Invocation::Conmon { id: text(), name: None, bundle: text(), log_path: text() },
         Invocation::Cni { command: CniCommand::Add, container_id: text(), netns: None, interface: text() },
     ]
 }
@@ -143,6 +143,15 @@ fn events() -> Vec<Event> {
             read_bytes,
             comm: comm.clone(),
         }),
+        Event::Stdio(stdio::Event::Closing {
+            init: 77,
+            fd: 1,
+            uncounted: false,
+            object: stdio::Object { ino: 9, kind: stdio::ObjectKind::Pipe },
+            written: stdio::Written { bytes: 5, first: Some(Time(1)), last: None, broken: 0 },
+            pipe: Some(stdio::PipeState::default()),
+            now: stdio::Object::default(),
+        }),
         Event::Socket(socket::Event {
             call: CALL,
             fd: 3,
@@ -185,6 +194,8 @@ fn facts() -> Vec<FactKind> {
             id: "c".into(),
             result: Ok(CriContainer { attempt: Some(2), labels, ..CriContainer::default() }),
         },
+        FactKind::LogFile { init: 9, path: "/var/log/pods/0.log".into(), result: Ok(u64::MAX) },
+        FactKind::LogFile { init: 9, path: "\u{1b}".into(), result: Err(error()) },
         FactKind::RuntimeVersion { exe: "/usr/bin/crun".into(), result: Err(error()) },
         FactKind::RuntimeVersion {
             exe: "/usr/bin/crun".into(),

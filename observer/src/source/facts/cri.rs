@@ -120,10 +120,18 @@ impl Engine {
         match answer.containers.into_iter().find(|container| container.id == id) {
             Some(container) => {
                 let sandbox = self.sandbox(&container.pod_sandbox_id).await.unwrap_or_default();
-                Ok(Some(merge(Some(container), sandbox)))
+                let log_path = self.log_path(id).await;
+                Ok(Some(CriContainer { log_path, ..merge(Some(container), sandbox) }))
             }
             None => Ok(self.sandbox(id).await?.map(|sandbox| merge(None, Some(sandbox)))),
         }
+    }
+
+    /// Only asked of containers; without an answer the rest is still worth having.
+    async fn log_path(&self, id: &str) -> Option<String> {
+        let request = wire::ContainerStatusRequest { container_id: id.to_owned() };
+        let answer: wire::ContainerStatusResponse = self.call("ContainerStatus", request).await.ok()?;
+        said(answer.status?.log_path)
     }
 
     async fn sandbox(&self, id: &str) -> Result<Option<wire::PodSandbox>, LookupError> {
@@ -214,6 +222,7 @@ fn merge(container: Option<wire::Container>, sandbox: Option<wire::PodSandbox>) 
         handler: said(sandbox.runtime_handler),
         // A container's own win over its pod's.
         labels: bounded(sandbox.labels.into_iter().chain(container.labels).collect()),
+        log_path: None,
     }
 }
 

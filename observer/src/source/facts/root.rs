@@ -9,6 +9,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use rustix::fs::{FileType, fstat};
+
 use super::files::{self, Last};
 
 /// Inode of the initial pid namespace (`PROC_PID_INIT_INO`, the same on every kernel).
@@ -61,6 +63,16 @@ impl HostRoot {
     pub fn read(&self, absolute: impl AsRef<Path>) -> io::Result<String> {
         let content = files::read_regular(self.open_root()?, absolute.as_ref(), Last::Follow, MAX_FILE)?;
         Ok(String::from_utf8_lossy(&content).into_owned())
+    }
+
+    /// How long a regular file of the node is. Nothing is opened.
+    pub fn file_size(&self, absolute: impl AsRef<Path>) -> io::Result<u64> {
+        let handle = files::locate(self.open_root()?, absolute.as_ref(), Last::Follow)?;
+        let stat = fstat(&handle)?;
+        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+        }
+        Ok(u64::try_from(stat.st_size).unwrap_or_default())
     }
 
     /// A small text of `/proc`.
@@ -130,6 +142,8 @@ mod tests {
         symlink("/etc/real", dir.path().join("etc/hostname")).unwrap();
         let host = HostRoot::at(dir.path());
         assert_eq!(host.read("/etc/hostname").unwrap(), "node");
+        assert_eq!(host.file_size("/etc/hostname").unwrap(), 4);
+        assert!(host.file_size("/etc").is_err() && host.file_size("/etc/none").is_err());
         assert_eq!(host.path("/etc/real"), dir.path().join("etc/real"));
     }
 

@@ -17,7 +17,7 @@ type WatchWords = [u32; 4];
 
 pub struct Maps {
     watch: HashMap<MapData, u32, WatchWords>,
-    lost: PerCpuArray<MapData, u64>,
+    lost: PerCpuArray<MapData, [u64; FAMILIES]>,
     stopped: Array<MapData, u32>,
     // The programs refer to it by its descriptor until they are loaded.
     _names: HashMap<MapData, [u8; COMM_LEN], u32>,
@@ -72,9 +72,8 @@ impl Maps {
 
     /// Records lost so far, per family id, all CPUs.
     pub fn lost(&self) -> [u64; FAMILIES] {
-        std::array::from_fn(|family| {
-            self.lost.get(&(family as u32), 0).map_or(0, |values| values.iter().sum())
-        })
+        let Ok(of_cpus) = self.lost.get(&0, 0) else { return [0; FAMILIES] };
+        std::array::from_fn(|family| of_cpus.iter().map(|counters| counters[family]).sum())
     }
 
     pub fn stop(&mut self) {

@@ -257,8 +257,10 @@ async fn a_real_pod_is_identified() {
     both.insert("tier".to_owned(), "front".to_owned());
     let image = container.image.clone();
     assert!(image.as_deref().is_some_and(|image| image.contains("busybox")), "{image:?}");
+    let log_path = container.log_path.clone();
+    assert!(log_path.as_deref().is_some_and(|path| path.ends_with("/app.log")), "{log_path:?}");
     let expected =
-        CriContainer { name: some("app"), attempt: Some(2), image, labels: both, ..common.clone() };
+        CriContainer { name: some("app"), attempt: Some(2), image, labels: both, log_path, ..common.clone() };
     assert_eq!(container, expected);
     let expected = CriContainer { is_sandbox: true, attempt: Some(0), labels: app, ..common };
     assert_eq!(sandbox.unwrap(), expected);

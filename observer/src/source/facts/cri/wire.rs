@@ -101,3 +101,21 @@ pub struct PodSandboxMetadata {
     #[prost(uint32, tag = "4")]
     pub attempt: u32,
 }
+
+#[derive(Clone, PartialEq, Message)]
+pub struct ContainerStatusRequest {
+    #[prost(string, tag = "1")]
+    pub container_id: String,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct ContainerStatusResponse {
+    #[prost(message, optional, tag = "1")]
+    pub status: Option<ContainerStatus>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct ContainerStatus {
+    #[prost(string, tag = "15")]
+    pub log_path: String,
+}
