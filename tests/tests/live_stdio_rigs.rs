@@ -166,17 +166,8 @@ fn shown_recorded_and_replayed() {
     delivered(all.stream(&wanted, 1, &[]), ids_and_bytes[0].1);
     delivered(one.stream(&wanted, 1, &[]), ids_and_bytes[0].1);
     assert_eq!(ids(&one), [&wanted]);
-    let kinds = |seen: &Seen| {
-        let ours =
-            |event: &&Value| event["container"]["id"].as_str().is_some_and(|id| id.ends_with(stage.id()));
-        let mut kinds: Vec<_> =
-            seen.of_type("event").filter(ours).map(|event| event["probe"].to_string()).collect();
-        kinds.sort_unstable();
-        kinds.dedup();
-        kinds
-    };
-    assert_eq!(kinds(&all), [r#""runtime""#, r#""stdio""#]);
-    assert_eq!(kinds(&streams_only), [r#""stdio""#]);
+    assert_eq!(kinds(&all, stage.id()), [r#""runtime""#, r#""stdio""#]);
+    assert_eq!(kinds(&streams_only, stage.id()), [r#""stdio""#]);
     assert_eq!(streams_only.of_type("coldstart").count(), 0);
     for (id, _) in &ids_and_bytes {
         assert_eq!(streams_only.outcomes(id, 1), all.outcomes(id, 1));
@@ -198,4 +189,14 @@ fn shown_recorded_and_replayed() {
     assert_eq!(events.len(), of_wanted.len());
     assert!(of_wanted.iter().all(|event| events.contains(event)), "{shown}");
     all.nothing_was_lost();
+}
+
+/// Which probes told of a stage's containers.
+fn kinds(seen: &Seen, stage: &str) -> Vec<String> {
+    let ours = |event: &&Value| event["container"]["id"].as_str().is_some_and(|id| id.ends_with(stage));
+    let mut kinds: Vec<_> =
+        seen.of_type("event").filter(ours).map(|event| event["probe"].to_string()).collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    kinds
 }
