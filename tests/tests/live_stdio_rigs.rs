@@ -4,7 +4,7 @@
 use std::{fs, path::Path, process::Command, time::Duration};
 
 use observer_tests::rig::{
-    program,
+    Stage, program,
     run::Run,
     stage,
     stage::{
@@ -135,43 +135,69 @@ fn containers_by_podman() {
     seen.nothing_was_lost();
 }
 
-#[test]
-fn shown_recorded_and_replayed() {
-    let stage = stage();
-    let recording = stage.path("run.rec");
-    let all = Run::begin(&stage, &["--record", recording.to_str().expect("a path")]);
-    let wanted = format!("wanted-{}", stage.id());
-    // The beginning of an id is enough, and not the beginning of another.
-    let one = Run::attached(&["-c", &wanted]);
-    let streams_only = Run::attached(&["--show", "stdio"]);
-    let talk = |name: &str, words: &str| {
+/// Three containers that differ in what becomes of their output: their ids, and what was read of each.
+fn three(stage: &Stage) -> [(String, u64); 3] {
+    let words = [
+        ("wanted", "write:100x3 sleep:50 write:7"),
+        ("unwanted", "write:20"),
+        ("wan", "open:/tmp/log:1 write:5"),
+    ];
+    words.map(|(name, words)| {
         let (streams, out) = Streams::piped();
         let reader = drain(out, 65_536, Duration::ZERO);
-        let mut container = Container::begin(&stage, name, words, streams);
+        let mut container = Container::begin(stage, name, words, streams);
         assert_eq!(container.ends(), 0);
-        let bytes = reader.join().expect("a reader");
-        (container.id.clone(), bytes)
-    };
-    let ids_and_bytes = [
-        talk("wanted", "write:100x3 sleep:50 write:7"),
-        talk("unwanted", "write:20"),
-        talk("wan", "open:/tmp/log:1 write:5"),
-    ];
-    for (id, _) in &ids_and_bytes {
+        (container.id.clone(), reader.join().expect("a reader"))
+    })
+}
+
+/// Of which probes there were events of this stage's containers.
+fn probes(seen: &Seen, stage: &Stage) -> Vec<String> {
+    let ours = |event: &&Value| event["container"]["id"].as_str().is_some_and(|id| id.ends_with(stage.id()));
+    let mut probes: Vec<_> =
+        seen.of_type("event").filter(ours).filter_map(|event| event["probe"].as_str()).collect();
+    probes.sort_unstable();
+    probes.dedup();
+    probes.into_iter().map(str::to_owned).collect()
+}
+
+#[test]
+fn only_what_was_asked_for_is_shown() {
+    let stage = stage();
+    let all = Run::begin(&stage, &[]);
+    let wanted = format!("wanted-{}", stage.id());
+    let one = Run::attached(&["-c", &wanted]);
+    let streams_only = Run::attached(&["--show", "stdio"]);
+    let said = three(&stage);
+    for (id, _) in &said {
         all.stream_ends(id, 1);
         streams_only.stream_ends(id, 1);
     }
     one.stream_ends(&wanted, 1);
     let (all, one, streams_only) = (all.end(), one.end(), streams_only.end());
-    delivered(all.stream(&wanted, 1, &[]), ids_and_bytes[0].1);
-    delivered(one.stream(&wanted, 1, &[]), ids_and_bytes[0].1);
+    delivered(all.stream(&wanted, 1, &[]), said[0].1);
+    delivered(one.stream(&wanted, 1, &[]), said[0].1);
     assert_eq!(ids(&one), [&wanted]);
-    assert_eq!(kinds(&all, stage.id()), [r#""runtime""#, r#""stdio""#]);
-    assert_eq!(kinds(&streams_only, stage.id()), [r#""stdio""#]);
+    assert_eq!(probes(&all, &stage), ["runtime", "stdio"]);
+    assert_eq!(probes(&streams_only, &stage), ["stdio"]);
     assert_eq!(streams_only.of_type("coldstart").count(), 0);
-    for (id, _) in &ids_and_bytes {
+    for (id, _) in &said {
         assert_eq!(streams_only.outcomes(id, 1), all.outcomes(id, 1));
     }
+    all.nothing_was_lost();
+}
+
+#[test]
+fn streams_replay_as_they_were_told() {
+    let stage = stage();
+    let recording = stage.path("run.rec");
+    let run = Run::begin(&stage, &["--record", recording.to_str().expect("a path")]);
+    let said = three(&stage);
+    for (id, _) in &said {
+        run.stream_ends(id, 1);
+    }
+    let seen = run.end();
+    delivered(seen.stream(&said[0].0, 1, &[]), said[0].1);
     let replay = |more: &[&str]| {
         let mut command = Command::new(observer());
         command.arg("replay").arg(&recording).args(["-o", "json"]).args(more);
@@ -179,24 +205,12 @@ fn shown_recorded_and_replayed() {
         let complaints = String::from_utf8_lossy(&output.stderr).into_owned();
         (String::from_utf8_lossy(&output.stdout).into_owned(), complaints, output.status.code())
     };
-    assert_eq!(replay(&[]), (all.stdout.clone(), String::new(), Some(0)));
-    let (shown, _, code) = replay(&["--show", "stdio", "-c", &wanted]);
+    assert_eq!(replay(&[]), (seen.stdout.clone(), String::new(), Some(0)));
+    let (shown, _, code) = replay(&["--show", "stdio", "-c", &said[0].0]);
     assert_eq!(code, Some(0));
-    let events: Vec<Value> = shown.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
-    let events: Vec<_> = events.iter().filter(|object| object["type"] == "event").collect();
-    let mut of_wanted = all.of_stream(&wanted, 1);
-    of_wanted.extend(all.of_stream(&wanted, 2));
-    assert_eq!(events.len(), of_wanted.len());
-    assert!(of_wanted.iter().all(|event| events.contains(event)), "{shown}");
-    all.nothing_was_lost();
-}
-
-/// Which probes told of a stage's containers.
-fn kinds(seen: &Seen, stage: &str) -> Vec<String> {
-    let ours = |event: &&Value| event["container"]["id"].as_str().is_some_and(|id| id.ends_with(stage));
-    let mut kinds: Vec<_> =
-        seen.of_type("event").filter(ours).map(|event| event["probe"].to_string()).collect();
-    kinds.sort_unstable();
-    kinds.dedup();
-    kinds
+    let objects: Vec<Value> = shown.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let shown: Vec<_> = objects.iter().filter(|object| object["type"] == "event").collect();
+    let told: Vec<_> = seen.events_of("stdio", &said[0].0).collect();
+    assert_eq!(shown, told);
+    seen.nothing_was_lost();
 }

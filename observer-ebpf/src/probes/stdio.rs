@@ -143,7 +143,9 @@ fn read(fd: u32, ret: i64) {
 /// Something was taken out of a descriptor; if by a process that reads a followed pipe, it may be that.
 #[inline(always)]
 pub fn taken(fd: u32, ret: i64, by: By) {
-    if ret <= 0 || filter::current(role::READER | role::SHIM).is_none() || by.is_counted_elsewhere() {
+    // conmon reads in a child of the one that was executed: that is a helper.
+    let readers = role::READER | role::SHIM | role::HELPER;
+    if ret <= 0 || filter::current(readers).is_none() || by.is_counted_elsewhere() {
         return;
     }
     let mut reader = Reader::new();

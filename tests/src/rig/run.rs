@@ -135,8 +135,11 @@ impl Run {
             let bundle = Bundle::new(&["/bin/sh", "-c", "sleep 0.1; echo canary; echo canary >&2"]);
             let mut canary = Container::of(stage, &name, bundle, streams);
             assert_eq!((canary.ends(), ours.join().expect("a reader")), (0, 7));
-            let reader = |fd| self.stream_ends(&canary.id, fd)["reader"]["pid"].as_u64();
-            let found = [reader(1), reader(2)] == [cat.pid(), std::process::id()].map(|pid| Some(pid.into()));
+            // A child of this process counts as a reader from its birth on; its name is known once it was found.
+            let reader = |fd| self.stream_ends(&canary.id, fd)["reader"].clone();
+            let (theirs, ours) = (reader(1), reader(2));
+            let found =
+                theirs["comm"] == "cat" && theirs["pid"] == cat.pid() && ours["pid"] == std::process::id();
             found.then_some(())
         });
     }
