@@ -78,7 +78,7 @@ impl Pipeline {
         if let Input::Fact(fact) = input
             && let FactKind::End(end) = &fact.what
         {
-            self.model.finish(&mut |item| made.push(item));
+            self.model.finish(input.time(), &mut |item| made.push(item));
             made.into_iter().for_each(|item| self.hand_on(item, &mut out));
             self.end(end, &mut out);
             return;

@@ -67,6 +67,10 @@ impl Lives {
         self.by_init.get(&init)
     }
 
+    pub fn iter(&self) -> impl Iterator<Item = &Life> {
+        self.by_init.values()
+    }
+
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Life> {
         self.by_init.values_mut()
     }

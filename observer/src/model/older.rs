@@ -149,8 +149,12 @@ fn who_it_is(container: &Container) -> CriContainer {
 mod tests {
     use super::*;
     use crate::{
-        input::{Fact, FactKind, Input, StreamFact},
-        probes::stdio::{Object, ObjectKind, PipeState, Written},
+        input::{Fact, FactKind, Input, Record, StreamFact},
+        output::{StdioOutcome, What},
+        probes::{
+            Event,
+            stdio::{self, Object, ObjectKind, PipeState, Written},
+        },
     };
 
     fn life() -> LifeFact {
@@ -194,5 +198,38 @@ mod tests {
     fn a_container_is_taken_up_once() {
         let other = LifeFact { id: "c2".to_owned(), ..life() };
         assert_eq!(following(&[life(), other]).open_lives(), [life()]);
+    }
+
+    #[test]
+    fn what_is_left_at_the_end_of_a_run_is_told() {
+        let closing = stdio::Event::Closing {
+            init: 42,
+            fd: 1,
+            uncounted: false,
+            object: Object { ino: 7, kind: ObjectKind::Pipe },
+            written: Written { bytes: 8, first: Some(Time(6)), last: Some(Time(11)), broken: 0 },
+            pipe: Some(PipeState { queued: Some(5), alive: true, readers: 1, ..PipeState::default() }),
+            now: Object { ino: 7, kind: ObjectKind::Pipe },
+        };
+        let record = Record {
+            time: Time(12),
+            tgid: 42,
+            tid: 42,
+            unreadable: false,
+            late: false,
+            event: Event::Stdio(closing),
+        };
+        let mut model = following(&[life()]);
+        let mut told = Vec::new();
+        let mut keep = |made| {
+            if let Made::Event(event) = made
+                && let What::Stdio(stdio) = event.what
+            {
+                told.push((stdio.outcome, stdio.delivered_bytes, stdio.pipe_bytes));
+            }
+        };
+        model.step(&Input::Record(record), &mut keep);
+        model.finish(Time(20), &mut keep);
+        assert_eq!(told, [(StdioOutcome::Unknown, Some(3), Some(5))]);
     }
 }

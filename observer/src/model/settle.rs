@@ -52,13 +52,14 @@ impl Model {
     }
 
     /// At the end of a run: what has begun is reported as far as it came.
-    pub fn finish(&mut self, make: &mut impl FnMut(Made)) {
+    pub fn finish(&mut self, time: Time, make: &mut impl FnMut(Made)) {
         let begun = |start: &&Start| start.progress.begun.is_some() || start.has_failed();
         let open: Vec<StartId> = self.starts.values().filter(begun).map(|start| start.id).collect();
         for id in open {
             self.report(id, make);
         }
         self.tell_repeated(None, make);
+        self.end_streams(time, make);
         self.let_all_go(make);
     }
 

@@ -227,6 +227,22 @@ impl Model {
         }
     }
 
+    /// The run is over: streams of ended containers are told as far as they came.
+    pub(super) fn end_streams(&mut self, time: Time, make: &mut impl FnMut(Made)) {
+        let mut open = Vec::new();
+        for life in self.lives.iter().flat_map(Lives::iter) {
+            let streams = life.streams.by_fd.values().filter(|stream| !stream.done);
+            open.extend(streams.filter_map(|stream| Some((life.init, stream.fd, stream.left(&stream.end?)))));
+        }
+        for (init, fd, left) in open {
+            if let Some(stream) = self.stream(init, fd) {
+                stream.done = true;
+            }
+            let why = "the run ended before its reader had taken what was left in the pipe";
+            self.hold(init, fd, time, Said::new(StdioOutcome::Unknown, Some(why), left), true, make);
+        }
+    }
+
     /// Its container ended, and what was counted of it never came.
     fn give_up(&mut self, init: u32, fd: u32, ended: Option<Time>, time: Time, make: &mut impl FnMut(Made)) {
         let overdue = ended.is_some_and(|ended| time.since(ended) >= GRACE_NS);

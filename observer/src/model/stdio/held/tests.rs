@@ -245,7 +245,7 @@ fn the_end_of_a_run_waits_for_nothing() {
     let mut watched = Watched::new(own());
     watched.end(100, END / 2);
     let mut told = 0;
-    watched.model.finish(&mut |made| told += usize::from(matches!(made, Made::Event(_))));
+    watched.model.finish(Time(END), &mut |made| told += usize::from(matches!(made, Made::Event(_))));
     assert_eq!(told, 1);
 }
 
