@@ -45,9 +45,10 @@ impl Edge {
             }
         };
         for Older { life, members } in older {
-            // As above.
-            let _ = self.live.watch_older(life.init, &members);
-            self.fact(FactKind::Life(Box::new(life)))?;
+            // A full map: as above.
+            if self.live.watch_older(life.init, &members).unwrap_or(true) {
+                self.fact(FactKind::Life(Box::new(life)))?;
+            }
         }
         // Once for the streams, once more for those who read them: either may come first.
         for _ in 0..2 {

@@ -244,13 +244,22 @@ impl Live {
         self.maps.watch(tgid, role)
     }
 
-    /// Watches a container that was there before: its init and its other processes.
+    /// Watches a container that was there before: its init and its other processes. Says whether it does: one
+    /// whose start the kernel programs have seen is watched already.
     ///
     /// # Errors
     /// When the kernel's map is full.
-    pub fn watch_older(&mut self, init: u32, members: &[u32]) -> Result<(), LoadError> {
+    pub fn watch_older(&mut self, init: u32, members: &[u32]) -> Result<bool, LoadError> {
+        if self.maps.is_of_container(init) {
+            return Ok(false);
+        }
         self.maps.watch_older(init)?;
-        members.iter().try_for_each(|tgid| self.maps.watch_member(*tgid, init))
+        for tgid in members {
+            if !self.maps.is_of_container(*tgid) {
+                self.maps.watch_member(*tgid, init)?;
+            }
+        }
+        Ok(true)
     }
 
     /// The state of a followed pipe.

@@ -38,10 +38,21 @@ impl Maps {
         })
     }
 
-    /// Watches a process that was there before the observer.
+    /// Watches a process that was there before the observer. What the kernel programs have seen of it since is
+    /// younger than the snapshot, and stays.
     pub fn watch(&mut self, tgid: u32, flags: u32) -> Result<(), LoadError> {
         let watch = Watch { flags, ..Watch::default() };
-        Ok(self.watch.insert(tgid, words(&watch), 0)?)
+        match self.watch.insert(tgid, words(&watch), BPF_NOEXIST) {
+            Err(_) if self.watch.get(&tgid, 0).is_ok() => Ok(()),
+            result => Ok(result?),
+        }
+    }
+
+    /// Whether the kernel programs have seen to which container a process belongs.
+    pub fn is_of_container(&self, tgid: u32) -> bool {
+        let watch = self.watch.get(&tgid, 0).ok();
+        let watch = watch.and_then(|words| Watch::read_from_bytes(words.as_bytes()).ok());
+        watch.is_some_and(|watch| watch.init != 0)
     }
 
     /// Watches the init of a container that was there before, and from now on what that forks.
@@ -67,7 +78,7 @@ impl Maps {
         let Ok(mut watch) = Watch::read_from_bytes(now.as_bytes()) else { return };
         watch.flags |= role::QUIET;
         watch.init = init;
-        let _ = self.watch.insert(init, words(&watch), aya_exist());
+        let _ = self.watch.insert(init, words(&watch), BPF_EXIST);
     }
 
     /// Records lost so far, per family id, all CPUs.
@@ -81,10 +92,9 @@ impl Maps {
     }
 }
 
-/// `BPF_EXIST`: only if it is still there.
-const fn aya_exist() -> u64 {
-    2
-}
+/// Only if it is not there yet; only if it is still there.
+const BPF_NOEXIST: u64 = 1;
+const BPF_EXIST: u64 = 2;
 
 fn words(watch: &Watch) -> WatchWords {
     [watch.flags, watch.init, watch.outputs, watch.pad]
