@@ -12,9 +12,11 @@ const SCRIPT: &str =
 
 pub fn faults_are_told() -> Result<String> {
     let bundle = bundle_that("faulty", SCRIPT)?;
-    // Emulated machines take seconds to attach.
+    // Emulated machines take long to attach: the container waits until that is said.
     let both = format!(
-        "observer run --for 20s --show events -o json & sleep 10; crun run --bundle {} faulty >/dev/null 2>&1; wait",
+        "observer run --show events -o json 2>/tmp/faults.err & watch=$!; n=0; \
+         until busybox grep -q attached /tmp/faults.err || [ $n -ge 120 ]; do busybox sleep 1; n=$((n+1)); done; \
+         crun run --bundle {} faulty >/dev/null 2>&1; busybox sleep 5; kill -TERM $watch; wait $watch",
         bundle.path
     );
     let said = expect(0, &["busybox", "sh", "-c", &both])?;
