@@ -1,4 +1,4 @@
-//! What holds of every start that is reported, whatever made it.
+//! What holds of every start that is reported, and of every table, whatever made it.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
@@ -55,4 +55,16 @@ pub fn phase_names(start: &Value) -> Vec<&str> {
 /// The errno by which a start failed, by name.
 pub fn errno(start: &Value) -> Option<&str> {
     start["failure"]["errno_name"].as_str()
+}
+
+/// No line is wider than the page, and nothing in it can act on a terminal.
+///
+/// # Panics
+/// What does not hold.
+pub fn table(text: &str, width: usize) {
+    for line in text.lines() {
+        assert!(line.chars().count() <= width, "{} columns: {line}", line.chars().count());
+    }
+    let control = text.chars().find(|c| c.is_control() && *c != '\n');
+    assert_eq!(control, None, "control characters are escaped");
 }

@@ -7,7 +7,7 @@ use observer::{
     pipeline::{Show, needs_attention},
     sink::{GroupBy, HtmlSink, Identity, JsonSink, Sink, TableSink, table::Options},
 };
-use observer_tests::{events, starts};
+use observer_tests::{check, events, starts};
 use serde_json::Value;
 
 fn table(options: Options, outputs: &[Output]) -> String {
@@ -29,11 +29,7 @@ fn json(outputs: &[Output]) -> String {
 }
 
 fn check_table(text: &str, width: usize, golden: &ExpectFile) {
-    for line in text.lines() {
-        assert!(line.chars().count() <= width, "{} columns: {line}", line.chars().count());
-    }
-    let control = text.chars().find(|c| c.is_control() && *c != '\n');
-    assert_eq!(control, None, "control characters are escaped");
+    check::table(text, width);
     golden.assert_eq(text);
 }
 

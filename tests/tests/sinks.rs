@@ -14,7 +14,7 @@ use observer::{
         table::{Options, Waterfall},
     },
 };
-use observer_tests::starts;
+use observer_tests::{check, starts};
 use serde_json::Value;
 
 fn run(sink: &mut dyn Sink, outputs: &[Output], report: Option<&Report>) {
@@ -44,13 +44,8 @@ fn cold_start(start: ColdStart) -> Output {
     Output::ColdStart(Box::new(start))
 }
 
-/// No line is wider than the page, and nothing in it can act on a terminal.
 fn check_table(text: &str, width: usize, golden: &ExpectFile) {
-    for line in text.lines() {
-        assert!(line.chars().count() <= width, "{} columns: {line}", line.chars().count());
-    }
-    let control = text.chars().find(|c| c.is_control() && *c != '\n');
-    assert_eq!(control, None, "control characters are escaped");
+    check::table(text, width);
     golden.assert_eq(text);
 }
 
