@@ -4,6 +4,7 @@
 //! gets a new kind; kinds are never reused.
 
 pub mod cgroup;
+pub mod dns;
 pub mod fault;
 pub mod file;
 pub mod memory;
@@ -73,7 +74,7 @@ pub struct Syscall {
 pub const MAX_RECORD: usize = 8192;
 
 macro_rules! records {
-    ($family:ident { $($(#[$doc:meta])* $number:literal $name:ident text $text:literal { $($(#[$fdoc:meta])* $field:ident: $ty:ty,)* })* }) => {
+    ($family:ident { $($(#[$doc:meta])* $number:literal $name:ident text $text:tt { $($(#[$fdoc:meta])* $field:ident: $ty:ty,)* })* }) => {
         $(
             $(#[$doc])*
             #[derive(Clone, Copy, Debug, PartialEq, Eq,
