@@ -3,6 +3,7 @@
 mod attach;
 mod btf;
 mod engine;
+mod hierarchy;
 mod load;
 mod log;
 mod maps;
