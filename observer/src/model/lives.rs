@@ -115,6 +115,9 @@ impl Model {
         if let probes::Event::Stdio(event) = &record.event {
             self.stdio(record.time, event, make);
         }
+        if let probes::Event::Net(event) = &record.event {
+            self.follow_connections(record, event, make);
+        }
         self.follow_memory(record, make);
         if let probes::Event::Process(process::Event::Exited { exit_code, .. }) = &record.event {
             self.end_life(record, *exit_code, make);
@@ -191,6 +194,7 @@ impl Model {
     pub(super) fn live_on(&mut self, time: Time, make: &mut impl FnMut(Made)) {
         self.stdio_tick(time, make);
         self.tell_repeated(Some(time), make);
+        self.drops.forget(time);
         if let Some(lives) = &mut self.lives {
             lives.forget(time);
         }

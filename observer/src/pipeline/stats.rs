@@ -6,7 +6,10 @@ use std::collections::BTreeMap;
 
 use crate::{
     compare::{GroupKey, Sample},
-    output::{ColdStart, Container, Event, FaultKind, Resident, Stats, Stdio, StdioOutcome, What},
+    output::{
+        ColdStart, Container, Event, FaultKind, Net, NetAction, NetOutcome, Resident, Stats, Stdio,
+        StdioOutcome, What,
+    },
     time::{ClockOffset, Time, Wall},
 };
 use durations::Durations;
@@ -90,8 +93,15 @@ impl Tally {
                 duration_ns: None,
                 of: String::new(),
             },
+            // What becomes of a connection later is no connection more.
+            What::Net(net) if net.action != NetAction::Connect => return,
+            What::Net(net) => connection(net),
         };
-        self.add(event.what.probe(), subject_key(event), one);
+        let mut key = subject_key(event);
+        if let What::Net(Net { server: Some(server), .. }) = &event.what {
+            key.insert("server", server.to_string());
+        }
+        self.add(event.what.probe(), key, one);
     }
 
     /// How much memory a container holds by now. Of those that are not told apart nobody can tell.
@@ -227,7 +237,17 @@ fn stream(stdio: &Stdio) -> One {
     }
 }
 
-/// Which container, and what people call it as far as that is known.
+/// A connection that was asked for. What its program gave up at once did not fail.
+fn connection(net: &Net) -> One {
+    One {
+        count: 1,
+        failed: !matches!(net.outcome, NetOutcome::Connected | NetOutcome::Abandoned),
+        outcome: net.outcome.name(),
+        duration_ns: net.latency_ns,
+        of: net.local.map(|local| local.to_string()).unwrap_or_default(),
+    }
+}
+
 /// Whom it is counted for: the container, else the program.
 fn subject_key(event: &Event) -> Key {
     match (&event.container, &event.process) {
@@ -237,6 +257,7 @@ fn subject_key(event: &Event) -> Key {
     }
 }
 
+/// Which container, and what people call it as far as that is known.
 fn container_key(container: &Container) -> Key {
     let named = [
         ("container", Some(&container.id)),

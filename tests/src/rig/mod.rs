@@ -3,6 +3,7 @@
 pub mod bpftrace;
 pub mod engines;
 pub mod memory;
+pub mod net;
 pub mod run;
 pub mod stdio;
 pub mod wasmedge;

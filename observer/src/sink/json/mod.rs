@@ -7,6 +7,7 @@ mod container;
 mod event;
 mod health;
 mod line;
+mod net;
 mod stats;
 mod summary;
 
