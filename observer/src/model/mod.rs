@@ -2,6 +2,7 @@
 
 mod coldstart;
 mod container;
+mod dns;
 mod facts;
 mod failure;
 pub mod identity;
@@ -39,6 +40,8 @@ use start::{Start, StartId};
 /// Starts followed at once; the oldest is given up, and counted.
 const MAX_STARTS: usize = 16_384;
 
+pub use dns::zone;
+
 /// What the model makes of an input.
 pub enum Made {
     ColdStart(Box<ColdStart>),
@@ -53,6 +56,8 @@ pub struct Model {
     ready_wait_ns: u64,
     /// Containers that are followed beyond their start, where that is asked for.
     lives: Option<Lives>,
+    /// Look-ups of names that are under way.
+    lookups: dns::Table,
     processes: Processes,
     pods: Pods,
     starts: BTreeMap<StartId, Start>,
@@ -73,6 +78,7 @@ impl Model {
         Model {
             ready_wait_ns,
             lives: follow.then(Lives::default),
+            lookups: dns::Table::default(),
             processes: Processes::default(),
             pods: Pods::default(),
             starts: BTreeMap::new(),
@@ -106,6 +112,7 @@ impl Model {
         inputs.extend(self.processes.alive().map(|process| fact(FactKind::Process(process))));
         let mut records: Vec<&Record> = self.pods.records().collect();
         records.extend(self.starts.values().flat_map(|start| &start.records));
+        records.extend(self.lookups.records());
         records.sort_by_key(|record| record.time);
         records.dedup();
         inputs.extend(records.into_iter().cloned().map(Input::Record));
@@ -144,6 +151,7 @@ impl Model {
             Event::Process(event) => self.process(record, event, make),
             Event::Namespace(event) => self.namespace(record, event),
             Event::Mount(event) => self.mount(record, event),
+            Event::Dns(event) => self.follow_lookups(record, event),
             _ => {}
         }
         self.pods.keep(record);

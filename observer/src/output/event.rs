@@ -1,6 +1,6 @@
 //! What was seen of a container that lives, as it changes: `observer run`'s events.
 
-use super::{Container, Process, names};
+use super::{Container, Dns, Process, names};
 use crate::time::Wall;
 
 /// Something that was seen of a container, or of a process of the node that is in none.
@@ -24,6 +24,7 @@ pub enum What {
     Runtime(Runtime),
     Stdio(Stdio),
     Memory(Memory),
+    Dns(Dns),
 }
 
 impl What {
@@ -33,6 +34,7 @@ impl What {
             What::Runtime(_) => "runtime",
             What::Stdio(_) => "stdio",
             What::Memory(_) => "memory",
+            What::Dns(_) => "dns",
         }
     }
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     compare::{GroupKey, Sample},
+    model::zone,
     output::{ColdStart, Container, Event, FaultKind, Resident, Stats, Stdio, StdioOutcome, What},
     time::{ClockOffset, Time, Wall},
 };
@@ -90,8 +91,23 @@ impl Tally {
                 duration_ns: None,
                 of: String::new(),
             },
+            What::Dns(dns) => One {
+                count: 1,
+                failed: dns.outcome.is_failure(),
+                outcome: dns.outcome.name(),
+                duration_ns: dns.latency_ns,
+                of: dns.decided.name.clone(),
+            },
         };
-        self.add(event.what.probe(), subject_key(event), one);
+        let mut key = subject_key(event);
+        if let What::Dns(dns) = &event.what {
+            key.insert("server", dns.decided.server.to_string());
+            if let Some(backend) = dns.decided.backend {
+                key.insert("backend", backend.to_string());
+            }
+            key.insert("zone", zone(&dns.decided.name));
+        }
+        self.add(event.what.probe(), key, one);
     }
 
     /// How much memory a container holds by now. Of those that are not told apart nobody can tell.
