@@ -9,6 +9,7 @@ use observer_ebpf::{
 use zerocopy::IntoBytes;
 
 mod faults;
+mod packets;
 mod streams;
 
 use super::{
@@ -217,6 +218,7 @@ fn every_kind(op: u32) -> Vec<(Vec<u8>, Event)> {
     .into_iter()
     .chain(faults::every_kind())
     .chain(streams::every_kind())
+    .chain(packets::every_kind())
     .collect()
 }
 

@@ -211,7 +211,8 @@ impl Lookup {
         // Of what was asked for the name: the best, then the worst thing that can be said.
         let rank = |question: &&DnsQuestion| RANKS.iter().position(|outcome| *outcome == question.outcome);
         let decided = told.iter().filter(|question| question.name == *name).min_by_key(rank)?.clone();
-        let ended = self.questions.iter().filter(|question| question.name == *name).filter_map(Question::ended);
+        let ended =
+            self.questions.iter().filter(|question| question.name == *name).filter_map(Question::ended);
         let is_known = !matches!(decided.outcome, DnsOutcome::Timeout | DnsOutcome::Unknown);
         let latency_ns = ended.max().filter(|_| is_known).map(|ended| ended.since(self.began));
         Some(Dns {

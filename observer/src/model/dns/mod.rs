@@ -9,11 +9,7 @@ use observer_ebpf::control::role;
 use super::{Made, Model, lives::Life};
 use crate::{
     output::{Container, Event, Process, Since, What},
-    probes::{
-        Record,
-        dns,
-        packet::Owner,
-    },
+    probes::{Record, dns, packet::Owner},
     time::Time,
 };
 pub use name::zone;

@@ -30,8 +30,8 @@ fn labels(name: &str) -> Vec<&str> {
 /// What a name is counted under: its last two labels.
 pub fn zone(name: &str) -> String {
     let labels = labels(name);
-    let zone = &labels[labels.len().saturating_sub(2)..];
-    if zone.is_empty() { ".".to_owned() } else { zone.join(".") }
+    let zone = labels[labels.len().saturating_sub(2)..].join(".");
+    if zone.is_empty() { ".".to_owned() } else { zone }
 }
 
 #[cfg(test)]

@@ -76,7 +76,8 @@ impl Table {
     fn query(&mut self, record: &Record, packet: &Packet, message: &Message) {
         let Some(question) = &message.question else { return };
         let (flow, owner) = (&packet.flow, packet.owner.clone());
-        let query = Query { time: record.time, flow, id: message.id, name: &question.name, qtype: question.qtype };
+        let query =
+            Query { time: record.time, flow, id: message.id, name: &question.name, qtype: question.qtype };
         let asker = owner.as_ref().map_or(Asker::Socket(flow.cookie), |owner| Asker::Process {
             tgid: owner.tgid,
             start: owner.start,

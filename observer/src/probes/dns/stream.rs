@@ -34,7 +34,8 @@ impl Streams {
         if self.0.len() >= MAX_STREAMS && !self.0.contains_key(&key) {
             self.0.pop_first();
         }
-        let stream = self.0.entry(key).or_insert_with(|| Stream { next: packet.sequence, ..Stream::default() });
+        let stream =
+            self.0.entry(key).or_insert_with(|| Stream { next: packet.sequence, ..Stream::default() });
         let end = packet.sequence.wrapping_add(packet.payload_len);
         let known = stream.next.wrapping_sub(packet.sequence);
         let copied = if known == 0 {
