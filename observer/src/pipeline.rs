@@ -261,6 +261,12 @@ impl Pipeline {
                 "more containers were alive at once than are followed",
             ),
             (self.model.evicted(), "processes", "more processes were of interest than are remembered"),
+            (
+                self.model.lookups_given_up(),
+                "look-ups",
+                "more names were being looked up at once than are followed",
+            ),
+            (self.model.dns_garbage(), "messages to or from port 53", "they are none that can be read"),
             (self.model.late, "records", "they came so late that others may have been judged without them"),
         ];
         lacks.extend(counts.into_iter().filter(|(count, ..)| *count > 0).map(|(count, what, why)| {

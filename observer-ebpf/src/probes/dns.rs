@@ -62,6 +62,8 @@ fn tell(ctx: &SkBuffContext, headers: &Headers, direction: u8, scratch: &mut Scr
     }
     let owner = (message.owner.tgid, message.owner.tid);
     let copied = packet::copy::<AT, MAX_MESSAGE>(ctx, scratch, payload, len);
+    let message: &mut Message = scratch.record();
+    (message.copied, message.pad) = (copied as u32, 0);
     let flags = if copied == 0 {
         flag::UNREADABLE
     } else if (copied as u32) < len {

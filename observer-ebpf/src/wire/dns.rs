@@ -14,6 +14,9 @@ records! { Dns {
     1 Message text MAX_MESSAGE {
         packet: Packet,
         owner: Owner,
+        /// Bytes of the text. 0: it could not be copied.
+        copied: u32,
+        pad: u32,
     }
     /// A socket that is connected to port 53 was told of an error, which calls of `recv` may not show.
     2 SocketError text 0 {

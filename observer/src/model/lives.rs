@@ -50,6 +50,16 @@ pub(super) enum Who {
     Known(Box<Container>),
 }
 
+impl Life {
+    /// Its control group, once that is settled.
+    pub(super) fn cgroup_id(&self) -> Option<u64> {
+        match &self.who {
+            Who::Known(container) => container.cgroup_id,
+            Who::Starting(_) => None,
+        }
+    }
+}
+
 /// The containers that are followed, by the pid of their init.
 #[derive(Default)]
 pub struct Lives {
@@ -194,6 +204,7 @@ impl Model {
     pub(super) fn live_on(&mut self, time: Time, make: &mut impl FnMut(Made)) {
         self.stdio_tick(time, make);
         self.tell_repeated(Some(time), make);
+        self.look_up_on(time, make);
         self.drops.forget(time);
         if let Some(lives) = &mut self.lives {
             lives.forget(time);

@@ -1,7 +1,9 @@
 //! Events and facts become who and when: processes, pods, container starts. Pure: no clock, no files.
 
+mod checkpoint;
 mod coldstart;
 mod container;
+mod dns;
 mod facts;
 mod failure;
 pub mod identity;
@@ -11,6 +13,7 @@ mod memory;
 mod net;
 mod older;
 mod origin;
+mod owners;
 mod pods;
 mod process;
 mod settle;
@@ -22,7 +25,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use observer_ebpf::control::role;
 
 use crate::{
-    input::{Fact, FactKind, Input, Record, RuntimeVersion},
+    input::{Input, Record, RuntimeVersion},
     output::{self, ColdStart, Want},
     probes::{
         Event,
@@ -40,6 +43,8 @@ use start::{Start, StartId};
 /// Starts followed at once; the oldest is given up, and counted.
 const MAX_STARTS: usize = 16_384;
 
+pub use dns::zone;
+
 /// What the model makes of an input.
 pub enum Made {
     ColdStart(Box<ColdStart>),
@@ -54,6 +59,8 @@ pub struct Model {
     ready_wait_ns: u64,
     /// Containers that are followed beyond their start, where that is asked for.
     lives: Option<Lives>,
+    /// Look-ups of names that are under way.
+    lookups: dns::Table,
     processes: Processes,
     pods: Pods,
     starts: BTreeMap<StartId, Start>,
@@ -75,6 +82,7 @@ impl Model {
         Model {
             ready_wait_ns,
             lives: follow.then(Lives::default),
+            lookups: dns::Table::default(),
             processes: Processes::default(),
             pods: Pods::default(),
             starts: BTreeMap::new(),
@@ -95,33 +103,6 @@ impl Model {
 
     pub fn lost(&self) -> u64 {
         self.lost.values().sum()
-    }
-
-    /// The inputs behind everything that is still open, in the order of time.
-    pub fn open_inputs(&self, now: Time) -> Vec<Input> {
-        let fact = |what| Input::Fact(Fact { time: now, what });
-        let mut inputs =
-            vec![fact(FactKind::Clock(self.clock)), fact(FactKind::DropReasons(self.drops.names()))];
-        inputs.extend(self.lost.iter().map(|(family, count)| Input::Lost {
-            time: now,
-            family: *family,
-            count: *count,
-        }));
-        inputs.extend(self.processes.alive().map(|process| fact(FactKind::Process(process))));
-        let mut records: Vec<&Record> = self.pods.records().collect();
-        records.extend(self.starts.values().flat_map(|start| &start.records));
-        records.sort_by_key(|record| record.time);
-        records.dedup();
-        inputs.extend(records.into_iter().cloned().map(Input::Record));
-        inputs.extend(self.open_lives().into_iter().map(|life| fact(FactKind::Life(Box::new(life)))));
-        let bundle_of = |tgid, result| fact(FactKind::Bundle { tgid, result });
-        inputs.extend(self.pods.bundles().map(|(tgid, bundle)| bundle_of(*tgid, Ok(bundle.clone()))));
-        for start in self.starts.values() {
-            if let Some(result) = &start.bundle {
-                inputs.push(bundle_of(start.id.root, result.clone()));
-            }
-        }
-        inputs
     }
 
     pub fn step(&mut self, input: &Input, make: &mut impl FnMut(Made)) {
@@ -148,6 +129,7 @@ impl Model {
             Event::Process(event) => self.process(record, event, make),
             Event::Namespace(event) => self.namespace(record, event),
             Event::Mount(event) => self.mount(record, event),
+            Event::Dns(event) => self.follow_lookups(record, event),
             _ => {}
         }
         self.pods.keep(record);

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::{Container, Process, names};
+use super::{Container, Dns, Process, names};
 use crate::time::Wall;
 
 /// Something that was seen of a container, or of a process of the node that is in none.
@@ -26,6 +26,7 @@ pub enum What {
     Runtime(Runtime),
     Stdio(Stdio),
     Memory(Memory),
+    Dns(Dns),
     Net(Net),
 }
 
@@ -36,6 +37,7 @@ impl What {
             What::Runtime(_) => "runtime",
             What::Stdio(_) => "stdio",
             What::Memory(_) => "memory",
+            What::Dns(_) => "dns",
             What::Net(_) => "net",
         }
     }

@@ -1,6 +1,7 @@
 //! What comes out of the pipeline. Sinks turn it into tables, JSON, spans and pages; only the live edge
 //! executes a [`Want`]. Times are nanoseconds.
 
+mod dns;
 mod event;
 mod stats;
 
@@ -12,6 +13,7 @@ use crate::{
     time::{Time, Wall},
 };
 
+pub use dns::{Dns, DnsOutcome, DnsQuestion, DnsTransport};
 pub use event::{
     Drop, Event, FaultKind, FaultRegion, LogFile, Memory, Net, NetAction, NetOutcome, OomScope, Runtime,
     RuntimeAction, Seen, Since, Stdio, StdioOutcome, StdioTarget, What,

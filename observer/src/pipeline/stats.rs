@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 
 use crate::{
     compare::{GroupKey, Sample},
+    model::zone,
     output::{
-        ColdStart, Container, Event, FaultKind, Net, NetAction, NetOutcome, Resident, Stats, Stdio,
+        ColdStart, Container, Dns, Event, FaultKind, Net, NetAction, NetOutcome, Resident, Stats, Stdio,
         StdioOutcome, What,
     },
     time::{ClockOffset, Time, Wall},
@@ -93,14 +94,13 @@ impl Tally {
                 duration_ns: None,
                 of: String::new(),
             },
+            What::Dns(dns) => lookup(dns),
             // What becomes of a connection later is no connection more.
             What::Net(net) if net.action != NetAction::Connect => return,
             What::Net(net) => connection(net),
         };
         let mut key = subject_key(event);
-        if let What::Net(Net { server: Some(server), .. }) = &event.what {
-            key.insert("server", server.to_string());
-        }
+        add_object(&mut key, &event.what);
         self.add(event.what.probe(), key, one);
     }
 
@@ -237,6 +237,17 @@ fn stream(stdio: &Stdio) -> One {
     }
 }
 
+/// A look-up; named by what it asked for.
+fn lookup(dns: &Dns) -> One {
+    One {
+        count: 1,
+        failed: dns.outcome.is_failure(),
+        outcome: dns.outcome.name(),
+        duration_ns: dns.latency_ns,
+        of: dns.decided.name.clone(),
+    }
+}
+
 /// A connection that was asked for. What its program gave up at once did not fail.
 fn connection(net: &Net) -> One {
     One {
@@ -254,6 +265,25 @@ fn subject_key(event: &Event) -> Key {
         (Some(container), _) => container_key(container),
         (None, Some(process)) => Key::from([("process", process.comm.clone())]),
         (None, None) => Key::new(),
+    }
+}
+
+/// Whom something was asked of.
+fn add_object(key: &mut Key, what: &What) {
+    match what {
+        What::Dns(dns) => {
+            key.insert("server", dns.decided.server.to_string());
+            if let Some(backend) = dns.decided.backend {
+                key.insert("backend", backend.to_string());
+            }
+            key.insert("zone", zone(&dns.decided.name));
+        }
+        What::Net(net) => {
+            if let Some(server) = net.server {
+                key.insert("server", server.to_string());
+            }
+        }
+        What::Runtime(_) | What::Stdio(_) | What::Memory(_) => {}
     }
 }
 

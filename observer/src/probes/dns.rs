@@ -84,6 +84,9 @@ pub fn decode(number: u8, bytes: &[u8], streams: &mut Streams) -> Result<Event, 
 
 fn packet(bytes: &[u8], streams: &mut Streams) -> Result<Packet, Malformed> {
     let (wire, payload) = fixed::<Wire>(bytes)?;
+    if payload.len() != wire.copied as usize {
+        return Err(Malformed::Text);
+    }
     let sent = packet::is_sent(&wire.packet)?;
     let mut found = Packet {
         flow: packet::flow(&wire.packet)?,

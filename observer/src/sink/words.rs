@@ -1,5 +1,7 @@
 //! What happened, in plain words with its numbers. The text is not escaped: whoever shows it does that.
 
+mod dns;
+
 use std::collections::BTreeMap;
 
 use super::{
@@ -19,9 +21,11 @@ pub(super) fn event(event: &Event) -> String {
         }
         What::Stdio(stream) => stdio(stream),
         What::Memory(fault) => memory(fault, event.process.as_ref()),
+        // In no container the line is about the process already.
+        What::Dns(lookup) => dns::dns(lookup, event.process.as_ref().filter(|_| event.container.is_some())),
         What::Net(connection) => net(connection),
     };
-    if event.since == Since::Attach && !matches!(event.what, What::Runtime(_) | What::Net(_)) {
+    if event.since == Since::Attach && !matches!(event.what, What::Runtime(_) | What::Dns(_) | What::Net(_)) {
         text.push_str(", counted since observer attached");
     }
     if let Some(why) = &event.why {

@@ -4,6 +4,7 @@
 mod coldstart;
 mod comparison;
 mod container;
+mod dns;
 mod event;
 mod health;
 mod line;

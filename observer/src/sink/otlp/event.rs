@@ -1,6 +1,8 @@
 //! An event as one span, a trace of its own, over the time that it took: `stdio.blocked`, `memory.fault`,
 //! `runtime.exit`. Pure.
 
+mod dns;
+
 use opentelemetry_proto::tonic::trace::v1::{
     ResourceSpans, Span, Status, span::SpanKind, status::StatusCode,
 };
@@ -34,6 +36,7 @@ fn span(event: &Event, host: &Host) -> Span {
         What::Runtime(runtime) => runtime_attributes(&mut to, runtime),
         What::Stdio(stdio) => stdio_attributes(&mut to, stdio),
         What::Memory(memory) => memory_attributes(&mut to, memory),
+        What::Dns(lookup) => dns::attributes(&mut to, lookup),
         What::Net(net) => net_attributes(&mut to, net),
     };
     let mut status = None;
@@ -62,6 +65,7 @@ fn name(what: &What) -> String {
         What::Runtime(runtime) => format!("runtime.{}", runtime.action.name()),
         What::Stdio(stdio) => format!("stdio.{}", stdio.outcome.name()),
         What::Memory(_) => "memory.fault".to_owned(),
+        What::Dns(_) => "dns.lookup".to_owned(),
         What::Net(net) => format!("net.{}", net.action.name()),
     }
 }
