@@ -113,21 +113,22 @@ impl Lookup {
         self.questions.iter().any(|question| question.attempts.iter().any(|attempt| attempt.cookie == cookie))
     }
 
-    fn knows(&self, id: u16) -> bool {
-        self.questions.iter().any(|question| question.attempts.iter().any(|attempt| attempt.id == id))
-    }
-
     /// Whether a query of the same process is part of this look-up.
     pub fn takes(&self, query: &Query) -> bool {
         let age = query.time.since(self.began);
-        let longest = if self.knows(query.id) { LONGEST_NS } else { LONGEST_WITH_OTHER_IDS_NS };
+        let longest = if self.questions.iter().any(|question| question.knows(query.id)) {
+            LONGEST_NS
+        } else {
+            LONGEST_WITH_OTHER_IDS_NS
+        };
         if age >= longest {
             return false;
         }
         let key = query.key();
         let same: Vec<&Question> = self.questions.iter().filter(|question| question.key == key).collect();
         if let Some(question) = same.iter().find(|question| question.qtype == query.qtype) {
-            return question.may_be_sent_again(query.time);
+            // Answers may be thrown away, and the same be asked by TCP, or once more.
+            return question.knows(query.id) || question.may_be_sent_again(query.time);
         }
         if !same.is_empty() {
             let is_address = |question: &&Question| asks_for_address(question.qtype);
@@ -252,6 +253,10 @@ fn is_final(outcome: DnsOutcome) -> bool {
 impl Question {
     fn has(&self, cookie: u64, id: u16) -> bool {
         self.attempts.iter().any(|attempt| attempt.cookie == cookie && attempt.id == id)
+    }
+
+    fn knows(&self, id: u16) -> bool {
+        self.attempts.iter().any(|attempt| attempt.id == id)
     }
 
     /// The attempt that decides, if one does: the first whose answer was final, else the last.
