@@ -2,6 +2,7 @@
 
 mod lookup;
 mod name;
+mod question;
 mod table;
 
 use observer_ebpf::control::role;
