@@ -7,6 +7,7 @@ mod file;
 mod memory;
 mod mount;
 mod namespace;
+mod net;
 mod output;
 mod process;
 mod security;

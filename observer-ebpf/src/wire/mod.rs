@@ -10,6 +10,7 @@ pub mod file;
 pub mod memory;
 pub mod mount;
 pub mod namespace;
+pub mod net;
 pub mod output;
 pub mod packet;
 pub mod process;

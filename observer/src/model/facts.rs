@@ -25,6 +25,7 @@ impl Model {
                 self.versions.insert(exe.clone(), result.as_ref().ok().cloned());
             }
             FactKind::Life(life) => self.lives_already(life, fact.time, make),
+            FactKind::DropReasons(reasons) => self.drops.name(reasons),
             FactKind::End(_) => {}
         }
     }

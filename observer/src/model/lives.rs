@@ -115,6 +115,9 @@ impl Model {
         if let probes::Event::Stdio(event) = &record.event {
             self.stdio(record.time, event, make);
         }
+        if let probes::Event::Net(event) = &record.event {
+            self.follow_connections(record, event, make);
+        }
         self.follow_memory(record, make);
         if let probes::Event::Process(process::Event::Exited { exit_code, .. }) = &record.event {
             self.end_life(record, *exit_code, make);
@@ -192,6 +195,7 @@ impl Model {
         self.stdio_tick(time, make);
         self.tell_repeated(Some(time), make);
         self.look_up_on(time, make);
+        self.drops.forget(time);
         if let Some(lives) = &mut self.lives {
             lives.forget(time);
         }

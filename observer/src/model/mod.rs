@@ -9,6 +9,7 @@ pub mod identity;
 mod lives;
 mod markers;
 mod memory;
+mod net;
 mod older;
 mod origin;
 mod pods;
@@ -64,6 +65,7 @@ pub struct Model {
     versions: BTreeMap<String, Option<RuntimeVersion>>,
     /// Runtimes that were asked and have not answered.
     unanswered: BTreeSet<String>,
+    drops: net::Drops,
     clock: ClockOffset,
     lost: BTreeMap<u8, u64>,
     pub given_up: u64,
@@ -83,6 +85,7 @@ impl Model {
             member_of: BTreeMap::new(),
             versions: BTreeMap::new(),
             unanswered: BTreeSet::new(),
+            drops: net::Drops::default(),
             clock: ClockOffset { wall_minus_boot_ns: 0, error_ns: 0 },
             lost: BTreeMap::new(),
             given_up: 0,
@@ -101,7 +104,8 @@ impl Model {
     /// The inputs behind everything that is still open, in the order of time.
     pub fn open_inputs(&self, now: Time) -> Vec<Input> {
         let fact = |what| Input::Fact(Fact { time: now, what });
-        let mut inputs = vec![fact(FactKind::Clock(self.clock))];
+        let mut inputs =
+            vec![fact(FactKind::Clock(self.clock)), fact(FactKind::DropReasons(self.drops.names()))];
         inputs.extend(self.lost.iter().map(|(family, count)| Input::Lost {
             time: now,
             family: *family,

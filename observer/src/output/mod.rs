@@ -15,8 +15,8 @@ use crate::{
 
 pub use dns::{Dns, DnsOutcome, DnsQuestion, DnsTransport};
 pub use event::{
-    Event, FaultKind, FaultRegion, LogFile, Memory, OomScope, Runtime, RuntimeAction, Seen, Since, Stdio,
-    StdioOutcome, StdioTarget, What,
+    Drop, Event, FaultKind, FaultRegion, LogFile, Memory, Net, NetAction, NetOutcome, OomScope, Runtime,
+    RuntimeAction, Seen, Since, Stdio, StdioOutcome, StdioTarget, What,
 };
 pub use stats::{Resident, Stats};
 

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fmt, str::FromStr};
 
 use crate::{
     health::{ProbeHealth, Status},
-    output::{Event, Output, RuntimeAction, StdioOutcome, What},
+    output::{Event, NetOutcome, Output, RuntimeAction, StdioOutcome, What},
 };
 
 /// A kind of output that can be asked for by name. The summary is always shown.
@@ -15,22 +15,24 @@ pub enum Shown {
     Stdio,
     Memory,
     Dns,
+    Net,
     Stats,
     Health,
 }
 
 impl Shown {
-    pub const ALL: [Shown; 7] = [
+    pub const ALL: [Shown; 8] = [
         Shown::Coldstart,
         Shown::Runtime,
         Shown::Stdio,
         Shown::Memory,
         Shown::Dns,
+        Shown::Net,
         Shown::Stats,
         Shown::Health,
     ];
     /// What `events` stands for.
-    pub const EVENTS: [Shown; 4] = [Shown::Runtime, Shown::Stdio, Shown::Memory, Shown::Dns];
+    pub const EVENTS: [Shown; 5] = [Shown::Runtime, Shown::Stdio, Shown::Memory, Shown::Dns, Shown::Net];
 
     pub const fn name(self) -> &'static str {
         match self {
@@ -39,6 +41,7 @@ impl Shown {
             Shown::Stdio => "stdio",
             Shown::Memory => "memory",
             Shown::Dns => "dns",
+            Shown::Net => "net",
             Shown::Stats => "stats",
             Shown::Health => "health",
         }
@@ -50,6 +53,7 @@ impl Shown {
             What::Stdio(_) => Shown::Stdio,
             What::Memory(_) => Shown::Memory,
             What::Dns(_) => Shown::Dns,
+            What::Net(_) => Shown::Net,
         }
     }
 }
@@ -66,7 +70,7 @@ pub struct UnknownKind {
     known: String,
 }
 
-const EVENTS: &str = "runtime, stdio, memory, dns";
+const EVENTS: &str = "runtime, stdio, memory, dns, net";
 
 impl Show {
     /// Of a list of events alone, as an exporter takes it: `none` is none of them.
@@ -163,6 +167,17 @@ pub fn event_needs_attention(event: &Event) -> bool {
         },
         What::Memory(_) => true,
         What::Dns(dns) => dns.outcome.is_failure(),
+        What::Net(net) => match net.outcome {
+            NetOutcome::Connected | NetOutcome::Abandoned | NetOutcome::Closed => false,
+            // Clients that have what they want hang up like this.
+            NetOutcome::Reset => net.received_bytes.is_none_or(|bytes| bytes == 0),
+            NetOutcome::Refused
+            | NetOutcome::Unreachable
+            | NetOutcome::Timeout
+            | NetOutcome::Forbidden
+            | NetOutcome::Stalled
+            | NetOutcome::Error => true,
+        },
     }
 }
 
@@ -178,9 +193,9 @@ mod tests {
     #[test]
     fn lists_are_read_and_written_alike() {
         let read = |list: &str| list.parse::<Show>().map(|show| show.to_string());
-        assert_eq!(read("events"), Ok("runtime,stdio,memory,dns".into()));
+        assert_eq!(read("events"), Ok("runtime,stdio,memory,dns,net".into()));
         assert_eq!(read("stats, memory,coldstart"), Ok("coldstart,memory,stats".into()));
-        assert_eq!(read("events,stdio,health"), Ok("runtime,stdio,memory,dns,health".into()));
+        assert_eq!(read("events,stdio,health"), Ok("runtime,stdio,memory,dns,net,health".into()));
         for list in ["coldstart,runtime", "stats"] {
             assert_eq!(read(list), Ok(list.to_owned()));
         }
@@ -191,8 +206,8 @@ mod tests {
         let error = "stdio,dsn".parse::<Show>().unwrap_err().to_string();
         assert_eq!(
             error,
-            "nothing is called \"dsn\"; there are coldstart, runtime, stdio, memory, dns, stats, \
-             health, and events for all of runtime, stdio, memory, dns"
+            "nothing is called \"dsn\"; there are coldstart, runtime, stdio, memory, dns, net, stats, \
+             health, and events for all of runtime, stdio, memory, dns, net"
         );
         assert!("".parse::<Show>().is_err() && "stdio,".parse::<Show>().is_err());
     }
@@ -200,7 +215,7 @@ mod tests {
     #[test]
     fn only_events_are_events() {
         assert_eq!(Show::events("none"), Ok(Show::default()));
-        assert_eq!(Show::events("events"), Show::events("runtime,stdio,memory,dns"));
+        assert_eq!(Show::events("events"), Show::events("runtime,stdio,memory,dns,net"));
         assert!(Show::events("stats").is_err());
     }
 }

@@ -7,7 +7,10 @@ use std::collections::BTreeMap;
 use crate::{
     compare::{GroupKey, Sample},
     model::zone,
-    output::{ColdStart, Container, Event, FaultKind, Resident, Stats, Stdio, StdioOutcome, What},
+    output::{
+        ColdStart, Container, Dns, Event, FaultKind, Net, NetAction, NetOutcome, Resident, Stats, Stdio,
+        StdioOutcome, What,
+    },
     time::{ClockOffset, Time, Wall},
 };
 use durations::Durations;
@@ -91,13 +94,10 @@ impl Tally {
                 duration_ns: None,
                 of: String::new(),
             },
-            What::Dns(dns) => One {
-                count: 1,
-                failed: dns.outcome.is_failure(),
-                outcome: dns.outcome.name(),
-                duration_ns: dns.latency_ns,
-                of: dns.decided.name.clone(),
-            },
+            What::Dns(dns) => lookup(dns),
+            // What becomes of a connection later is no connection more.
+            What::Net(net) if net.action != NetAction::Connect => return,
+            What::Net(net) => connection(net),
         };
         let mut key = subject_key(event);
         if let What::Dns(dns) = &event.what {
@@ -106,6 +106,9 @@ impl Tally {
                 key.insert("backend", backend.to_string());
             }
             key.insert("zone", zone(&dns.decided.name));
+        }
+        if let What::Net(Net { server: Some(server), .. }) = &event.what {
+            key.insert("server", server.to_string());
         }
         self.add(event.what.probe(), key, one);
     }
@@ -230,6 +233,17 @@ impl Counts {
     }
 }
 
+/// A look-up. That there is no such name is no failure.
+fn lookup(dns: &Dns) -> One {
+    One {
+        count: 1,
+        failed: dns.outcome.is_failure(),
+        outcome: dns.outcome.name(),
+        duration_ns: dns.latency_ns,
+        of: dns.decided.name.clone(),
+    }
+}
+
 /// A stream that has ended. Its duration is how long its writers waited.
 fn stream(stdio: &Stdio) -> One {
     let failed =
@@ -243,7 +257,17 @@ fn stream(stdio: &Stdio) -> One {
     }
 }
 
-/// Which container, and what people call it as far as that is known.
+/// A connection that was asked for. What its program gave up at once did not fail.
+fn connection(net: &Net) -> One {
+    One {
+        count: 1,
+        failed: !matches!(net.outcome, NetOutcome::Connected | NetOutcome::Abandoned),
+        outcome: net.outcome.name(),
+        duration_ns: net.latency_ns,
+        of: net.local.map(|local| local.to_string()).unwrap_or_default(),
+    }
+}
+
 /// Whom it is counted for: the container, else the program.
 fn subject_key(event: &Event) -> Key {
     match (&event.container, &event.process) {
@@ -253,6 +277,7 @@ fn subject_key(event: &Event) -> Key {
     }
 }
 
+/// Which container, and what people call it as far as that is known.
 fn container_key(container: &Container) -> Key {
     let named = [
         ("container", Some(&container.id)),

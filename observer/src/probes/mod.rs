@@ -10,6 +10,7 @@ pub mod memory;
 pub mod mount;
 pub mod names;
 pub mod namespace;
+pub mod net;
 pub mod output;
 pub mod packet;
 pub mod process;
@@ -113,6 +114,7 @@ pub const fn needs(family: Family) -> &'static [Family] {
         Family::Fault => &[Family::Process, Family::Cgroup, Family::Mount, Family::Memory],
         // Who asks is then known by its container, not by its pid alone.
         Family::Dns => &[Family::Process, Family::Cgroup, Family::Mount],
+        Family::Net => &[Family::Process, Family::Cgroup, Family::Mount],
         _ => &[],
     }
 }
@@ -132,6 +134,7 @@ const fn is_for_starts(family: Family) -> bool {
         Family::Stdio => false,
         Family::Fault => false,
         Family::Dns => false,
+        Family::Net => false,
     }
 }
 

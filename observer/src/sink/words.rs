@@ -9,8 +9,8 @@ use super::{
     units::{self, bytes_text, ms_text, process_text},
 };
 use crate::output::{
-    Event, Exit, FaultKind, FaultRegion, Memory, OomScope, Process, Resident, Runtime, RuntimeAction, Seen,
-    Since, Stats, Stdio, StdioOutcome, StdioTarget, What,
+    Event, Exit, FaultKind, FaultRegion, Memory, Net, NetAction, OomScope, Process, Resident, Runtime,
+    RuntimeAction, Seen, Since, Stats, Stdio, StdioOutcome, StdioTarget, What,
 };
 
 /// `stderr: 1.2 MiB written, 64.0 KiB still queued, nobody reads (reader-gone)`.
@@ -23,8 +23,10 @@ pub(super) fn event(event: &Event) -> String {
         What::Memory(fault) => memory(fault, event.process.as_ref()),
         // In no container the line is about the process already.
         What::Dns(lookup) => dns::dns(lookup, event.process.as_ref().filter(|_| event.container.is_some())),
+        What::Net(connection) => net(connection),
     };
-    if event.since == Since::Attach && !matches!(event.what, What::Runtime(_) | What::Dns(_)) {
+    let is_whole = matches!(event.what, What::Runtime(_) | What::Dns(_) | What::Net(_));
+    if event.since == Since::Attach && !is_whole {
         text.push_str(", counted since observer attached");
     }
     if let Some(why) = &event.why {
@@ -112,6 +114,30 @@ const fn target_text(target: StdioTarget) -> &'static str {
         StdioTarget::Closed => "nothing, it is closed",
         StdioTarget::Other => "something else",
     }
+}
+
+/// `connect to 10.43.0.1:443: timeout after 3.000 ms, sent 2 times again; dropped here (NETFILTER_DROP)`.
+fn net(net: &Net) -> String {
+    let server = net.server.map_or_else(|| "?".to_owned(), |server| server.to_string());
+    let mut text = match net.action {
+        NetAction::Connect => format!("connect to {server}: {}", net.outcome.name()),
+        NetAction::Stall | NetAction::Close => format!("connection to {server}: {}", net.outcome.name()),
+    };
+    if let Some(name) = net.errno.and_then(errno::name) {
+        text.push_str(&format!(" ({name})"));
+    }
+    if let Some(age) = net.latency_ns.or(net.age_ns) {
+        text.push_str(&format!(" after {} ms", ms_text(age)));
+    }
+    if net.retransmits > 0 {
+        text.push_str(&format!(", {} packets sent again", net.retransmits));
+    }
+    if let Some(drop) = &net.drop {
+        let what = if drop.of_answer { "an answer" } else { "a packet" };
+        let place = drop.netns.map(|netns| format!(" in network namespace {netns}")).unwrap_or_default();
+        text.push_str(&format!("; {what} was dropped here: {}{place}", drop.reason));
+    }
+    text
 }
 
 fn memory(memory: &Memory, process: Option<&Process>) -> String {

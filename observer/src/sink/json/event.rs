@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::{
     container::{ContainerJson, ProcessJson},
     dns::DnsJson,
+    net::NetJson,
 };
 use crate::{
     output::{Event, FaultRegion, LogFile, Memory, OomScope, Runtime, Stdio, StdioTarget, What},
@@ -35,6 +36,7 @@ enum WhatJson<'a> {
     Stdio(StdioJson<'a>),
     Memory(MemoryJson),
     Dns(DnsJson<'a>),
+    Net(NetJson<'a>),
 }
 
 impl<'a> EventBody<'a> {
@@ -51,6 +53,7 @@ impl<'a> EventBody<'a> {
                 What::Stdio(stdio) => WhatJson::Stdio(StdioJson::of(stdio)),
                 What::Memory(memory) => WhatJson::Memory(MemoryJson::of(memory)),
                 What::Dns(dns) => WhatJson::Dns(DnsJson::of(dns)),
+                What::Net(net) => WhatJson::Net(NetJson::of(net)),
             },
         }
     }

@@ -8,6 +8,7 @@ mod dns;
 mod event;
 mod health;
 mod line;
+mod net;
 mod stats;
 mod summary;
 

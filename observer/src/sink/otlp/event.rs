@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     layer::Layer,
-    output::{Event, FaultKind, FaultRegion, Kind, Memory, OomScope, Runtime, Stdio, StdioTarget, What},
+    output::{Event, FaultKind, FaultRegion, Kind, Memory, Net, OomScope, Runtime, Stdio, StdioTarget, What},
     pipeline::event_needs_attention,
     sink::{errno, signal, words},
 };
@@ -37,6 +37,7 @@ fn span(event: &Event, host: &Host) -> Span {
         What::Stdio(stdio) => stdio_attributes(&mut to, stdio),
         What::Memory(memory) => memory_attributes(&mut to, memory),
         What::Dns(lookup) => dns::attributes(&mut to, lookup),
+        What::Net(net) => net_attributes(&mut to, net),
     };
     let mut status = None;
     // What needs nobody's attention leaves the status unset, as the conventions ask.
@@ -65,6 +66,7 @@ fn name(what: &What) -> String {
         What::Stdio(stdio) => format!("stdio.{}", stdio.outcome.name()),
         What::Memory(_) => "memory.fault".to_owned(),
         What::Dns(_) => "dns.lookup".to_owned(),
+        What::Net(net) => format!("net.{}", net.action.name()),
     }
 }
 
@@ -117,6 +119,20 @@ fn stdio_attributes(to: &mut Attributes, stdio: &Stdio) -> String {
         to.text("observer.stdio.reader.comm", reader.comm.as_str());
     }
     stdio.outcome.name().to_owned()
+}
+
+fn net_attributes(to: &mut Attributes, net: &Net) -> String {
+    to.text("network.transport", "tcp");
+    if let Some(server) = net.server {
+        to.text("network.peer.address", server.ip().to_string().as_str());
+        to.int("network.peer.port", server.port());
+    }
+    to.text("observer.net.outcome", net.outcome.name());
+    optional(to, "observer.net.retransmits", Some(net.retransmits).filter(|count| *count > 0));
+    if let Some(drop) = &net.drop {
+        to.text("observer.net.drop_reason", drop.reason.as_str());
+    }
+    net.errno.and_then(errno::name).unwrap_or(net.outcome.name()).to_owned()
 }
 
 fn memory_attributes(to: &mut Attributes, memory: &Memory) -> String {

@@ -39,7 +39,7 @@ pub fn event_trace_id(event: &Event, name: &str, host: &Host) -> TraceId {
     let process = event.process.as_ref().map_or(0, |process| process.tid);
     let fd = match &event.what {
         What::Stdio(stdio) => stdio.fd,
-        What::Runtime(_) | What::Memory(_) | What::Dns(_) => 0,
+        What::Runtime(_) | What::Memory(_) | What::Dns(_) | What::Net(_) => 0,
     };
     let container = event.container.as_ref();
     let id = container.map_or("", |container| &container.id);

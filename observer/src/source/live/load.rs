@@ -16,6 +16,7 @@ use zerocopy::IntoBytes;
 use super::{
     attach::{self, Kernel, Link},
     btf::KernelTypes,
+    drops::DropReasons,
     engine::Engines,
     log::KernelLog,
     maps::{self, Maps},
@@ -78,6 +79,7 @@ pub struct Live {
     ring: Ring,
     maps: Maps,
     streams: Streams,
+    drops: DropReasons,
     reorder: Reorder,
     links: Vec<Link>,
     plans: Vec<ProbePlan>,
@@ -113,6 +115,7 @@ impl Live {
         let ring = Ring::new(RingBuf::try_from(maps::take(&mut ebpf, "EVENTS")?)?);
         let maps = Maps::take(&mut ebpf, options.names)?;
         let mut streams = Streams::take(&mut ebpf)?;
+        let drops = DropReasons::take(&mut ebpf, types.as_ref())?;
 
         let kernel = Kernel {
             types: types.as_ref(),
@@ -135,6 +138,7 @@ impl Live {
             ring,
             maps,
             streams,
+            drops,
             reorder: Reorder::default(),
             links,
             plans,
@@ -148,6 +152,11 @@ impl Live {
 
     pub fn plans(&self) -> &[ProbePlan] {
         &self.plans
+    }
+
+    /// What this kernel calls the reasons for which it drops packets, by number.
+    pub fn drop_reasons(&self) -> &[(u32, String)] {
+        self.drops.named()
     }
 
     /// Takes everything out of the ring and hands on, in order, what is old enough, then a tick. `fresh`

@@ -2,6 +2,7 @@
 
 mod attach;
 mod btf;
+mod drops;
 mod engine;
 mod hierarchy;
 mod load;
