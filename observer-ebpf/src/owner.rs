@@ -45,7 +45,7 @@ pub fn known(cookie: u64) -> Owner {
 
 #[inline(always)]
 fn learn(cookie: u64, owner: &mut Owner) {
-    *owner = self::current();
+    *owner = current();
     if owner.tgid != 0 {
         let _ = OWNERS.insert(cookie, &*owner, 0);
     }
