@@ -1,5 +1,7 @@
 //! Events and counts as the pipeline hands them to the sinks: made up, one of each kind of news.
 
+mod lookups;
+
 use std::collections::BTreeMap;
 
 use observer::{output::*, time::Time};
@@ -224,15 +226,30 @@ pub fn stats() -> Vec<Stats> {
             }),
             ..of("memory", &stream, &[])
         },
+        Stats {
+            failed: 2,
+            p50_ns: Some(1_234_567),
+            p90_ns: Some(2_000_000),
+            p99_ns: Some(2_000_000),
+            max_ns: Some(2_000_000),
+            worst: vec!["db.shop.svc.cluster.local".to_owned()],
+            ..of(
+                "dns",
+                &[&stream[..], &[("server", "10.96.0.10:53"), ("zone", "cluster.local")]].concat(),
+                &[("answered", 90), ("timeout", 2)],
+            )
+        },
         Stats { failed: 1, ..of("stdio", &stream, &[("delivered", 4), ("reader-gone", 1)]) },
     ]
 }
 
 /// Every event, the counts, then what a run ends with.
 pub fn outputs() -> Vec<Output> {
-    let events = [runtime_events(), stdio_events(), memory_events(), vec![hostile_event()]].concat();
+    let events =
+        [runtime_events(), stdio_events(), memory_events(), vec![hostile_event()], lookups::lookups()]
+            .concat();
     let mut summary = crate::starts::summary(2, 1);
-    summary.events = Some(BTreeMap::from([("memory", 6), ("runtime", 5), ("stdio", 10)]));
+    summary.events = Some(BTreeMap::from([("dns", 6), ("memory", 6), ("runtime", 5), ("stdio", 10)]));
     summary.command_exit = None;
     let events = events.into_iter().map(|event| Output::Event(Box::new(event)));
     let ending = [Output::Health(crate::starts::health()), Output::Summary(summary)];

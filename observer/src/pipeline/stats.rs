@@ -224,6 +224,17 @@ impl Counts {
     }
 }
 
+/// A look-up. That there is no such name is no failure.
+fn lookup(dns: &Dns) -> One {
+    One {
+        count: 1,
+        failed: dns.outcome.is_failure(),
+        outcome: dns.outcome.name(),
+        duration_ns: dns.latency_ns,
+        of: dns.decided.name.clone(),
+    }
+}
+
 /// A stream that has ended. Its duration is how long its writers waited.
 fn stream(stdio: &Stdio) -> One {
     let failed =
@@ -234,17 +245,6 @@ fn stream(stdio: &Stdio) -> One {
         outcome: stdio.outcome.name(),
         duration_ns: stdio.blocked_ns,
         of: if stdio.fd == 2 { "stderr".to_owned() } else { "stdout".to_owned() },
-    }
-}
-
-/// A look-up; named by what it asked for.
-fn lookup(dns: &Dns) -> One {
-    One {
-        count: 1,
-        failed: dns.outcome.is_failure(),
-        outcome: dns.outcome.name(),
-        duration_ns: dns.latency_ns,
-        of: dns.decided.name.clone(),
     }
 }
 
