@@ -24,7 +24,7 @@ fn dials(cable: &Cable, stage: &Stage, run: &Run, name: &str, words: &str) -> (S
 
 #[test]
 fn answered_refused_and_given_up() {
-    let (cable, stage) = (Cable::new(), stage());
+    let (cable, stage) = (Cable::lay(), stage());
     let run = Run::begin(&stage, OPTIONS);
     let far = cable.far.to_string();
     let _server = cable.listens(7001);
@@ -75,7 +75,7 @@ fn answered_refused_and_given_up() {
 
 #[test]
 fn nobody_there_and_no_way_there() {
-    let (cable, stage) = (Cable::new(), stage());
+    let (cable, stage) = (Cable::lay(), stage());
     let run = Run::begin(&stage, OPTIONS);
     let [a, b, c, _] = cable.far.octets();
     let nobody = format!("{a}.{b}.{c}.77");
@@ -99,7 +99,7 @@ fn nobody_there_and_no_way_there() {
 
 #[test]
 fn a_cable_that_is_cut_under_a_connection() {
-    let (cable, stage) = (Cable::new(), stage());
+    let (cable, stage) = (Cable::lay(), stage());
     let run = Run::begin(&stage, OPTIONS);
     let far = cable.far.to_string();
     let _server = cable.listens(7001);

@@ -3,27 +3,25 @@
 //! All of it may happen in an interrupt: nothing here uses the scratch buffer, and a connection's owner is who asked
 //! for it, kept until its end.
 
-use aya_ebpf::{
-    bindings::BPF_ANY,
-    macros::map,
-    maps::{Array, HashMap, LruHashMap},
-};
+use aya_ebpf::{macros::map, maps::HashMap};
 use observer_ebpf::{
     Family,
     control::role,
     wire::{
         flag,
-        net::{Connection, Dropped, MAX_REASONS, Refused, TELL_DROPS_NS, state},
-        packet::{Address, Owner, protocol},
+        net::{Connection, Refused, state},
+        packet::{Address, Owner},
     },
 };
 
 use super::{NO_HEADER, arg, on_exit, raw_rungs};
 use crate::{
+    drops::{self, dropped},
     emit, filter,
     kernel::{Reader, offset},
     owner,
     packet::mapped,
+    sock::{AF_INET, AF_INET6, Endpoint, local_of, remote_of, remote_port},
     syscall::argument,
 };
 
@@ -40,9 +38,6 @@ const TCP_FIN_WAIT1: u32 = 4;
 const TCP_CLOSE: u32 = 7;
 const TCP_LAST_ACK: u32 = 9;
 const TCP_CLOSING: u32 = 11;
-
-const AF_INET: u16 = 2;
-const AF_INET6: u16 = 10;
 
 /// Timeouts in a row after which a connection counts as stalled: a lost packet or two is nothing.
 const STALLED_AFTER: u8 = 2;
@@ -70,42 +65,6 @@ struct Kept {
 
 #[map]
 static CONNECTIONS: HashMap<u64, Kept> = HashMap::with_max_entries(32_768, 0);
-
-#[repr(C)]
-#[derive(Clone, Copy)]
-struct Endpoint {
-    address: Address,
-    port: u16,
-    pad: u16,
-}
-
-/// Whom watched processes have connected to lately: drops of other packets are nobody's concern. A hint.
-#[map]
-static REMOTES: LruHashMap<Endpoint, u32> = LruHashMap::with_max_entries(8192, 0);
-
-/// Reasons for drops that are of interest, by number: filled in by user space, as numbers differ between kernels.
-#[map]
-static REASONS: Array<u32> = Array::with_max_entries(MAX_REASONS, 0);
-
-#[repr(C)]
-#[derive(Clone, Copy)]
-struct DropKey {
-    remote: Endpoint,
-    reason: u32,
-    netns: u32,
-}
-
-#[repr(C)]
-#[derive(Clone, Copy)]
-struct Drops {
-    told_ns: u64,
-    count: u32,
-    pad: u32,
-}
-
-/// Drops that were told of, to tell of more of their kind seldom. A hint.
-#[map]
-static DROPS: LruHashMap<DropKey, Drops> = LruHashMap::with_max_entries(4096, 0);
 
 /// `inet_sock_set_state(sk, old, new)`.
 #[inline(always)]
@@ -160,7 +119,7 @@ fn ask(sock: u64) {
     let remote =
         Endpoint { address: remote_of(sock, &mut reader), port: remote_port(sock, &mut reader), pad: 0 };
     if !reader.failed() {
-        let _ = REMOTES.insert(remote, 1, u64::from(BPF_ANY));
+        drops::follow(remote);
     }
 }
 
@@ -234,29 +193,6 @@ fn flags(reader: &Reader) -> u16 {
     if reader.failed() { flag::UNREADABLE } else { 0 }
 }
 
-#[inline(always)]
-fn remote_of(sock: u64, reader: &mut Reader) -> Address {
-    if reader.at::<u16>(sock, offset!(sock_family)) == AF_INET {
-        mapped(reader.at(sock, offset!(sock_remote4)))
-    } else {
-        reader.at(sock, offset!(sock_remote6))
-    }
-}
-
-#[inline(always)]
-fn remote_port(sock: u64, reader: &mut Reader) -> u16 {
-    u16::from_be(reader.at(sock, offset!(sock_remote_port)))
-}
-
-#[inline(always)]
-fn local_of(sock: u64, reader: &mut Reader) -> Address {
-    if reader.at::<u16>(sock, offset!(sock_family)) == AF_INET {
-        mapped(reader.at(sock, offset!(sock_local4)))
-    } else {
-        reader.at(sock, offset!(sock_local6))
-    }
-}
-
 /// `connect` returned. What fails later than this is told by the connection's states.
 #[inline(always)]
 fn connected(_: (), ret: i64) {
@@ -305,100 +241,4 @@ fn asked_for() -> Option<(Endpoint, bool)> {
 fn read_user<T: Copy>(pointer: u64) -> Result<T, i32> {
     // SAFETY: the helper checks the address itself.
     unsafe { aya_ebpf::helpers::bpf_probe_read_user(pointer as *const T) }
-}
-
-/// `kfree_skb(skb, location, reason, ..)`: a packet is dropped.
-#[inline(always)]
-fn dropped(args: *const u64) {
-    let reason = arg(args, 2) as u32;
-    if REASONS.get(reason).is_none_or(|wanted| *wanted == 0) {
-        return;
-    }
-    let skb = arg(args, 0);
-    emit::with_scratch(Family::Net as u16, |scratch| {
-        let mut reader = Reader::new();
-        let packet = scratch.record::<Dropped>();
-        let Some(remote) = headers(skb, &mut reader, packet).and_then(|()| followed(packet)) else { return };
-        packet.reason = reason;
-        packet.netns = netns(skb, &mut reader);
-        packet.count = count(&DropKey { remote, reason, netns: packet.netns });
-        if packet.count != 0 {
-            emit::emit_packet::<Dropped>(scratch, (0, 0), 0, flags(&reader));
-        }
-    });
-}
-
-/// The end of a packet's way that a watched process has connected to.
-#[inline(always)]
-fn followed(packet: &Dropped) -> Option<Endpoint> {
-    let mut end = Endpoint { address: packet.destination, port: packet.destination_port, pad: 0 };
-    // SAFETY: only asked whether it is there.
-    if unsafe { REMOTES.get(end) }.is_some() {
-        return Some(end);
-    }
-    end = Endpoint { address: packet.source, port: packet.source_port, pad: 0 };
-    // SAFETY: as above.
-    unsafe { REMOTES.get(end) }.map(|_| end)
-}
-
-/// Where the packet was: of the device that it came by or was to leave by, else of its socket.
-#[inline(always)]
-fn netns(skb: u64, reader: &mut Reader) -> u32 {
-    let device: u64 = reader.at(skb, offset!(skb_device));
-    let sock: u64 = reader.at(skb, offset!(skb_sock));
-    let net: u64 = if device != 0 {
-        reader.at(device, offset!(device_net))
-    } else if sock != 0 {
-        reader.at(sock, offset!(sock_net))
-    } else {
-        return 0;
-    };
-    reader.at(net, offset!(net_inum))
-}
-
-/// Counts a drop; 0 if one of its kind was told of a moment ago.
-#[inline(always)]
-fn count(key: &DropKey) -> u32 {
-    let now = emit::now();
-    if let Some(pointer) = DROPS.get_ptr_mut(key) {
-        // SAFETY: as above; CPUs that count at once may count one for two.
-        let drops = unsafe { &mut *pointer };
-        drops.count += 1;
-        if now - drops.told_ns < TELL_DROPS_NS {
-            return 0;
-        }
-        drops.told_ns = now;
-        return drops.count;
-    }
-    let _ = DROPS.insert(key, Drops { told_ns: now, count: 1, pad: 0 }, 0);
-    1
-}
-
-/// Addresses and ports of a TCP or UDP packet; of IPv6 without extensions.
-#[inline(always)]
-fn headers(skb: u64, reader: &mut Reader, packet: &mut Dropped) -> Option<()> {
-    let head: u64 = reader.at(skb, offset!(skb_head));
-    let network: u16 = reader.at(skb, offset!(skb_network_header));
-    let at = head.wrapping_add(u64::from(network));
-    let first: u8 = reader.at(at, 0);
-    let ports = match first >> 4 {
-        4 => {
-            packet.protocol = reader.at(at, 9);
-            packet.source = mapped(reader.at(at, 12));
-            packet.destination = mapped(reader.at(at, 16));
-            u32::from(first & 0xf) * 4
-        }
-        6 => {
-            packet.protocol = reader.at(at, 6);
-            packet.source = reader.at(at, 8);
-            packet.destination = reader.at(at, 24);
-            40
-        }
-        _ => return None,
-    };
-    packet.pad = [0; 7];
-    packet.source_port = u16::from_be(reader.at(at, ports));
-    packet.destination_port = u16::from_be(reader.at(at, ports + 2));
-    let is_known = packet.protocol == protocol::TCP || packet.protocol == protocol::UDP;
-    (is_known && !reader.failed()).then_some(())
 }

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, net::SocketAddr};
 use super::{Made, Model};
 use crate::{
     input::Record,
-    output::{Drop, Event, Net, NetAction, NetOutcome, Process, Since, What},
+    output::{Drop, Event, Net, NetAction, NetOutcome, Since, What},
     probes::{
         net::{self, Connection, Dropped, State},
         packet::Owner,
@@ -146,24 +146,15 @@ impl Model {
         what: What,
         make: &mut impl FnMut(Made),
     ) {
-        let life = owner.init.and_then(|init| self.lives.as_ref()?.get(init));
-        let container = life.and_then(|life| self.container_of(life));
-        let is_unknown = owner.init.is_some() && container.is_none();
-        let info = self.processes.get(owner.tgid).filter(|info| info.start == owner.start);
+        let (container, since, why) = self.whose(owner);
         make(Made::Event(Box::new(Event {
             time: self.clock.wall(time),
             began: began.map(|began| self.clock.wall(began)),
+            // It was there before the observer, or not: this was seen from its beginning.
+            since: if container.is_some() { since } else { Since::Start },
             container,
-            process: Some(Process {
-                pid: owner.tgid,
-                tid: owner.tid,
-                ppid: info.map(|info| info.ppid).filter(|ppid| *ppid != 0),
-                comm: owner.comm.clone(),
-                exe: info.and_then(|info| info.exe.clone()),
-                start: Some(self.clock.wall(owner.start)),
-            }),
-            since: life.map_or(Since::Start, |life| life.since),
-            why: is_unknown.then(|| "which container the process is in is not known".to_owned()),
+            process: Some(self.process_of(owner)),
+            why: why.map(str::to_owned),
             what,
         })));
     }

@@ -206,8 +206,8 @@ mod tests {
         let error = "stdio,dsn".parse::<Show>().unwrap_err().to_string();
         assert_eq!(
             error,
-            "nothing is called \"dsn\"; there are coldstart, runtime, stdio, memory, dns, net, stats, \
-             health, and events for all of runtime, stdio, memory, dns, net"
+            "nothing is called \"dsn\"; there are coldstart, runtime, stdio, memory, dns, net, stats, health, \
+             and events for all of runtime, stdio, memory, dns, net"
         );
         assert!("".parse::<Show>().is_err() && "stdio,".parse::<Show>().is_err());
     }

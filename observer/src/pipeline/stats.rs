@@ -100,16 +100,7 @@ impl Tally {
             What::Net(net) => connection(net),
         };
         let mut key = subject_key(event);
-        if let What::Dns(dns) = &event.what {
-            key.insert("server", dns.decided.server.to_string());
-            if let Some(backend) = dns.decided.backend {
-                key.insert("backend", backend.to_string());
-            }
-            key.insert("zone", zone(&dns.decided.name));
-        }
-        if let What::Net(Net { server: Some(server), .. }) = &event.what {
-            key.insert("server", server.to_string());
-        }
+        add_object(&mut key, &event.what);
         self.add(event.what.probe(), key, one);
     }
 
@@ -233,17 +224,6 @@ impl Counts {
     }
 }
 
-/// A look-up. That there is no such name is no failure.
-fn lookup(dns: &Dns) -> One {
-    One {
-        count: 1,
-        failed: dns.outcome.is_failure(),
-        outcome: dns.outcome.name(),
-        duration_ns: dns.latency_ns,
-        of: dns.decided.name.clone(),
-    }
-}
-
 /// A stream that has ended. Its duration is how long its writers waited.
 fn stream(stdio: &Stdio) -> One {
     let failed =
@@ -254,6 +234,17 @@ fn stream(stdio: &Stdio) -> One {
         outcome: stdio.outcome.name(),
         duration_ns: stdio.blocked_ns,
         of: if stdio.fd == 2 { "stderr".to_owned() } else { "stdout".to_owned() },
+    }
+}
+
+/// A look-up; named by what it asked for.
+fn lookup(dns: &Dns) -> One {
+    One {
+        count: 1,
+        failed: dns.outcome.is_failure(),
+        outcome: dns.outcome.name(),
+        duration_ns: dns.latency_ns,
+        of: dns.decided.name.clone(),
     }
 }
 
@@ -274,6 +265,25 @@ fn subject_key(event: &Event) -> Key {
         (Some(container), _) => container_key(container),
         (None, Some(process)) => Key::from([("process", process.comm.clone())]),
         (None, None) => Key::new(),
+    }
+}
+
+/// Whom something was asked of.
+fn add_object(key: &mut Key, what: &What) {
+    match what {
+        What::Dns(dns) => {
+            key.insert("server", dns.decided.server.to_string());
+            if let Some(backend) = dns.decided.backend {
+                key.insert("backend", backend.to_string());
+            }
+            key.insert("zone", zone(&dns.decided.name));
+        }
+        What::Net(net) => {
+            if let Some(server) = net.server {
+                key.insert("server", server.to_string());
+            }
+        }
+        What::Runtime(_) | What::Stdio(_) | What::Memory(_) => {}
     }
 }
 

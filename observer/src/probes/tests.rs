@@ -9,6 +9,7 @@ use observer_ebpf::{
 use zerocopy::IntoBytes;
 
 mod faults;
+mod net;
 mod packets;
 mod streams;
 
@@ -219,6 +220,7 @@ fn every_kind(op: u32) -> Vec<(Vec<u8>, Event)> {
     .chain(faults::every_kind())
     .chain(streams::every_kind())
     .chain(packets::every_kind())
+    .chain(net::every_kind())
     .collect()
 }
 

@@ -25,8 +25,7 @@ pub(super) fn event(event: &Event) -> String {
         What::Dns(lookup) => dns::dns(lookup, event.process.as_ref().filter(|_| event.container.is_some())),
         What::Net(connection) => net(connection),
     };
-    let is_whole = matches!(event.what, What::Runtime(_) | What::Dns(_) | What::Net(_));
-    if event.since == Since::Attach && !is_whole {
+    if event.since == Since::Attach && !matches!(event.what, What::Runtime(_) | What::Dns(_) | What::Net(_)) {
         text.push_str(", counted since observer attached");
     }
     if let Some(why) = &event.why {

@@ -86,8 +86,21 @@ fn records() -> Vec<(&'static str, Vec<u8>)> {
     };
     let owner = wire::packet::Owner { tgid: 7, ..wire::packet::Owner::default() };
     let dns = wire::dns::Message { header, packet, owner, copied: QUERY.len() as u32, pad: 0 };
+    let dropped = wire::net::Dropped {
+        header,
+        source: [1; 16],
+        destination: [2; 16],
+        source_port: 40_000,
+        destination_port: 443,
+        reason: 3,
+        netns: 4,
+        count: 1,
+        protocol: wire::packet::protocol::TCP,
+        pad: [0; 7],
+    };
     vec![
         ("dns", record(dns, QUERY)),
+        ("net", record(dropped, b"")),
         ("fault", record(fault, b"")),
         ("exec", exec(runtime, "/usr/bin/crun", CREATE, "")),
         ("exec-cni", exec(role::HELPER, "/opt/cni/bin/bridge", "", CNI)),

@@ -33,7 +33,7 @@ static CABLES: AtomicU32 = AtomicU32::new(0);
 impl Cable {
     /// # Panics
     /// It cannot be laid.
-    pub fn new() -> Cable {
+    pub fn lay() -> Cable {
         let number = CABLES.fetch_add(1, Ordering::Relaxed);
         let cable = Cable {
             name: format!("obs{}-{number}", std::process::id()),

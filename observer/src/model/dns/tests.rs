@@ -8,7 +8,7 @@ use crate::{
     output::{Dns, DnsOutcome as Outcome, DnsTransport},
     probes::{
         dns::{Failed, Message, Question, RecordType},
-        packet::{Flow, Transport},
+        packet::{Flow, Owner, Transport},
         process::CgroupIds,
     },
     time::ClockOffset,

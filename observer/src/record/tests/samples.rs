@@ -8,7 +8,7 @@ use crate::{
     probes::{
         Call, Event, cgroup, dns, fault, file,
         invocation::*,
-        memory, mount, namespace, output,
+        memory, mount, namespace, net, output,
         packet::{Flow, Owner, Transport},
         process, security, socket, stdio,
     },
@@ -168,6 +168,15 @@ fn events() -> Vec<Event> {
             errno: 111,
             owner: None,
         })),
+        Event::Net(net::Event::Refused { owner: owner(), remote: None, errno: 101 }),
+        Event::Net(net::Event::Dropped(net::Dropped {
+            transport: Transport::Udp,
+            source: ([0, 0, 0, 0, 0, 0, 0, 1], 53).into(),
+            destination: ([10, 0, 0, 1], 4_000).into(),
+            reason: u32::MAX,
+            netns: None,
+            count: 1,
+        })),
         Event::Socket(socket::Event {
             call: CALL,
             fd: 3,
@@ -182,8 +191,8 @@ fn events() -> Vec<Event> {
     events
 }
 
-fn packet() -> dns::Packet {
-    let owner = Owner {
+fn owner() -> Owner {
+    Owner {
         tgid: 9,
         tid: 10,
         start: Time(3),
@@ -191,7 +200,10 @@ fn packet() -> dns::Packet {
         role: 16,
         cgroup: process::CgroupIds { memory: 1, unified: u64::MAX },
         comm: "\u{1b}x".into(),
-    };
+    }
+}
+
+fn packet() -> dns::Packet {
     let question = dns::Question { name: "\\027.test".into(), qtype: dns::RecordType(64_999) };
     dns::Packet {
         flow: Flow {
@@ -202,7 +214,7 @@ fn packet() -> dns::Packet {
             peer: None,
         },
         sent: false,
-        owner: Some(owner),
+        owner: Some(owner()),
         messages: vec![dns::Message {
             id: u16::MAX,
             is_reply: true,
@@ -222,6 +234,7 @@ fn facts() -> Vec<FactKind> {
     let labels = BTreeMap::from([("app".to_owned(), "web".to_owned())]);
     vec![
         FactKind::Clock(ClockOffset { wall_minus_boot_ns: -5, error_ns: 900 }),
+        FactKind::DropReasons(vec![(u32::MAX, "NO_SOCKET".into())]),
         FactKind::Process(ProcessFact {
             tgid: 1,
             ppid: 0,
