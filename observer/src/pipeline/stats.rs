@@ -224,17 +224,6 @@ impl Counts {
     }
 }
 
-/// A look-up. That there is no such name is no failure.
-fn lookup(dns: &Dns) -> One {
-    One {
-        count: 1,
-        failed: dns.outcome.is_failure(),
-        outcome: dns.outcome.name(),
-        duration_ns: dns.latency_ns,
-        of: dns.decided.name.clone(),
-    }
-}
-
 /// A stream that has ended. Its duration is how long its writers waited.
 fn stream(stdio: &Stdio) -> One {
     let failed =

@@ -2,7 +2,7 @@
 
 use super::command::expect;
 use super::container::{GREETING, bundle};
-use super::{faults, net, observed, report::Report, streams};
+use super::{faults, lookups, net, observed, report::Report, streams};
 use anyhow::{Result, ensure};
 use std::fs;
 
@@ -28,14 +28,8 @@ pub fn run_all(report: &mut Report) {
         Err(error) => report.failed("run", &format!("{error:#}")),
     }
     report.case("faults", faults::faults_are_told);
-    match net::observe() {
-        Ok(told) => {
-            report.case("net-refused", || told.a_refused_connection());
-            report.case("dns-nobody", || told.a_look_up_that_nobody_serves());
-            report.case("dns-answered", || told.a_look_up_that_is_answered());
-        }
-        Err(error) => report.failed("net", &format!("{error:#}")),
-    }
+    report.case("lookups", lookups::lookups_are_told);
+    report.case("connections", net::a_refusal_is_told);
 }
 
 /// The premise of all that follows: one hierarchy, and the controllers that limits need.
