@@ -237,6 +237,17 @@ fn stream(stdio: &Stdio) -> One {
     }
 }
 
+/// A look-up; named by what it asked for.
+fn lookup(dns: &Dns) -> One {
+    One {
+        count: 1,
+        failed: dns.outcome.is_failure(),
+        outcome: dns.outcome.name(),
+        duration_ns: dns.latency_ns,
+        of: dns.decided.name.clone(),
+    }
+}
+
 /// A connection that was asked for. What its program gave up at once did not fail.
 fn connection(net: &Net) -> One {
     One {
