@@ -1,5 +1,6 @@
 //! Events and counts as the pipeline hands them to the sinks: made up, one of each kind of news.
 
+mod connections;
 mod lookups;
 
 use std::collections::BTreeMap;
@@ -245,9 +246,15 @@ pub fn stats() -> Vec<Stats> {
 
 /// Every event, the counts, then what a run ends with.
 pub fn outputs() -> Vec<Output> {
-    let events =
-        [runtime_events(), stdio_events(), memory_events(), vec![hostile_event()], lookups::lookups()]
-            .concat();
+    let events = [
+        runtime_events(),
+        stdio_events(),
+        memory_events(),
+        vec![hostile_event()],
+        lookups::lookups(),
+        connections::connections(),
+    ]
+    .concat();
     let mut summary = crate::starts::summary(2, 1);
     summary.events = Some(BTreeMap::from([("dns", 6), ("memory", 6), ("runtime", 5), ("stdio", 10)]));
     summary.command_exit = None;

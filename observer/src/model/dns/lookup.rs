@@ -163,6 +163,7 @@ impl Lookup {
         let is_known = !matches!(decided.outcome, DnsOutcome::Timeout | DnsOutcome::Unknown);
         let latency_ns = ended.max().filter(|_| is_known).map(|ended| ended.since(self.began));
         Some(Dns {
+            drop: None,
             outcome: decided.outcome,
             decided,
             latency_ns,
