@@ -121,6 +121,25 @@ fn what_is_silent_and_what_is_slow() {
 }
 
 #[test]
+fn what_this_node_drops() {
+    let stage = stage();
+    let names = Names::new(&stage);
+    let run = Run::attached(&["--show", "dns"]);
+    names.drop_to(DNSMASQ);
+    names.configure(&[&format!("nameserver {DNSMASQ}"), "options timeout:1 attempts:1"]);
+    assert_eq!(names.getent("good.test").code(), 2);
+    names.configure(&[&format!("nameserver {OWN}"), "options timeout:1 attempts:1"]);
+    assert_eq!(names.getent("silent.test").code(), 2);
+    run.wait_for("the end of waiting", |event| event["name"] == "silent.test");
+    let seen = run.end();
+    let dropped = seen.lookup("getent", "good.test");
+    failed(dropped, DNSMASQ, "timeout", Value::Null);
+    expect(&dropped["drop"], &[("reason", json!("NETFILTER_DROP")), ("of_answer", json!(false))]);
+    assert!(dropped["drop"]["where"]["netns"].is_u64(), "{dropped:#}");
+    expect(seen.lookup("getent", "silent.test"), &[("outcome", json!("timeout")), ("drop", Value::Null)]);
+}
+
+#[test]
 fn what_is_too_much_for_a_datagram() {
     let stage = stage();
     let names = Names::new(&stage);

@@ -110,6 +110,18 @@ impl<'stage> Names<'stage> {
         ran(self.stage, self.stage.command(program("nft")).arg(rules));
     }
 
+    /// Has what is sent to a server dropped before it gets there.
+    ///
+    /// # Panics
+    /// It cannot be done.
+    pub fn drop_to(&self, server: &str) {
+        let rules = format!(
+            "table inet drops {{\nchain input {{\ntype filter hook input priority 0\n\
+             ip daddr {server} udp dport 53 drop\n}}\n}}\n"
+        );
+        ran(self.stage, self.stage.command(program("nft")).arg(rules));
+    }
+
     /// A second server of ours, on another port.
     pub fn on_port(&self, port: u16) -> Running {
         own(self.stage, OWN, port)
