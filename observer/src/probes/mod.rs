@@ -17,6 +17,7 @@ pub mod socket;
 pub mod spec;
 pub mod stdio;
 mod text;
+pub mod webhook;
 
 use observer_ebpf::{
     Family, for_each_probe,
@@ -113,6 +114,7 @@ const fn is_for_starts(family: Family) -> bool {
         | Family::Socket => true,
         Family::Stdio => false,
         Family::Fault => false,
+        Family::Webhook => false,
     }
 }
 

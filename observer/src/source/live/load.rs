@@ -16,6 +16,7 @@ use zerocopy::IntoBytes;
 use super::{
     attach::{self, Kernel, Link},
     btf::KernelTypes,
+    endpoints::{Endpoint, Endpoints},
     engine::Engines,
     log::KernelLog,
     maps::{self, Maps},
@@ -69,6 +70,8 @@ pub struct Options<'a> {
     pub tracefs: Tracefs,
     /// Where the node's own mounts are to be seen.
     pub host: &'a HostRoot,
+    /// Families that have nothing to watch, and why not: they are not attached.
+    pub idle: &'a [(Family, &'static str)],
     /// `task->comm` of programs to watch from their exec on, with their roles.
     pub names: &'a [([u8; COMM_LEN], u32)],
 }
@@ -85,6 +88,7 @@ pub struct Live {
     offsets: Offsets,
     log: Option<KernelLog>,
     engines: Engines,
+    endpoints: Endpoints,
     // Holds the programs; dropped last.
     ebpf: Ebpf,
 }
@@ -113,6 +117,7 @@ impl Live {
         let ring = Ring::new(RingBuf::try_from(maps::take(&mut ebpf, "EVENTS")?)?);
         let maps = Maps::take(&mut ebpf, options.names)?;
         let mut streams = Streams::take(&mut ebpf)?;
+        let endpoints = Endpoints::take(&mut ebpf)?;
 
         let kernel = Kernel {
             types: types.as_ref(),
@@ -121,7 +126,7 @@ impl Live {
             host: options.host,
         };
         let mut links = Vec::new();
-        let plans = attach::attach(&mut ebpf, &kernel, options.families, &mut links);
+        let plans = attach::attach(&mut ebpf, &kernel, (options.families, options.idle), &mut links);
         if links.is_empty() {
             let why = plans.iter().flat_map(|plan| &plan.hooks).find_map(|hook| hook.why.clone());
             return Err(LoadError::NothingAttached(why.unwrap_or_default()));
@@ -142,6 +147,7 @@ impl Live {
             offsets,
             log: KernelLog::find(&mut ebpf),
             engines: Engines::default(),
+            endpoints,
             ebpf,
         })
     }
@@ -237,6 +243,23 @@ impl Live {
         let hook = self.engines.attach(&mut self.ebpf, host, tgid, path, &mut self.links)?;
         plan.hooks.push(hook);
         Some(plan.clone())
+    }
+
+    /// Watches connections to these endpoints as well.
+    ///
+    /// # Errors
+    /// When the kernel's map is full.
+    pub fn watch_endpoints(&mut self, endpoints: &[Endpoint]) -> Result<(), LoadError> {
+        self.endpoints.watch(endpoints)
+    }
+
+    pub fn forget_connection(&mut self, cookie: u64) {
+        self.endpoints.forget(cookie);
+    }
+
+    /// The init of the container that the kernel programs know a process to be of.
+    pub fn container_of(&self, tgid: u32) -> Option<u32> {
+        self.maps.container_of(tgid)
     }
 
     pub fn records(&self) -> &[u64; observer_ebpf::FAMILIES] {

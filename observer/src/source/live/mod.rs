@@ -2,6 +2,7 @@
 
 mod attach;
 mod btf;
+mod endpoints;
 mod engine;
 mod hierarchy;
 mod load;
@@ -12,4 +13,5 @@ mod ring;
 mod streams;
 mod syscalls;
 
+pub use endpoints::Endpoint;
 pub use load::{Live, LoadError, Options, Tracefs, plan};
