@@ -10,6 +10,7 @@ use zerocopy::IntoBytes;
 
 mod faults;
 mod streams;
+mod webhooks;
 
 use super::{
     invocation::{Command, Invocation, Program},
@@ -217,6 +218,7 @@ fn every_kind(op: u32) -> Vec<(Vec<u8>, Event)> {
     .into_iter()
     .chain(faults::every_kind())
     .chain(streams::every_kind())
+    .chain(webhooks::every_kind())
     .collect()
 }
 
