@@ -144,11 +144,6 @@ impl Model {
         self.processes.evicted
     }
 
-    /// Connections to webhooks no longer followed to bound memory.
-    pub fn webhooks_given_up(&self) -> u64 {
-        self.webhooks.evicted()
-    }
-
     fn record(&mut self, record: &Record, make: &mut impl FnMut(Made)) {
         self.late += u64::from(record.late);
         match &record.event {

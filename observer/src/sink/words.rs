@@ -236,9 +236,12 @@ pub(super) fn stats(stats: &Stats) -> String {
     let outcomes = |outcomes: &BTreeMap<&str, u64>| {
         outcomes.iter().map(|(name, count)| format!("{count} {name}")).collect::<Vec<_>>().join(", ")
     };
+    let of: Vec<&str> =
+        ["server", "path"].iter().filter_map(|name| stats.key.get(name)).map(String::as_str).collect();
+    let of = [&[stats.probe][..], &of].concat().join(" ");
     let mut text = match (stats.count, stats.resident) {
-        (0, Some(_)) => stats.probe.to_owned(),
-        _ => format!("{}: {} ({})", stats.probe, stats.count, outcomes(&stats.outcomes)),
+        (0, Some(_)) => of,
+        _ => format!("{of}: {} ({})", stats.count, outcomes(&stats.outcomes)),
     };
     if let Some(resident) = stats.resident {
         let Resident { rss_bytes, rss_peak_bytes, rss_growth_bytes } = resident;

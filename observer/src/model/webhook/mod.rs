@@ -74,11 +74,6 @@ impl Webhooks {
         self.connections.records()
     }
 
-    /// Connections no longer followed to bound memory.
-    pub fn evicted(&self) -> u64 {
-        self.connections.evicted
-    }
-
     /// Adds what the content of a call says, by the cookie of the socket that it was seen on. Nothing of it is told
     /// before the call is over; of a call that was told already it comes too late.
     #[expect(dead_code, reason = "for the family that reads content before it is encrypted")]
@@ -165,6 +160,11 @@ fn deadline_said(call: &Call) -> Option<u64> {
 }
 
 impl Model {
+    /// Connections to webhooks no longer followed to bound memory.
+    pub fn webhooks_given_up(&self) -> u64 {
+        self.webhooks.connections.evicted
+    }
+
     /// What a record means for the calls that are followed.
     pub(super) fn follow_webhooks(&mut self, record: &Record, make: &mut impl FnMut(Made)) {
         let crate::probes::Event::Webhook(event) = &record.event else { return };
