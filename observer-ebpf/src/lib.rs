@@ -23,7 +23,9 @@ macro_rules! for_each_probe {
             9 socket Socket
             10 stdio Stdio
             11 fault Fault
+            12 dns Dns
             13 webhook Webhook
+            15 net Net
         }
     };
 }

@@ -22,7 +22,7 @@ use crate::{
 };
 use records::{Stretch, recognise, records};
 use step::{Step, also, flow_of, is, speak};
-use table::{CONNECTIONS, asked, connection, is_port};
+use table::{WEBHOOK_CONNECTIONS, asked, connection, is_port};
 
 const FAMILY: u16 = Family::Webhook as u16;
 const PSH: u8 = 1 << 3;
@@ -128,7 +128,7 @@ fn tell(ctx: &SkBuffContext, scratch: &mut Scratch, seen: &Seen, connection: &mu
     }
     let both = connection.request.flags & connection.answer.flags & flow::FIN;
     if told & (what::RST_CLIENT | what::RST_SERVER) != 0 || both != 0 {
-        let _ = CONNECTIONS.remove(&seen.packet.cookie);
+        let _ = WEBHOOK_CONNECTIONS.remove(&seen.packet.cookie);
     }
 }
 

@@ -149,9 +149,9 @@ fn failed_call(record: &Record, start: &Start) -> Option<Failed> {
         | Event::Process(_)
         | Event::Stdio(_)
         | Event::Fault(_)
-        | Event::Webhook(_) => {
-            return None;
-        }
+        | Event::Dns(_)
+        | Event::Net(_)
+        | Event::Webhook(_) => return None,
     };
     Some(Failed { time: record.time, tgid: record.tgid, phase, call, errno, object })
 }

@@ -1,7 +1,8 @@
 //! What each probe family is (its hooks, its cost) and what its records mean. Bytes become types here, in
-//! [`reduce`], and nowhere else; bytes of content do not get past it.
+//! [`Reducer::reduce`], and nowhere else; bytes of content do not get past it.
 
 pub mod cgroup;
+pub mod dns;
 pub mod fault;
 pub mod file;
 pub mod invocation;
@@ -9,6 +10,7 @@ pub mod memory;
 pub mod mount;
 pub mod names;
 pub mod namespace;
+pub mod net;
 pub mod output;
 pub mod packet;
 pub mod process;
@@ -44,9 +46,24 @@ macro_rules! define_events {
         /// What each family hooks, in the order of their ids.
         pub const SPECS: &[&Spec] = &[$(&$module::SPEC),*];
 
-        fn decode(family: Family, number: u8, bytes: &[u8]) -> Result<Event, Malformed> {
-            match family { $(Family::$name => $module::decode(number, bytes).map(Event::$name)),* }
+        fn decode(
+            family: Family,
+            number: u8,
+            bytes: &[u8],
+            reducer: &mut Reducer,
+        ) -> Result<Event, Malformed> {
+            match family { $(Family::$name => decode!($module, number, bytes, reducer).map(Event::$name)),* }
         }
+    };
+}
+
+/// Families of which one record does not say it all.
+macro_rules! decode {
+    (dns, $number:ident, $bytes:ident, $reducer:ident) => {
+        dns::decode($number, $bytes, &mut $reducer.dns)
+    };
+    ($module:ident, $number:ident, $bytes:ident, $reducer:ident) => {
+        $module::decode($number, $bytes)
     };
 }
 for_each_probe!(define_events);
@@ -96,6 +113,9 @@ pub const fn needs(family: Family) -> &'static [Family] {
     match family {
         Family::Stdio => &[Family::Process, Family::Cgroup, Family::Mount, Family::Output],
         Family::Fault => &[Family::Process, Family::Cgroup, Family::Mount, Family::Memory],
+        // Who asks is then known by its container, not by its pid alone.
+        Family::Dns => &[Family::Process, Family::Cgroup, Family::Mount],
+        Family::Net => &[Family::Process, Family::Cgroup, Family::Mount],
         _ => &[],
     }
 }
@@ -114,6 +134,8 @@ const fn is_for_starts(family: Family) -> bool {
         | Family::Socket => true,
         Family::Stdio => false,
         Family::Fault => false,
+        Family::Dns => false,
+        Family::Net => false,
         Family::Webhook => false,
     }
 }
@@ -142,27 +164,43 @@ pub struct Reduced {
     pub lost: u64,
 }
 
-/// Turns one record's bytes into its typed, reduced form. Never panics, whatever the bytes.
+/// Turns records into their typed, reduced form, in the order in which they come.
+#[derive(Debug, Default)]
+pub struct Reducer {
+    dns: dns::Streams,
+}
+
+impl Reducer {
+    /// Never panics, whatever the bytes.
+    ///
+    /// # Errors
+    /// [`Malformed`] when the bytes are no record of this version.
+    pub fn reduce(&mut self, bytes: &[u8]) -> Result<Reduced, Malformed> {
+        let (header, _) = Header::read_from_prefix(bytes).map_err(|_| Malformed::Short)?;
+        let len = header.len as usize;
+        if len != bytes.len() || !(size_of::<Header>()..=MAX_RECORD).contains(&len) {
+            return Err(Malformed::Length);
+        }
+        let family = Family::of(header.kind).ok_or(Malformed::Kind(header.kind))?;
+        let event = decode(family, header.kind as u8, bytes, self)?;
+        let record = Record {
+            time: Time(header.time_ns),
+            tgid: header.tgid,
+            tid: header.tid,
+            unreadable: header.flags & flag::UNREADABLE != 0,
+            late: false,
+            event,
+        };
+        Ok(Reduced { record, family, lost: header.lost })
+    }
+}
+
+/// One record that needs no others.
 ///
 /// # Errors
-/// [`Malformed`] when the bytes are no record of this version.
+/// As [`Reducer::reduce`].
 pub fn reduce(bytes: &[u8]) -> Result<Reduced, Malformed> {
-    let (header, _) = Header::read_from_prefix(bytes).map_err(|_| Malformed::Short)?;
-    let len = header.len as usize;
-    if len != bytes.len() || !(size_of::<Header>()..=MAX_RECORD).contains(&len) {
-        return Err(Malformed::Length);
-    }
-    let family = Family::of(header.kind).ok_or(Malformed::Kind(header.kind))?;
-    let event = decode(family, header.kind as u8, bytes)?;
-    let record = Record {
-        time: Time(header.time_ns),
-        tgid: header.tgid,
-        tid: header.tid,
-        unreadable: header.flags & flag::UNREADABLE != 0,
-        late: false,
-        event,
-    };
-    Ok(Reduced { record, family, lost: header.lost })
+    Reducer::default().reduce(bytes)
 }
 
 /// A syscall as reported at its exit.

@@ -9,6 +9,8 @@ use observer_ebpf::{
 use zerocopy::IntoBytes;
 
 mod faults;
+mod net;
+mod packets;
 mod streams;
 mod webhooks;
 
@@ -218,6 +220,8 @@ fn every_kind(op: u32) -> Vec<(Vec<u8>, Event)> {
     .into_iter()
     .chain(faults::every_kind())
     .chain(streams::every_kind())
+    .chain(packets::every_kind())
+    .chain(net::every_kind())
     .chain(webhooks::every_kind())
     .collect()
 }

@@ -23,7 +23,7 @@ static ENDPOINTS: HashMap<Endpoint, u32> = HashMap::with_max_entries(1_024, 0);
 
 /// By the socket's cookie. Entries go when the connection ends; user space removes those whose end is not seen.
 #[map]
-pub(super) static CONNECTIONS: HashMap<u64, Connection> =
+pub(super) static WEBHOOK_CONNECTIONS: HashMap<u64, Connection> =
     HashMap::with_max_entries(16_384, BPF_F_NO_PREALLOC);
 
 /// When clients asked servers of this node for connections, which have no socket of their own yet. A hint: what is
@@ -112,7 +112,7 @@ pub(super) fn connection(packet: &Packet, opens: bool) -> Option<&'static mut Co
     if target == 0 || (opens && flags == 0) {
         return None;
     }
-    if CONNECTIONS.insert(&packet.cookie, &EMPTY, 0).is_err() {
+    if WEBHOOK_CONNECTIONS.insert(&packet.cookie, &EMPTY, 0).is_err() {
         emit::lose(FAMILY);
         return None;
     }
@@ -175,7 +175,7 @@ const SILENT: Flow = Flow {
 
 #[inline(always)]
 fn entry(cookie: u64) -> Option<&'static mut Connection> {
-    let pointer = CONNECTIONS.get_ptr_mut(&cookie)?;
+    let pointer = WEBHOOK_CONNECTIONS.get_ptr_mut(&cookie)?;
     // SAFETY: a map value; both directions of one connection may be at it at once, each at its own flow.
     Some(unsafe { &mut *pointer })
 }

@@ -65,10 +65,6 @@ struct Ended {
 }
 
 impl Webhooks {
-    pub fn new(targets: Vec<Target>) -> Webhooks {
-        Webhooks { targets, ..Webhooks::default() }
-    }
-
     /// The records from which a recording's next segment goes on.
     pub fn records(&self) -> impl Iterator<Item = &Record> {
         self.connections.records()
@@ -160,6 +156,12 @@ fn deadline_said(call: &Call) -> Option<u64> {
 }
 
 impl Model {
+    /// With these taken for webhooks; kernel records name them by their places, from 1.
+    pub fn with_webhooks(mut self, targets: Vec<Target>) -> Model {
+        self.webhooks.targets = targets;
+        self
+    }
+
     /// Connections to webhooks no longer followed to bound memory.
     pub fn webhooks_given_up(&self) -> u64 {
         self.webhooks.connections.evicted

@@ -16,6 +16,7 @@ use zerocopy::IntoBytes;
 use super::{
     attach::{self, Kernel, Link},
     btf::KernelTypes,
+    drops::DropReasons,
     endpoints::{Endpoint, Endpoints},
     engine::Engines,
     log::KernelLog,
@@ -81,6 +82,7 @@ pub struct Live {
     ring: Ring,
     maps: Maps,
     streams: Streams,
+    drops: DropReasons,
     reorder: Reorder,
     links: Vec<Link>,
     plans: Vec<ProbePlan>,
@@ -117,6 +119,7 @@ impl Live {
         let ring = Ring::new(RingBuf::try_from(maps::take(&mut ebpf, "EVENTS")?)?);
         let maps = Maps::take(&mut ebpf, options.names)?;
         let mut streams = Streams::take(&mut ebpf)?;
+        let drops = DropReasons::take(&mut ebpf, types.as_ref())?;
         let endpoints = Endpoints::take(&mut ebpf)?;
 
         let kernel = Kernel {
@@ -140,6 +143,7 @@ impl Live {
             ring,
             maps,
             streams,
+            drops,
             reorder: Reorder::default(),
             links,
             plans,
@@ -154,6 +158,11 @@ impl Live {
 
     pub fn plans(&self) -> &[ProbePlan] {
         &self.plans
+    }
+
+    /// What this kernel calls the reasons for which it drops packets, by number.
+    pub fn drop_reasons(&self) -> &[(u32, String)] {
+        self.drops.named()
     }
 
     /// Takes everything out of the ring and hands on, in order, what is old enough, then a tick. `fresh`

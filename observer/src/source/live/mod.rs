@@ -2,6 +2,7 @@
 
 mod attach;
 mod btf;
+mod drops;
 mod endpoints;
 mod engine;
 mod hierarchy;
