@@ -17,7 +17,7 @@ use super::{
     attach::{self, Kernel, Link},
     btf::KernelTypes,
     drops::DropReasons,
-    endpoints::{Endpoint, Endpoints},
+    endpoints::Endpoints,
     engine::Engines,
     log::KernelLog,
     maps::{self, Maps},
@@ -90,7 +90,7 @@ pub struct Live {
     offsets: Offsets,
     log: Option<KernelLog>,
     engines: Engines,
-    endpoints: Endpoints,
+    pub(super) endpoints: Endpoints,
     // Holds the programs; dropped last.
     ebpf: Ebpf,
 }
@@ -252,18 +252,6 @@ impl Live {
         let hook = self.engines.attach(&mut self.ebpf, host, tgid, path, &mut self.links)?;
         plan.hooks.push(hook);
         Some(plan.clone())
-    }
-
-    /// Watches connections to these endpoints as well.
-    ///
-    /// # Errors
-    /// When the kernel's map is full.
-    pub fn watch_endpoints(&mut self, endpoints: &[Endpoint]) -> Result<(), LoadError> {
-        self.endpoints.watch(endpoints)
-    }
-
-    pub fn forget_connection(&mut self, cookie: u64) {
-        self.endpoints.forget(cookie);
     }
 
     /// The init of the container that the kernel programs know a process to be of.
