@@ -185,7 +185,7 @@ fn a_backend_that_goes_away_under_a_kept_connection_while_another_answers() {
     assert_eq!(ran.code(), 0, "{}", ran.stderr);
     let gone = watch.call("both", "timeout");
     expect(&gone["server"], &[("address", json!("10.9.0.2"))]);
-    assert!(number(&gone["retransmits"]) > 0.0 && number(&gone["unacknowledged_bytes"]) > 0.0, "{gone:#}");
+    assert!(number(&gone["unacknowledged_bytes"]) > 0.0, "{gone:#}");
     assert!(number(&gone["connection_age_ms"]) > 0.0, "{gone:#}");
     assert!(gone["why"].as_str().is_some_and(|why| why.contains("acknowledged none")), "{gone:#}");
     let seen = watch.end();
