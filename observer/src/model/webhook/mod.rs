@@ -72,7 +72,10 @@ impl Webhooks {
 
     /// Adds what the content of a call says, by the cookie of the socket that it was seen on. Nothing of it is told
     /// before the call is over; of a call that was told already it comes too late.
-    #[expect(dead_code, reason = "for the family that reads content before it is encrypted")]
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "for the family that reads content before it is encrypted")
+    )]
     pub fn attach(&mut self, cookie: u64, said: Said) {
         if let Some(followed) = self.connections.get_mut(cookie) {
             followed.attach(said);
@@ -146,7 +149,7 @@ impl Webhooks {
         }
         let is_overdue = time.since(call.began) >= patience;
         let is_lone = matches!(answer, answer::Answer::Lone(_));
-        (is_overdue && (is_lone || verdict::is_silent(followed, call))).then_some(End::Overdue)
+        (is_overdue && (is_lone || verdict::is_silent(followed, call, time))).then_some(End::Overdue)
     }
 }
 
