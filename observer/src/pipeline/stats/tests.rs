@@ -171,7 +171,18 @@ fn look_ups_are_counted_by_server_and_zone() {
     let lookup = |name: &str, outcome, latency_ns| {
         let decided = question(name, outcome);
         let (questions, attempts, questions_left_out) = (vec![decided.clone()], 1, 0);
-        event("c", What::Dns(Dns { decided, outcome, latency_ns, attempts, questions, questions_left_out }))
+        event(
+            "c",
+            What::Dns(Dns {
+                decided,
+                outcome,
+                latency_ns,
+                attempts,
+                questions,
+                questions_left_out,
+                drop: None,
+            }),
+        )
     };
     let mut tally = Tally::new(10);
     tally.event(&lookup("db.svc.test", DnsOutcome::Answered, Some(5)));
