@@ -147,7 +147,6 @@ fn a_look_up_says_what_was_asked_and_of_whom() {
         drop: None,
         questions: vec![decided.clone()],
         questions_left_out: 0,
-        drop: None,
         decided,
     };
     let mut failed = event(What::Dns(lookup(decided.clone())));
