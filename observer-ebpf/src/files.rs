@@ -7,6 +7,7 @@ use crate::kernel::{Reader, offset};
 
 const S_IFMT: u32 = 0o170_000;
 const S_IFIFO: u32 = 0o010_000;
+const S_IFSOCK: u32 = 0o140_000;
 /// Buffers of a pipe that are added up: all of one of 256 KiB.
 const MAX_BUFFERS: u32 = 64;
 
@@ -19,7 +20,37 @@ pub fn inode_of(fd: u32, reader: &mut Reader) -> u64 {
     if files.is_null() {
         return 0;
     }
-    inode_in(pointer(files, offset!(files_fdt)) as u64, fd, reader)
+    let file = file_in(pointer(files, offset!(files_fdt)) as u64, fd, reader);
+    if file == 0 { 0 } else { reader.at(file, offset!(file_inode)) }
+}
+
+/// The cookie of the TCP socket behind a descriptor of the current task; 0: it is none, or nobody has asked for its
+/// cookie yet.
+#[inline(always)]
+pub fn tcp_cookie_of(fd: u32, reader: &mut Reader) -> u64 {
+    const IPPROTO_TCP: u16 = 6;
+    // SAFETY: the current task is always valid.
+    let task = unsafe { bpf_get_current_task_btf() } as *const u8;
+    let files = pointer(task, offset!(task_files));
+    if files.is_null() {
+        return 0;
+    }
+    let file = file_in(pointer(files, offset!(files_fdt)) as u64, fd, reader);
+    if file == 0 {
+        return 0;
+    }
+    let inode: u64 = reader.at(file, offset!(file_inode));
+    let mode: u16 = reader.at(inode, offset!(inode_mode));
+    if u32::from(mode) & S_IFMT != S_IFSOCK {
+        return 0;
+    }
+    let socket: u64 = reader.at(file, offset!(file_private));
+    let sock: u64 = reader.at(socket, offset!(socket_sk));
+    let protocol: u16 = reader.at(sock, offset!(sock_protocol));
+    if protocol != IPPROTO_TCP {
+        return 0;
+    }
+    reader.at(sock, offset!(sock_cookie))
 }
 
 /// Read like any memory, without a call: the verifier knows the type, and the offset is a constant to it.
@@ -30,14 +61,13 @@ fn pointer(base: *const u8, offset: u32) -> *const u8 {
 }
 
 #[inline(always)]
-fn inode_in(table: u64, fd: u32, reader: &mut Reader) -> u64 {
+fn file_in(table: u64, fd: u32, reader: &mut Reader) -> u64 {
     let max_fds: u32 = reader.at(table, offset!(fdtable_max_fds));
     if fd >= max_fds {
         return 0;
     }
     let slots: u64 = reader.at(table, offset!(fdtable_fd));
-    let file: u64 = reader.at(slots, fd << 3);
-    if file == 0 { 0 } else { reader.at(file, offset!(file_inode)) }
+    reader.at(slots, fd << 3)
 }
 
 #[inline(always)]

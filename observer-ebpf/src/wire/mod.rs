@@ -14,6 +14,7 @@ pub mod process;
 pub mod security;
 pub mod socket;
 pub mod stdio;
+pub mod tls;
 
 use crate::Family;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};

@@ -100,6 +100,9 @@ impl Edge {
         let samples = of_groups.chain(self.pipes.samples(&mut self.live));
         self.samples.extend(samples.map(Input::Sample));
         self.feed_in_order(inputs)?;
+        if let Some(plan) = self.live.look_for_tls(&self.host, now()) {
+            self.report(status(&plan))?;
+        }
         self.answers()
     }
 
@@ -171,6 +174,11 @@ impl Edge {
             Want::FindReaders => self.pipes.wanted = true,
             Want::Engine { tgid, path } => {
                 if let Some(plan) = self.live.attach_engine(&self.host, tgid, &path) {
+                    self.report(status(&plan))?;
+                }
+            }
+            Want::TlsLibrary { tgid, side } => {
+                if let Some(plan) = self.live.ask_tls(&self.host, tgid, side, now()) {
                     self.report(status(&plan))?;
                 }
             }

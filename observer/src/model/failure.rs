@@ -144,9 +144,12 @@ fn failed_call(record: &Record, start: &Start) -> Option<Failed> {
         Event::Memory(_) => (PhaseName::WasmInstantiate, "mmap", None),
         // A runtime's failed writes are to control files: limits, id maps, the members of a group.
         Event::Output(event) => (PhaseName::Cgroup, event.op.name(), None),
-        Event::Socket(_) | Event::Cgroup(_) | Event::Process(_) | Event::Stdio(_) | Event::Fault(_) => {
-            return None;
-        }
+        Event::Socket(_)
+        | Event::Cgroup(_)
+        | Event::Process(_)
+        | Event::Stdio(_)
+        | Event::Fault(_)
+        | Event::Tls(_) => return None,
     };
     Some(Failed { time: record.time, tgid: record.tgid, phase, call, errno, object })
 }

@@ -16,6 +16,7 @@ pub mod socket;
 pub mod spec;
 pub mod stdio;
 mod text;
+pub mod tls;
 
 use observer_ebpf::{
     Family, for_each_probe,
@@ -42,6 +43,7 @@ macro_rules! define_events {
         /// What each family hooks, in the order of their ids.
         pub const SPECS: &[&Spec] = &[$(&$module::SPEC),*];
 
+        /// A record by itself.
         fn decode(family: Family, number: u8, bytes: &[u8]) -> Result<Event, Malformed> {
             match family { $(Family::$name => $module::decode(number, bytes).map(Event::$name)),* }
         }
@@ -94,6 +96,7 @@ pub const fn needs(family: Family) -> &'static [Family] {
     match family {
         Family::Stdio => &[Family::Process, Family::Cgroup, Family::Mount, Family::Output],
         Family::Fault => &[Family::Process, Family::Cgroup, Family::Mount, Family::Memory],
+        Family::Tls => &[Family::Process],
         _ => &[],
     }
 }
@@ -112,6 +115,7 @@ const fn is_for_starts(family: Family) -> bool {
         | Family::Socket => true,
         Family::Stdio => false,
         Family::Fault => false,
+        Family::Tls => false,
     }
 }
 
@@ -139,27 +143,46 @@ pub struct Reduced {
     pub lost: u64,
 }
 
-/// Turns one record's bytes into its typed, reduced form. Never panics, whatever the bytes.
+/// Turns records' bytes into their typed, reduced form, one after the other. Remembers of those before only what it
+/// takes to understand messages that come in pieces. Never panics, whatever the bytes.
+#[derive(Default)]
+pub struct Reducer {
+    streams: tls::Streams,
+}
+
+impl Reducer {
+    /// # Errors
+    /// [`Malformed`] when the bytes are no record of this version.
+    pub fn reduce(&mut self, bytes: &[u8]) -> Result<Reduced, Malformed> {
+        let (header, _) = Header::read_from_prefix(bytes).map_err(|_| Malformed::Short)?;
+        let len = header.len as usize;
+        if len != bytes.len() || !(size_of::<Header>()..=MAX_RECORD).contains(&len) {
+            return Err(Malformed::Length);
+        }
+        let family = Family::of(header.kind).ok_or(Malformed::Kind(header.kind))?;
+        let number = header.kind as u8;
+        let event = match family {
+            Family::Tls => Event::Tls(self.streams.decode(number, bytes)?),
+            _ => decode(family, number, bytes)?,
+        };
+        let record = Record {
+            time: Time(header.time_ns),
+            tgid: header.tgid,
+            tid: header.tid,
+            unreadable: header.flags & flag::UNREADABLE != 0,
+            late: false,
+            event,
+        };
+        Ok(Reduced { record, family, lost: header.lost })
+    }
+}
+
+/// The same of a record by itself.
 ///
 /// # Errors
-/// [`Malformed`] when the bytes are no record of this version.
+/// See [`Reducer::reduce`].
 pub fn reduce(bytes: &[u8]) -> Result<Reduced, Malformed> {
-    let (header, _) = Header::read_from_prefix(bytes).map_err(|_| Malformed::Short)?;
-    let len = header.len as usize;
-    if len != bytes.len() || !(size_of::<Header>()..=MAX_RECORD).contains(&len) {
-        return Err(Malformed::Length);
-    }
-    let family = Family::of(header.kind).ok_or(Malformed::Kind(header.kind))?;
-    let event = decode(family, header.kind as u8, bytes)?;
-    let record = Record {
-        time: Time(header.time_ns),
-        tgid: header.tgid,
-        tid: header.tid,
-        unreadable: header.flags & flag::UNREADABLE != 0,
-        late: false,
-        event,
-    };
-    Ok(Reduced { record, family, lost: header.lost })
+    Reducer::default().reduce(bytes)
 }
 
 /// A syscall as reported at its exit.

@@ -24,7 +24,7 @@ use crate::{
 pub enum Link {
     Raw(FdLink),
     Trace(TracePointLink),
-    Engine(UProbeLink),
+    User(UProbeLink),
 }
 
 /// What the ladder needs to know about this kernel.
@@ -92,7 +92,10 @@ fn reasons(refused: &[String]) -> Option<String> {
 fn judge(spec: &Spec, hooks: Vec<HookPlan>) -> ProbePlan {
     let missing = |hook: &&Hook| hooks.iter().any(|plan| plan.name == hook.name && plan.rung.is_none());
     let required_missing = spec.hooks.iter().filter(|hook| hook.required).filter(missing).count();
-    let status = if hooks.iter().all(|plan| plan.rung.is_none()) {
+    let status = if spec.hooks.is_empty() {
+        // What it attaches to is yet to be seen.
+        Status::Waiting
+    } else if hooks.iter().all(|plan| plan.rung.is_none()) {
         Status::Failed
     } else if required_missing > 0 {
         Status::Degraded

@@ -74,6 +74,6 @@ fn attach(ebpf: &mut Ebpf, file: &OwnedFd, links: &mut Vec<Link>) -> Result<(), 
     let id = program
         .attach(ENGINE.symbol, files::own_link(file), UProbeScope::AllProcesses)
         .map_err(|error| explain(&error))?;
-    links.push(Link::Engine(program.take_link(id).map_err(|error| explain(&error))?));
+    links.push(Link::User(program.take_link(id).map_err(|error| explain(&error))?));
     Ok(())
 }

@@ -22,10 +22,12 @@ use super::{
     reorder::{HOLD_NS, Reorder},
     ring::Ring,
     streams::{self, Streams},
+    tls::Libraries,
 };
 use crate::{
-    health::{ProbePlan, Status},
+    health::{HookPlan, ProbePlan, Status},
     input::{Input, Record},
+    output::TlsSide,
     probes::stdio::{PipeState, Written},
     source::facts::HostRoot,
     time::Time,
@@ -33,6 +35,9 @@ use crate::{
 
 /// The kernel programs, or nothing when this binary was built without them.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("OBSERVER_BPF_OBJECT"));
+
+/// What was attached to of TLS libraries, and what was not, is said of so many files.
+const MAX_TLS_HOOKS: usize = 64;
 
 /// More records than this are never held back for ordering; the oldest are handed on early.
 const MAX_HELD: usize = 1 << 20;
@@ -83,6 +88,7 @@ pub struct Live {
     offsets: Offsets,
     log: Option<KernelLog>,
     engines: Engines,
+    libraries: Libraries,
     // Holds the programs; dropped last.
     ebpf: Ebpf,
 }
@@ -111,6 +117,7 @@ impl Live {
         let ring = Ring::new(RingBuf::try_from(maps::take(&mut ebpf, "EVENTS")?)?);
         let maps = Maps::take(&mut ebpf, options.names)?;
         let mut streams = Streams::take(&mut ebpf)?;
+        let libraries = Libraries::take(&mut ebpf)?;
 
         let kernel = Kernel { types: types.as_ref(), btf: btf.as_ref(), tracefs: options.tracefs.clone() };
         let mut links = Vec::new();
@@ -135,6 +142,7 @@ impl Live {
             offsets,
             log: KernelLog::find(&mut ebpf),
             engines: Engines::default(),
+            libraries,
             ebpf,
         })
     }
@@ -197,6 +205,7 @@ impl Live {
     /// Detaches everything, in parallel: one after the other it would take seconds.
     pub fn detach(mut self) {
         let mut links = std::mem::take(&mut self.links);
+        links.extend(self.libraries.into_links().into_iter().map(Link::User));
         std::thread::scope(|scope| {
             while !links.is_empty() {
                 let some = links.split_off(links.len().saturating_sub(4));
@@ -229,6 +238,39 @@ impl Live {
         }
         let hook = self.engines.attach(&mut self.ebpf, host, tgid, path, &mut self.links)?;
         plan.hooks.push(hook);
+        Some(plan.clone())
+    }
+
+    /// Has webhook calls of process `tgid` seen in its TLS library, where that is asked for at all: how that family is
+    /// attached from now on, if that has changed.
+    pub fn ask_tls(&mut self, host: &HostRoot, tgid: u32, side: TlsSide, now: Time) -> Option<ProbePlan> {
+        let plan = self.plans.iter().find(|plan| plan.family == Family::Tls)?;
+        if plan.status == Status::Off {
+            return None;
+        }
+        let hooks = self.libraries.ask(&mut self.ebpf, host, tgid, side, now);
+        self.tls_plan(hooks)
+    }
+
+    /// The same of processes that have loaded no such library before.
+    pub fn look_for_tls(&mut self, host: &HostRoot, now: Time) -> Option<ProbePlan> {
+        let hooks = self.libraries.turn(&mut self.ebpf, host, now);
+        self.tls_plan(hooks)
+    }
+
+    fn tls_plan(&mut self, hooks: Vec<HookPlan>) -> Option<ProbePlan> {
+        if hooks.is_empty() {
+            return None;
+        }
+        let plan = self.plans.iter_mut().find(|plan| plan.family == Family::Tls)?;
+        for hook in hooks {
+            // The same file is refused once, whoever uses it.
+            if plan.hooks.len() < MAX_TLS_HOOKS && !plan.hooks.contains(&hook) {
+                plan.hooks.push(hook);
+            }
+        }
+        let missing = plan.hooks.iter().any(|hook| hook.rung.is_none());
+        plan.status = if missing { Status::Degraded } else { Status::Attached };
         Some(plan.clone())
     }
 

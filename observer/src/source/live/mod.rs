@@ -2,6 +2,7 @@
 
 mod attach;
 mod btf;
+mod code;
 mod engine;
 mod load;
 mod log;
@@ -10,5 +11,6 @@ mod reorder;
 mod ring;
 mod streams;
 mod syscalls;
+mod tls;
 
 pub use load::{Live, LoadError, Options, Tracefs, plan};

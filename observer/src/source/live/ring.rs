@@ -5,13 +5,14 @@ use std::os::fd::{AsRawFd, RawFd};
 use aya::maps::{MapData, RingBuf};
 use observer_ebpf::FAMILIES;
 
-use crate::probes::{self, Reduced};
+use crate::probes::{Event, Reduced, Reducer, tls};
 
 /// Records taken out in one turn, so that a flood cannot keep the caller from its other duties.
 const MAX_TURN: usize = 100_000;
 
 pub struct Ring {
     ring: RingBuf<MapData>,
+    reducer: Reducer,
     /// Records that were no records of this version.
     pub malformed: u64,
     pub records: [u64; FAMILIES],
@@ -19,17 +20,20 @@ pub struct Ring {
 
 impl Ring {
     pub fn new(ring: RingBuf<MapData>) -> Self {
-        Self { ring, malformed: 0, records: [0; FAMILIES] }
+        Self { ring, reducer: Reducer::default(), malformed: 0, records: [0; FAMILIES] }
     }
 
     /// Takes out what is there. Returns whether the ring was drained.
     pub fn drain(&mut self, mut take: impl FnMut(Reduced)) -> bool {
         for _ in 0..MAX_TURN {
             let Some(item) = self.ring.next() else { return true };
-            match probes::reduce(&item) {
+            match self.reducer.reduce(&item) {
                 Ok(reduced) => {
                     self.records[reduced.family as usize] += 1;
-                    take(reduced);
+                    // Counted, and of no further interest.
+                    if reduced.record.event != Event::Tls(tls::Event::Ordinary) {
+                        take(reduced);
+                    }
                 }
                 Err(_) => self.malformed += 1,
             }

@@ -1,0 +1,314 @@
+//! TLS libraries: attached to where a process is asked for that uses one, once a file, until nobody uses it any more.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs::File,
+    io,
+    os::fd::OwnedFd,
+    path::Path,
+    time::Duration,
+};
+
+use aya::{
+    Ebpf,
+    maps::{HashMap, MapData},
+    programs::{
+        UProbe,
+        uprobe::{UProbeLink, UProbeScope},
+    },
+};
+use rustix::{
+    event::{PollFd, PollFlags, poll},
+    fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, openat2},
+    process::{Pid, PidfdFlags, pidfd_open},
+};
+
+use super::{
+    LoadError,
+    attach::{explain, load_once, program_mut},
+    code::{self, Points},
+    maps::take,
+};
+use crate::{
+    health::HookPlan,
+    output::TlsSide,
+    probes::tls::OPENSSL,
+    source::facts::{
+        HostRoot,
+        files::{self, Last},
+    },
+    time::Time,
+};
+
+/// Files attached to at once.
+const MAX_FILES: usize = 32;
+/// Processes asked for at once: what the kernel's map holds.
+const MAX_PROCESSES: usize = 1_024;
+/// A program may load its library at any time: when it is looked at again, at first and at last.
+const SOON: Duration = Duration::from_millis(50);
+const LATER: Duration = Duration::from_secs(30);
+/// How often it is seen whether processes have ended.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// What `health` calls the two kinds.
+const OPENSSL_HOOK: &str = "OpenSSL";
+const GO_HOOK: &str = "Go crypto/tls";
+
+/// Device and inode.
+type FileId = (u64, u64);
+
+/// Processes asked for, and the files that are attached to for them.
+pub struct Libraries {
+    asked: HashMap<MapData, u32, u32>,
+    calls: HashMap<MapData, [u64; 3], [u64; 8]>,
+    writing: HashMap<MapData, u64, u64>,
+    processes: BTreeMap<u32, Process>,
+    files: BTreeMap<FileId, Attached>,
+    checked: Time,
+}
+
+struct Process {
+    handle: OwnedFd,
+    sides: u32,
+    /// Nothing was found in it yet: when to look again, and how long to wait after that.
+    look: Option<(Time, Duration)>,
+}
+
+struct Attached {
+    users: BTreeSet<u32>,
+    links: Vec<UProbeLink>,
+}
+
+/// A file that a process runs or has loaded, opened.
+struct Found {
+    hook: &'static str,
+    path: String,
+    id: FileId,
+    handle: OwnedFd,
+}
+
+impl Libraries {
+    pub fn take(ebpf: &mut Ebpf) -> Result<Self, LoadError> {
+        Ok(Self {
+            asked: HashMap::try_from(take(ebpf, "TLS_ASKED")?)?,
+            calls: HashMap::try_from(take(ebpf, "TLS_CALLS")?)?,
+            writing: HashMap::try_from(take(ebpf, "TLS_WRITING")?)?,
+            processes: BTreeMap::new(),
+            files: BTreeMap::new(),
+            checked: Time(0),
+        })
+    }
+
+    /// Has the calls of a process seen. Says what was attached to, if anything was; it is looked at again later if
+    /// nothing was found.
+    pub fn ask(
+        &mut self,
+        ebpf: &mut Ebpf,
+        host: &HostRoot,
+        tgid: u32,
+        side: TlsSide,
+        now: Time,
+    ) -> Vec<HookPlan> {
+        let sides = side.bits();
+        if let Some(process) = self.processes.get_mut(&tgid) {
+            process.sides |= sides;
+            if process.look.is_none() {
+                let _ = self.asked.insert(tgid, process.sides, 0);
+            }
+            return Vec::new();
+        }
+        if self.processes.len() >= MAX_PROCESSES {
+            let why = format!("process {tgid} is not looked at: {MAX_PROCESSES} others are");
+            return vec![HookPlan { name: "processes", rung: None, why: Some(why) }];
+        }
+        let pid = i32::try_from(tgid).ok().and_then(Pid::from_raw);
+        // It has ended: nothing more will be said in it.
+        let Some(handle) = pid.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()) else {
+            return Vec::new();
+        };
+        self.processes.insert(tgid, Process { handle, sides, look: Some((now, SOON)) });
+        self.look(ebpf, host, tgid, now)
+    }
+
+    /// Looks again at those in which nothing was found, and forgets those that have ended.
+    pub fn turn(&mut self, ebpf: &mut Ebpf, host: &HostRoot, now: Time) -> Vec<HookPlan> {
+        let is_due = |process: &Process| process.look.is_some_and(|(at, _)| at <= now);
+        let due: Vec<u32> =
+            self.processes.iter().filter(|(_, process)| is_due(process)).map(|(tgid, _)| *tgid).collect();
+        let said = due.into_iter().flat_map(|tgid| self.look(ebpf, host, tgid, now)).collect();
+        if now.since(self.checked) >= EVERY.as_nanos() as u64 {
+            self.checked = now;
+            self.forget_ended();
+        }
+        said
+    }
+
+    /// All that is attached, to be detached.
+    pub fn into_links(&mut self) -> Vec<UProbeLink> {
+        std::mem::take(&mut self.files).into_values().flat_map(|file| file.links).collect()
+    }
+
+    fn look(&mut self, ebpf: &mut Ebpf, host: &HostRoot, tgid: u32, now: Time) -> Vec<HookPlan> {
+        let mut said = Vec::new();
+        let mut is_used = false;
+        for found in find(host, tgid) {
+            let (hook, path) = (found.hook, found.path.clone());
+            match self.attach(ebpf, found, tgid) {
+                Ok(None) => {}
+                Ok(Some(news)) => {
+                    is_used = true;
+                    said.extend(news.map(|why| HookPlan { name: hook, rung: Some("uprobe"), why: Some(why) }));
+                }
+                Err(why) => {
+                    said.push(HookPlan { name: hook, rung: None, why: Some(format!("{path}: {why}")) });
+                    is_used = true; // it will not be another one later
+                }
+            }
+        }
+        let Some(process) = self.processes.get_mut(&tgid) else { return said };
+        process.look = match process.look {
+            Some((_, wait)) if !is_used => Some((now.plus(wait.as_nanos() as u64), (wait * 4).min(LATER))),
+            _ => None,
+        };
+        if process.look.is_none() {
+            let _ = self.asked.insert(tgid, process.sides, 0);
+        }
+        said
+    }
+
+    /// `None`: there is nothing in the file to attach to. The news is what was not attached to before.
+    fn attach(&mut self, ebpf: &mut Ebpf, found: Found, tgid: u32) -> Result<Option<Option<String>>, String> {
+        if let Some(file) = self.files.get_mut(&found.id) {
+            file.users.insert(tgid);
+            return Ok(Some(None));
+        }
+        if self.files.len() >= MAX_FILES {
+            return Err(format!("{MAX_FILES} files are attached to already"));
+        }
+        let file = reopened(&found.handle).map_err(|error| error.to_string())?;
+        let points = if found.hook == OPENSSL_HOOK { Some(code::of_openssl(file)?) } else { code::of_go(file)? };
+        let Some(points) = points else { return Ok(None) };
+        let path = files::own_link(&found.handle);
+        let mut links = Vec::new();
+        for point in &points {
+            attach_point(ebpf, &path, point, &mut links)?;
+        }
+        let news = format!("{} places in {}", links.len(), found.path);
+        self.files.insert(found.id, Attached { users: BTreeSet::from([tgid]), links });
+        Ok(Some(Some(news)))
+    }
+
+    fn forget_ended(&mut self) {
+        let has_ended = |process: &Process| {
+            let mut handles = [PollFd::new(&process.handle, PollFlags::IN)];
+            let at_once = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
+            poll(&mut handles, Some(&at_once)).is_ok_and(|ready| ready > 0)
+        };
+        let ended: Vec<u32> = self.processes.iter().filter(|(_, one)| has_ended(one)).map(|(tgid, _)| *tgid).collect();
+        for tgid in ended {
+            self.processes.remove(&tgid);
+            let _ = self.asked.remove(&tgid);
+            self.sweep(tgid);
+            for file in self.files.values_mut() {
+                file.users.remove(&tgid);
+            }
+        }
+        let unused = self.files.extract_if(.., |_, file| file.users.is_empty());
+        let links: Vec<UProbeLink> = unused.flat_map(|(_, file)| file.links).collect();
+        if !links.is_empty() {
+            // The kernel takes a tenth of a second for each.
+            std::thread::spawn(move || drop(links));
+        }
+    }
+
+    /// Removes the calls that a process was in when it ended.
+    fn sweep(&mut self, tgid: u32) {
+        let calls: Vec<[u64; 3]> =
+            self.calls.keys().flatten().filter(|[of, ..]| *of == u64::from(tgid)).collect();
+        for key in calls {
+            let _ = self.calls.remove(&key);
+        }
+        let threads: Vec<u64> =
+            self.writing.keys().flatten().filter(|thread| thread >> 32 == u64::from(tgid)).collect();
+        for key in threads {
+            let _ = self.writing.remove(&key);
+        }
+    }
+}
+
+/// Returns first: a call that is kept must have one that clears it.
+fn attach_point(ebpf: &mut Ebpf, path: &str, point: &Points, links: &mut Vec<UProbeLink>) -> Result<(), String> {
+    if let Some(returned) = point.function.returned {
+        for at in &point.returns {
+            links.push(attach_at(ebpf, returned, path, *at)?);
+        }
+    }
+    links.push(attach_at(ebpf, point.function.entry.program, path, point.entry)?);
+    Ok(())
+}
+
+fn attach_at(ebpf: &mut Ebpf, program: &str, path: &str, at: u64) -> Result<UProbeLink, String> {
+    let program: &mut UProbe = program_mut(ebpf, program)?;
+    load_once(|| program.load())?;
+    let id = program.attach(at, path, UProbeScope::AllProcesses).map_err(|error| explain(&error))?;
+    program.take_link(id).map_err(|error| explain(&error))
+}
+
+/// What of a process may be a TLS library: those of OpenSSL that it has loaded, and its own program.
+fn find(host: &HostRoot, tgid: u32) -> Vec<Found> {
+    let Ok(root) = files::open_root(&host.proc(format!("{tgid}/root"))) else { return Vec::new() };
+    let maps = host.read_proc(format!("{tgid}/maps")).unwrap_or_default();
+    let exe = std::fs::read_link(host.proc(format!("{tgid}/exe"))).ok();
+    let exe = exe.map(|path| (GO_HOOK, path.to_string_lossy().into_owned()));
+    let named = libraries(&maps).into_iter().map(|path| (OPENSSL_HOOK, path.to_owned())).chain(exe);
+    named.filter_map(|(hook, path)| open(&root, hook, path).ok()).collect()
+}
+
+fn open(root: &OwnedFd, hook: &'static str, path: String) -> io::Result<Found> {
+    let handle = files::locate(root, Path::new(&path), Last::Follow)?;
+    let stat = fstat(&handle)?;
+    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+    }
+    Ok(Found { hook, path, id: (stat.st_dev, stat.st_ino), handle })
+}
+
+/// To be read: what the handle names is known to be a regular file.
+fn reopened(handle: &OwnedFd) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    Ok(File::from(openat2(CWD, files::own_link(handle), flags, Mode::empty(), ResolveFlags::empty())?))
+}
+
+/// The files of OpenSSL in the text of `/proc/PID/maps`, each once: of lines that may be executed.
+fn libraries(maps: &str) -> BTreeSet<&str> {
+    let library = OPENSSL[0].entry.library;
+    maps.lines()
+        .filter_map(|line| {
+            let (_, rest) = line.split_once(' ')?;
+            let is_code = rest.as_bytes().get(2) == Some(&b'x');
+            let path = &line[line.find('/')?..];
+            let name = path.rsplit('/').next()?;
+            (is_code && name.starts_with(library)).then_some(path)
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn libraries_are_found_by_their_code() {
+        let maps = "\
+7f00-7f01 r--p 00000000 fe:00 12 /usr/lib/libssl.so.3
+7f01-7f02 r-xp 00001000 fe:00 12 /usr/lib/libssl.so.3
+7f02-7f03 r-xp 00002000 fe:00 12 /usr/lib/libssl.so.3
+7f03-7f04 r-xp 00000000 fe:00 13 /opt/my libs/libssl.so.1.1
+7f04-7f05 r--p 00000000 fe:00 14 /tmp/libssl.so.data
+7f05-7f06 r-xp 00000000 fe:00 15 /usr/lib/libcrypto.so.3
+7f06-7f07 r-xp 00000000 00:00 0 [vdso]
+7f07-7f08 rw-p 00000000 00:00 0 \n";
+        let found: Vec<&str> = libraries(maps).into_iter().collect();
+        assert_eq!(found, ["/opt/my libs/libssl.so.1.1", "/usr/lib/libssl.so.3"]);
+    }
+}
