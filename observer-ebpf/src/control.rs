@@ -71,9 +71,7 @@ offsets! {
     file_mode: "file.f_mode",
     file_private: "file.private_data",
     socket_sk: "socket.sk",
-    sock_family: "sock.__sk_common.skc_family",
     sock_protocol: "sock.sk_protocol",
-    sock_cookie: "sock.__sk_common.skc_cookie",
     inode_mode: "inode.i_mode",
     inode_ino: "inode.i_ino",
     inode_rdev: "inode.i_rdev",
@@ -103,6 +101,17 @@ offsets! {
     mm_file_pages: "mm_struct.rss_stat[0].count|mm_struct.rss_stat.count[0]",
     mm_anon_pages: "mm_struct.rss_stat[1].count|mm_struct.rss_stat.count[1]",
     mm_shmem_pages: "mm_struct.rss_stat[3].count|mm_struct.rss_stat.count[3]",
+    sock_family: "sock.__sk_common.skc_family",
+    sock_cookie: "sock.__sk_common.skc_cookie",
+    /// In the network's order.
+    sock_remote_port: "sock.__sk_common.skc_dport",
+    /// In the host's.
+    sock_local_port: "sock.__sk_common.skc_num",
+    sock_local4: "sock.__sk_common.skc_rcv_saddr",
+    sock_remote4: "sock.__sk_common.skc_daddr",
+    sock_local6: "sock.__sk_common.skc_v6_rcv_saddr",
+    sock_remote6: "sock.__sk_common.skc_v6_daddr",
+    sock_error: "sock.sk_err",
     /// Not an offset: the value of `memory_cgrp_id` in `enum cgroup_subsys_id`.
     memory_cgrp_id: "enum cgroup_subsys_id.memory_cgrp_id",
 }
@@ -180,3 +189,6 @@ pub const BUDGET_NS: u64 = 10_000_000_000;
 
 /// Outputs reported per container before the kernel stops reporting them.
 pub const MAX_OUTPUTS: u32 = 16;
+
+/// Packets that may be looked at at the same moment, on all CPUs, interrupted ones included.
+pub const PACKET_SLOTS: u32 = 64;

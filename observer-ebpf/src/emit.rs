@@ -5,11 +5,12 @@ use aya_ebpf::{
     bindings::{BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},
     helpers::{bpf_get_current_pid_tgid, bpf_ktime_get_boot_ns, generated},
     macros::map,
-    maps::{Array, PerCpuArray, RingBuf},
+    maps::{Array, PerCpuArray, RingBuf, Stack},
 };
 use observer_ebpf::{
     FAMILIES,
-    wire::{Header, MAX_RECORD, Record, flag},
+    control::PACKET_SLOTS,
+    wire::{Header, MAX_RECORD, Record, flag, packet::Owner},
 };
 
 #[map]
@@ -29,6 +30,15 @@ pub struct Scratch {
     pub bytes: [u8; MAX_RECORD],
 }
 
+impl Scratch {
+    /// The fixed part of the record under construction, as it is by now.
+    #[inline(always)]
+    pub fn record<R: Record>(&mut self) -> &mut R {
+        // SAFETY: larger than any record (checked where records are defined), aligned to 8, and any bytes are one.
+        unsafe { &mut *self.bytes.as_mut_ptr().cast() }
+    }
+}
+
 #[map]
 static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
 
@@ -39,6 +49,27 @@ pub fn scratch() -> Option<&'static mut Scratch> {
     let pointer = SCRATCH.get_ptr_mut(0)?;
     // SAFETY: a map value lives as long as the programs, and only the current program uses this CPU's.
     Some(unsafe { &mut *pointer })
+}
+
+/// Scratch space of programs that may be interrupted by others of their kind, or by other tasks: packets are seen
+/// in tasks and in interrupts. Neither a buffer a CPU nor one a nesting level would do, as a task may lose its CPU
+/// to another one in the middle.
+#[map]
+static PACKET_SCRATCH: Array<Scratch> = Array::with_max_entries(PACKET_SLOTS, 0);
+
+/// The free ones of them, by number. User space fills it before anything is attached.
+#[map]
+static FREE_SLOTS: Stack<u32> = Stack::with_max_entries(PACKET_SLOTS, 0);
+
+/// Lends a program that sees packets a scratch buffer of its own; none left is a loss.
+#[inline(always)]
+pub fn with_scratch(family: u16, body: impl FnOnce(&mut Scratch)) {
+    let Ok(Some(slot)) = FREE_SLOTS.pop() else { return lose(family) };
+    if let Some(pointer) = PACKET_SCRATCH.get_ptr_mut(slot) {
+        // SAFETY: a map value lives as long as the programs, and nobody else has this slot.
+        body(unsafe { &mut *pointer });
+    }
+    let _ = FREE_SLOTS.push(slot, 0);
 }
 
 /// Counts a record of this family as lost.
@@ -55,14 +86,20 @@ pub fn lose(family: u16) {
 #[inline(always)]
 pub fn header<R: Record>() -> Header {
     let ids = bpf_get_current_pid_tgid();
+    header_of::<R>((ids >> 32) as u32, ids as u32)
+}
+
+/// The header of a record about another process than the one that was interrupted for it; 0: nobody knows which.
+#[inline(always)]
+fn header_of<R: Record>(tgid: u32, tid: u32) -> Header {
     let lost = LOST.get(0).map_or(0, |counters| counters[(R::KIND >> 8) as usize]);
     Header {
         kind: R::KIND,
         flags: 0,
         len: 0,
         time_ns: now(),
-        tgid: (ids >> 32) as u32,
-        tid: ids as u32,
+        tgid,
+        tid,
         lost,
     }
 }
@@ -75,8 +112,18 @@ pub fn now() -> u64 {
 
 /// Emits a record without text.
 #[inline(always)]
-pub fn emit<R: Record>(mut record: R, unreadable: bool) {
-    let mut header = header::<R>();
+pub fn emit<R: Record>(record: R, unreadable: bool) {
+    write(record, header::<R>(), unreadable);
+}
+
+/// The same, of the process that a socket sends for.
+#[inline(always)]
+pub fn emit_of<R: Record>(record: R, owner: &Owner, unreadable: bool) {
+    write(record, header_of::<R>(owner.tgid, owner.tid), unreadable);
+}
+
+#[inline(always)]
+fn write<R: Record>(mut record: R, mut header: Header, unreadable: bool) {
     header.len = size_of::<R>() as u32;
     if unreadable {
         header.flags |= flag::UNREADABLE;
@@ -107,12 +154,7 @@ pub fn deliver_text<R: Record>(
     flags: u16,
     delivery: Delivery,
 ) {
-    // The mask and the comparison give the verifier a bound that survives on every kernel.
-    let mut text_len = text_len & (MAX_RECORD - 1);
-    if text_len > R::MAX_TEXT {
-        text_len = R::MAX_TEXT;
-    }
-    let len = size_of::<R>() + text_len;
+    let len = size_of::<R>() + bounded::<R>(text_len);
     let mut header = header::<R>();
     header.len = len as u32;
     header.flags = flags;
@@ -126,6 +168,23 @@ pub fn deliver_text<R: Record>(
     hand_over(R::KIND, scratch.bytes.as_ptr(), len as u64, wake);
 }
 
+/// Emits the record that was made in place in `scratch`, of the process that a packet's socket sends for.
+#[inline(always)]
+pub fn emit_packet<R: Record>(scratch: &mut Scratch, owner: (u32, u32), text_len: usize, flags: u16) {
+    let mut header = header_of::<R>(owner.0, owner.1);
+    let len = size_of::<R>() + bounded::<R>(text_len);
+    header.len = len as u32;
+    header.flags = flags;
+    scratch.record::<R>().set_header(header);
+    hand_over(R::KIND, scratch.bytes.as_ptr(), len as u64, BPF_RB_NO_WAKEUP);
+}
+
+/// The mask and the comparison give the verifier a bound that survives on every kernel.
+#[inline(always)]
+fn bounded<R: Record>(text_len: usize) -> usize {
+    let text_len = text_len & (MAX_RECORD - 1);
+    if text_len > R::MAX_TEXT { R::MAX_TEXT } else { text_len }
+}
 #[inline(always)]
 fn hand_over(kind: u16, data: *const u8, len: u64, wake: u32) {
     if STOPPED.get(0).copied().unwrap_or(0) != 0 {

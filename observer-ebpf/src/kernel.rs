@@ -70,6 +70,13 @@ impl Reader {
         self.at(task, offset!(task_comm))
     }
 
+    /// What the task's process is called, whichever thread this is.
+    #[inline(always)]
+    pub fn process_comm(&mut self, task: u64) -> [u8; COMM_LEN] {
+        let leader = self.at(task, offset!(task_group_leader));
+        self.comm(leader)
+    }
+
     #[inline(always)]
     pub fn tgid(&mut self, task: u64) -> u32 {
         self.at(task, offset!(task_tgid))

@@ -19,6 +19,10 @@ mod kernel;
 #[cfg(target_arch = "bpf")]
 mod message;
 #[cfg(target_arch = "bpf")]
+mod owner;
+#[cfg(target_arch = "bpf")]
+mod packet;
+#[cfg(target_arch = "bpf")]
 mod probes;
 #[cfg(target_arch = "bpf")]
 mod syscall;

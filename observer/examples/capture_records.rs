@@ -8,7 +8,10 @@ use std::{collections::BTreeMap, fs, path::PathBuf, process::Command, thread, ti
 use anyhow::{Context, Result};
 use observer::{
     probes::names::watched_names,
-    source::live::{Live, Options, Tracefs},
+    source::{
+        facts::HostRoot,
+        live::{Live, Options, Tracefs},
+    },
 };
 use observer_ebpf::Family;
 
@@ -24,6 +27,7 @@ fn main() -> Result<()> {
         families: Family::ALL,
         btf: "/sys/kernel/btf/vmlinux".as_ref(),
         tracefs: Tracefs::find_or_mount("/".as_ref()),
+        host: &HostRoot::find(),
         names: &names,
     };
     let mut live = Live::load(&options)?;

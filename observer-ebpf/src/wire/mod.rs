@@ -10,6 +10,7 @@ pub mod memory;
 pub mod mount;
 pub mod namespace;
 pub mod output;
+pub mod packet;
 pub mod process;
 pub mod security;
 pub mod socket;

@@ -58,6 +58,7 @@ pub fn attach(plan: &Plan) -> Result<Watching> {
         families: &asked,
         btf: &plan.watch.host.btf,
         tracefs: Tracefs::find_or_mount(&host_root.path("/")),
+        host: &host_root,
         names: &names,
     };
     let live = Live::load(&options).context(hint(&host))?;

@@ -10,6 +10,7 @@ pub mod mount;
 pub mod names;
 pub mod namespace;
 pub mod output;
+pub mod packet;
 pub mod process;
 pub mod security;
 pub mod socket;

@@ -51,6 +51,9 @@ pub enum Rung {
     },
     /// Kernel functions, at their return, all or none: programs of the functions' own names.
     Functions { programs: &'static [&'static str] },
+    /// Packets of all sockets of the node, by a pair of programs at the root of the control groups: those that come
+    /// in, and those that go out. They let everything pass.
+    Packets { ingress: &'static str, egress: &'static str },
     /// An iterator of the kernel, run when it is wanted.
     Iterator { program: &'static str, over: &'static str },
     /// A program that user space runs when it wants its answer.
@@ -64,6 +67,7 @@ impl Rung {
             Rung::Raw { .. } => "raw-tracepoint",
             Rung::Syscall { .. } => "tracepoint",
             Rung::Functions { .. } => "fexit",
+            Rung::Packets { .. } => "cgroup-skb",
             Rung::Iterator { .. } => "iterator",
             Rung::OnDemand { .. } => "on-demand",
         }

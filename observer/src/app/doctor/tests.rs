@@ -172,7 +172,12 @@ fn others_text_is_shown_not_obeyed() {
 #[tokio::test]
 async fn this_machine_is_examined() {
     let btf = Path::new("/sys/kernel/btf/vmlinux");
-    let plans = live::plan(btf, Tracefs(Some("/sys/kernel/tracing".into())), &live::LoadError::NoObject);
+    let plans = live::plan(
+        btf,
+        Tracefs(Some("/sys/kernel/tracing".into())),
+        &HostRoot::at("/"),
+        &live::LoadError::NoObject,
+    );
     let doctor = Doctor::examine(&HostRoot::find(), None, plans).await;
     assert_eq!(doctor.probes.len(), Family::ALL.len());
     assert_eq!(doctor.host.kernel_release, rustix::system::uname().release().to_string_lossy());

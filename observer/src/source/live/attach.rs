@@ -1,22 +1,24 @@
 //! The ladder: each hook takes the first rung that attaches; why not a better one is kept.
 
+use std::os::fd::AsFd;
+
 use aya::{
     Btf, Ebpf,
     programs::{
-        BtfTracePoint, FExit, Iter, ProgramError, RawTracePoint, TracePoint, links::FdLink,
-        trace_point::TracePointLink, uprobe::UProbeLink,
+        BtfTracePoint, CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, FExit, Iter, ProgramError, RawTracePoint,
+        TracePoint, cgroup_skb::CgroupSkbLink, links::FdLink, trace_point::TracePointLink, uprobe::UProbeLink,
     },
 };
 use observer_ebpf::Family;
 
-use super::{btf::KernelTypes, syscalls};
+use super::{btf::KernelTypes, hierarchy, syscalls};
 use crate::{
     health::{HookPlan, ProbePlan, Status},
     probes::{
         self,
         spec::{Hook, Rung, Spec},
     },
-    source::live::load::Tracefs,
+    source::{facts::HostRoot, live::load::Tracefs},
 };
 
 /// Something attached; dropping it detaches.
@@ -25,6 +27,7 @@ pub enum Link {
     Raw(FdLink),
     Trace(TracePointLink),
     User(UProbeLink),
+    Packets(CgroupSkbLink),
 }
 
 /// What the ladder needs to know about this kernel.
@@ -32,6 +35,7 @@ pub struct Kernel<'a> {
     pub types: Option<&'a KernelTypes>,
     pub btf: Option<&'a Btf>,
     pub tracefs: Tracefs,
+    pub host: &'a HostRoot,
 }
 
 /// Attaches what the asked families need; says for each how, or why not.
@@ -126,6 +130,7 @@ impl Kernel<'_> {
                 programs.iter().try_for_each(|function| types.check_function(function, &["kiocb"]))
             }
             Rung::Iterator { .. } => self.btf.map(|_| ()).ok_or_else(|| "no kernel BTF".to_owned()),
+            Rung::Packets { .. } => hierarchy::open_root(self.host).map(drop),
             Rung::OnDemand { .. } => Ok(()),
         }
     }
@@ -153,6 +158,12 @@ fn attach_rung(ebpf: &mut Ebpf, kernel: &Kernel, rung: &Rung, links: &mut Vec<Li
             let btf = kernel.btf.ok_or("no kernel BTF")?;
             let program: &mut Iter = program_mut(ebpf, program)?;
             load_once(|| program.load(over, btf))?;
+        }
+        Rung::Packets { ingress, egress } => {
+            let root = hierarchy::open_root(kernel.host)?;
+            let ingress = attach_packets(ebpf, ingress, &root, CgroupSkbAttachType::Ingress)?;
+            let egress = attach_packets(ebpf, egress, &root, CgroupSkbAttachType::Egress)?;
+            links.extend([Link::Packets(ingress), Link::Packets(egress)]);
         }
         Rung::OnDemand { program } => {
             let program: &mut RawTracePoint = program_mut(ebpf, program)?;
@@ -189,6 +200,20 @@ fn attach_functions(ebpf: &mut Ebpf, kernel: &Kernel, programs: &[&str]) -> Resu
         links.push(Link::Raw(link.into()));
     }
     Ok(links)
+}
+
+/// Beside the programs of others, which see the same packets.
+fn attach_packets(
+    ebpf: &mut Ebpf,
+    program: &str,
+    root: impl AsFd,
+    to: CgroupSkbAttachType,
+) -> Result<CgroupSkbLink, String> {
+    let program: &mut CgroupSkb = program_mut(ebpf, program)?;
+    load_once(|| program.load())?;
+    // A link takes no flags: it is always one of several.
+    let id = program.attach(root, to, CgroupAttachMode::Single).map_err(|error| explain(&error))?;
+    program.take_link(id).map_err(|error| explain(&error))
 }
 
 fn attach_tracepoint(ebpf: &mut Ebpf, program: &str, event: &str) -> Result<TracePointLink, String> {

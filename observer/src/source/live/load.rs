@@ -72,6 +72,8 @@ pub struct Options<'a> {
     /// Types of the running kernel; /sys/kernel/btf/vmlinux unless the user names another file.
     pub btf: &'a Path,
     pub tracefs: Tracefs,
+    /// Where the node's own mounts are to be seen.
+    pub host: &'a HostRoot,
     /// `task->comm` of programs to watch from their exec on, with their roles.
     pub names: &'a [([u8; COMM_LEN], u32)],
 }
@@ -119,7 +121,12 @@ impl Live {
         let mut streams = Streams::take(&mut ebpf)?;
         let libraries = Libraries::take(&mut ebpf)?;
 
-        let kernel = Kernel { types: types.as_ref(), btf: btf.as_ref(), tracefs: options.tracefs.clone() };
+        let kernel = Kernel {
+            types: types.as_ref(),
+            btf: btf.as_ref(),
+            tracefs: options.tracefs.clone(),
+            host: options.host,
+        };
         let mut links = Vec::new();
         let plans = attach::attach(&mut ebpf, &kernel, options.families, &mut links);
         if links.is_empty() {
@@ -348,10 +355,10 @@ fn give_back_memory() {
 }
 
 /// How each family would attach, when nothing could be loaded because of `error`.
-pub fn plan(btf: &Path, tracefs: Tracefs, error: &LoadError) -> Vec<ProbePlan> {
+pub fn plan(btf: &Path, tracefs: Tracefs, host: &HostRoot, error: &LoadError) -> Vec<ProbePlan> {
     let types = KernelTypes::read(btf).ok();
     let kernel_btf = Btf::parse_file(btf, aya::Endianness::default()).ok();
-    let kernel = Kernel { types: types.as_ref(), btf: kernel_btf.as_ref(), tracefs };
+    let kernel = Kernel { types: types.as_ref(), btf: kernel_btf.as_ref(), tracefs, host };
     attach::refused(&kernel, &error.to_string())
 }
 

@@ -2,11 +2,11 @@
 
 use aya::{
     Ebpf,
-    maps::{Array, HashMap, MapData, PerCpuArray},
+    maps::{Array, HashMap, MapData, PerCpuArray, Stack},
 };
 use observer_ebpf::{
     FAMILIES,
-    control::{COMM_LEN, Watch, role},
+    control::{COMM_LEN, PACKET_SLOTS, Watch, role},
 };
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -21,6 +21,7 @@ pub struct Maps {
     stopped: Array<MapData, u32>,
     // The programs refer to it by its descriptor until they are loaded.
     _names: HashMap<MapData, [u8; COMM_LEN], u32>,
+    _free_slots: Stack<MapData, u32>,
 }
 
 impl Maps {
@@ -30,11 +31,16 @@ impl Maps {
         for (name, role) in names {
             by_name.insert(name, role, 0)?;
         }
+        let mut free_slots: Stack<MapData, u32> = Stack::try_from(take(ebpf, "FREE_SLOTS")?)?;
+        for slot in 0..PACKET_SLOTS {
+            free_slots.push(slot, 0)?;
+        }
         Ok(Self {
             watch: HashMap::try_from(take(ebpf, "WATCH")?)?,
             lost: PerCpuArray::try_from(take(ebpf, "LOST")?)?,
             stopped: Array::try_from(take(ebpf, "STOPPED")?)?,
             _names: by_name,
+            _free_slots: free_slots,
         })
     }
 

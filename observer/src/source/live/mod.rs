@@ -4,6 +4,7 @@ mod attach;
 mod btf;
 mod code;
 mod engine;
+mod hierarchy;
 mod load;
 mod log;
 mod maps;

@@ -1,0 +1,68 @@
+//! Which process a socket sends for. Known only from what happens in the process's own context: a packet that comes
+//! in, or one that TCP sends again, is handled in an interrupt of whatever runs just then.
+
+use aya_ebpf::{macros::map, maps::LruHashMap};
+use observer_ebpf::wire::packet::{Owner, Packet, direction, protocol, tcp};
+
+use crate::{
+    filter,
+    kernel::{Reader, current, offset},
+};
+
+/// By the socket's cookie. A hint: what is not in it is not known.
+#[map]
+static OWNERS: LruHashMap<u64, Owner> = LruHashMap::with_max_entries(16_384, 0);
+
+pub const UNKNOWN: Owner = Owner {
+    tgid: 0,
+    tid: 0,
+    init: 0,
+    role: 0,
+    start_ns: 0,
+    cgroup: observer_ebpf::wire::cgroup::Ids { memory: 0, unified: 0 },
+    comm: [0; observer_ebpf::control::COMM_LEN],
+};
+
+/// The owner of a packet's socket, learned from the packet where it is sent by the owner itself: a datagram, and
+/// the first packet of `connect`. That one may be sent again by a timer, but then the owner is known.
+#[inline(always)]
+pub fn of(packet: &Packet, owner: &mut Owner) {
+    let opens = packet.tcp_flags & (tcp::SYN | tcp::ACK) == tcp::SYN;
+    let is_sent = packet.direction == direction::OUT;
+    let is_datagram = packet.protocol == protocol::UDP;
+    *owner = known(packet.cookie);
+    if is_sent && (is_datagram || (opens && owner.tgid == 0)) {
+        learn(packet.cookie, owner);
+    }
+}
+
+/// The owner of a socket, as it was last seen.
+#[inline(always)]
+pub fn known(cookie: u64) -> Owner {
+    // SAFETY: the value is copied; a writer may be at it, of the same socket.
+    unsafe { OWNERS.get(cookie) }.copied().unwrap_or(UNKNOWN)
+}
+
+#[inline(always)]
+fn learn(cookie: u64, owner: &mut Owner) {
+    let task = current();
+    let mut reader = Reader::new();
+    let tgid = reader.tgid(task);
+    *owner = Owner {
+        tgid,
+        tid: reader.at(task, offset!(task_pid)),
+        init: 0,
+        role: 0,
+        start_ns: reader.process_start_ns(task),
+        cgroup: reader.cgroup(task),
+        comm: reader.process_comm(task),
+    };
+    if let Some(watch) = filter::lookup(tgid) {
+        (owner.role, owner.init) = (watch.flags, watch.init);
+    }
+    if reader.failed() {
+        *owner = UNKNOWN;
+        return;
+    }
+    let _ = OWNERS.insert(cookie, &*owner, 0);
+}
