@@ -159,6 +159,12 @@ pub mod role {
     pub const SELF_RUNTIME: u32 = SHIM | RUNTIME;
 }
 
+/// Processes whose ids are alike modulo this share a slot of the map that is asked before the kernel's watch map.
+pub const SLOT_COUNT: u32 = 1 << 16;
+
+/// In a slot: more than one of its processes is, or was, watched. No process has this id.
+pub const SEVERAL: u32 = u32::MAX;
+
 /// One watched process: the value of the kernel's watch map, keyed by tgid.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]

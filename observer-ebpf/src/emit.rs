@@ -93,15 +93,7 @@ pub fn header<R: Record>() -> Header {
 #[inline(always)]
 fn header_of<R: Record>(tgid: u32, tid: u32) -> Header {
     let lost = LOST.get(0).map_or(0, |counters| counters[(R::KIND >> 8) as usize]);
-    Header {
-        kind: R::KIND,
-        flags: 0,
-        len: 0,
-        time_ns: now(),
-        tgid,
-        tid,
-        lost,
-    }
+    Header { kind: R::KIND, flags: 0, len: 0, time_ns: now(), tgid, tid, lost }
 }
 
 #[inline(always)]

@@ -4,11 +4,11 @@ use aya_ebpf::{
     bindings::BPF_NOEXIST,
     helpers::bpf_get_current_pid_tgid,
     macros::map,
-    maps::{HashMap, PerCpuArray},
+    maps::{Array, HashMap, PerCpuArray},
 };
 use observer_ebpf::{
     Family,
-    control::{COMM_LEN, MAX_OUTPUTS, NAME_PREFIX_LENS, Watch, role},
+    control::{COMM_LEN, MAX_OUTPUTS, NAME_PREFIX_LENS, SEVERAL, SLOT_COUNT, Watch, role},
 };
 
 use crate::emit::lose;
@@ -16,6 +16,11 @@ use crate::emit::lose;
 /// Watched processes by tgid. Entries go when the process ends.
 #[map]
 static WATCH: HashMap<u32, Watch> = HashMap::with_max_entries(65_536, 0);
+
+/// What the processes are whose ids end alike: 0 if none of them is watched, the id of the only one that is, or
+/// [`SEVERAL`]. Most look-ups are of processes that are not watched, and need no hash then.
+#[map]
+static SLOTS: Array<u32> = Array::with_max_entries(SLOT_COUNT, 0);
 
 /// Names (`task->comm`, zero padded) of engines, shims and runtimes, exact or as a prefix.
 #[map]
@@ -30,8 +35,39 @@ pub fn current_tgid() -> u32 {
     (bpf_get_current_pid_tgid() >> 32) as u32
 }
 
+/// Set before the process is watched, so that no look-up misses it.
+#[inline(always)]
+fn take_slot(tgid: u32) {
+    let Some(slot) = SLOTS.get_ptr_mut(tgid % SLOT_COUNT) else { return };
+    // SAFETY: map values outlive the program run; whole words are read and written.
+    unsafe {
+        if *slot != tgid {
+            *slot = if *slot == 0 { tgid } else { SEVERAL };
+        }
+    }
+}
+
+#[inline(always)]
+fn free_slot(tgid: u32) {
+    let Some(slot) = SLOTS.get_ptr_mut(tgid % SLOT_COUNT) else { return };
+    // SAFETY: as above.
+    unsafe {
+        if *slot == tgid {
+            *slot = 0;
+        }
+    }
+}
+
+#[inline(always)]
+fn may_be_watched(tgid: u32) -> bool {
+    SLOTS.get(tgid % SLOT_COUNT).is_none_or(|slot| *slot == tgid || *slot == SEVERAL)
+}
+
 #[inline(always)]
 pub fn lookup(tgid: u32) -> Option<&'static mut Watch> {
+    if !may_be_watched(tgid) {
+        return None;
+    }
     let pointer = WATCH.get_ptr_mut(tgid)?;
     // SAFETY: map values outlive the program run; concurrent writers only ever set whole words.
     Some(unsafe { &mut *pointer })
@@ -45,6 +81,7 @@ pub fn current(roles: u32) -> Option<&'static mut Watch> {
 
 #[inline(always)]
 pub fn watch(tgid: u32, value: &Watch) {
+    take_slot(tgid);
     if WATCH.insert(tgid, value, 0).is_err() {
         lose(Family::Process as u16);
     }
@@ -62,6 +99,7 @@ pub fn add_role(tgid: u32, role: u32) {
 /// Watches a new process unless user space already said what it is.
 #[inline(always)]
 pub fn watch_new(tgid: u32, value: &Watch) {
+    take_slot(tgid);
     if WATCH.insert(tgid, value, u64::from(BPF_NOEXIST)).is_err() && lookup(tgid).is_none() {
         lose(Family::Process as u16);
     }
@@ -70,6 +108,7 @@ pub fn watch_new(tgid: u32, value: &Watch) {
 #[inline(always)]
 pub fn forget(tgid: u32) {
     let _ = WATCH.remove(tgid);
+    free_slot(tgid);
 }
 
 /// The role that a program's name gives, 0 for none.

@@ -3,7 +3,11 @@
 //!
 //! These programs decide over packets: each returns [`PASS`], on every path.
 
-use aya_ebpf::{EbpfContext, helpers::{bpf_get_socket_cookie, generated::bpf_skb_load_bytes}, programs::SkBuffContext};
+use aya_ebpf::{
+    EbpfContext,
+    helpers::{bpf_get_socket_cookie, generated::bpf_skb_load_bytes},
+    programs::SkBuffContext,
+};
 use observer_ebpf::wire::packet::{Address, Packet, direction, protocol};
 
 use crate::emit::Scratch;
@@ -127,7 +131,12 @@ pub fn describe(ctx: &SkBuffContext, headers: &Headers, direction: u8, packet: &
 }
 
 #[inline(always)]
-fn addresses(ctx: &SkBuffContext, version: u8, source: &mut Address, destination: &mut Address) -> Option<()> {
+fn addresses(
+    ctx: &SkBuffContext,
+    version: u8,
+    source: &mut Address,
+    destination: &mut Address,
+) -> Option<()> {
     if version == 4 {
         *source = mapped(load(ctx, 12)?);
         *destination = mapped(load(ctx, 16)?);

@@ -34,6 +34,12 @@ impl Filter {
             && self.takes_pid(container)
     }
 
+    /// Whether a process that is in no container is asked about: not by who asks for certain containers.
+    pub fn takes_process(&self, pid: Option<u32>) -> bool {
+        let of_containers = Filter { pids: Vec::new(), ..self.clone() };
+        of_containers.is_empty() && (self.pids.is_empty() || pid.is_some_and(|pid| self.pids.contains(&pid)))
+    }
+
     fn takes_namespace(&self, container: &Container) -> bool {
         let namespace = container.namespace.as_deref().unwrap_or_default();
         let (excluded, wanted): (Vec<&String>, Vec<&String>) =

@@ -155,7 +155,11 @@ impl Pipeline {
     }
 
     fn event(&mut self, event: Box<Event>, out: &mut impl FnMut(Output)) {
-        if !self.settings.filter.takes(&event.container) {
+        let is_wanted = match &event.container {
+            Some(container) => self.settings.filter.takes(container),
+            None => self.settings.filter.takes_process(event.process.as_ref().map(|process| process.pid)),
+        };
+        if !is_wanted {
             return;
         }
         self.seen.event(&event);

@@ -10,7 +10,7 @@ fn event(ms: i64, container: Container, what: What) -> Event {
     Event {
         time: at(ms),
         began: None,
-        container,
+        container: Some(container),
         process: Some(process("app", 7_100)),
         since: Since::Start,
         why: None,
@@ -181,7 +181,7 @@ fn memory_events() -> Vec<Event> {
 /// Names and reasons that try something.
 fn hostile_event() -> Event {
     let mut told = event(2_600, hostile().container, What::Stdio(stdio(1)));
-    told.container.instance = Some(Instance { init: 8_002, start: Time(3) });
+    told.container.as_mut().expect("told of one").instance = Some(Instance { init: 8_002, start: Time(3) });
     told.process = Some(process("\x1b]0;owned\x07", 8_002));
     told.why = Some("because\r\n\x1b[2J\u{202e}of it".to_owned());
     told

@@ -283,7 +283,7 @@ fn an_event_is_a_trace_of_one_span_as_long_as_it() {
     sink.send_event(&Event {
         time: Wall(BEGIN + 5_000),
         began: Some(Wall(BEGIN + 2_000)),
-        container: start.container,
+        container: Some(start.container),
         process: None,
         since: observer::output::Since::Start,
         why: None,

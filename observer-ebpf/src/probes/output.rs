@@ -1,7 +1,7 @@
 //! Writes to standard output and error, of runtimes and payloads; and failed writes of runtimes.
 
 use observer_ebpf::{
-    control::role,
+    control::{Watch, role},
     wire::output::{Output, op},
 };
 
@@ -13,66 +13,52 @@ use crate::{
     syscall::{self, argument},
 };
 
-on_exit!(exit_write_btf, exit_write, Call { op: op::WRITE, output: argument!(regs_arg0) as u32 }, returned);
-on_exit!(
-    exit_writev_btf,
-    exit_writev,
-    Call { op: op::WRITEV, output: argument!(regs_arg0) as u32 },
-    returned
-);
-on_exit!(
-    exit_sendfile_btf,
-    exit_sendfile,
-    Call { op: op::SENDFILE, output: argument!(regs_arg0) as u32 },
-    returned
-);
-on_exit!(
-    exit_splice_btf,
-    exit_splice,
-    Splice {
-        input: argument!(regs_arg0) as u32,
-        call: Call { op: op::SPLICE, output: argument!(regs_arg2) as u32 },
-    },
-    spliced
-);
+on_exit!(exit_write_btf, exit_write, op::WRITE, to_first);
+on_exit!(exit_writev_btf, exit_writev, op::WRITEV, to_first);
+on_exit!(exit_sendfile_btf, exit_sendfile, op::SENDFILE, to_first);
+on_exit!(exit_splice_btf, exit_splice, op::SPLICE, spliced);
 
-struct Call {
-    op: u32,
-    /// The descriptor written to.
-    output: u32,
-}
-
-struct Splice {
-    input: u32,
-    call: Call,
+/// The descriptor written to is the call's first argument.
+#[inline(always)]
+fn to_first(op: u32, ret: i64) {
+    returned(op, || argument!(regs_arg0) as u32, ret);
 }
 
 #[inline(always)]
-fn spliced(splice: Splice, ret: i64) {
+fn spliced(op: u32, ret: i64) {
     if stdio::follows() {
-        stdio::taken(splice.input, ret, By::Pages);
+        stdio::taken(|| argument!(regs_arg0) as u32, ret, By::Pages);
     }
-    returned(splice.call, ret);
+    returned(op, || argument!(regs_arg2) as u32, ret);
 }
 
+/// Most writes of a node are none of a container's: what those cost comes first. Where containers are followed, any
+/// of theirs counts; where only starts are, most go to other descriptors and succeed.
 #[inline(always)]
-fn returned(call: Call, ret: i64) {
-    if stdio::follows()
-        && let Some(watch) = filter::current(role::RUNTIME | role::PAYLOAD)
-    {
-        let by = if call.op == op::SENDFILE || call.op == op::SPLICE { By::Pages } else { By::Bytes };
-        stdio::wrote(watch, call.output, ret, by);
-    }
-    // Most writes of a node go elsewhere and succeed: those cost a comparison.
-    let is_output = call.output == 1 || call.output == 2;
-    if !is_output && ret >= 0 {
+fn returned(op: u32, output: impl Fn() -> u32, ret: i64) {
+    if !stdio::follows() && !is_standard(output()) && ret >= 0 {
         return;
     }
     let Some(watch) = filter::current(role::RUNTIME | role::PAYLOAD) else { return };
-    // What a runtime failed to write elsewhere says why its start failed.
-    if !is_output && watch.flags & (role::RUNTIME | role::ROOTFS) != role::RUNTIME {
-        return;
+    let fd = output();
+    if stdio::follows() {
+        let by = if op == op::SENDFILE || op == op::SPLICE { By::Pages } else { By::Bytes };
+        stdio::wrote(watch, fd, ret, by);
     }
+    // What a runtime failed to write elsewhere says why its start failed.
+    let is_failure_of_runtime = ret < 0 && watch.flags & (role::RUNTIME | role::ROOTFS) == role::RUNTIME;
+    if is_standard(fd) || is_failure_of_runtime {
+        report(watch, op, fd, ret);
+    }
+}
+
+#[inline(always)]
+fn is_standard(fd: u32) -> bool {
+    fd == 1 || fd == 2
+}
+
+#[inline(always)]
+fn report(watch: &mut Watch, op: u32, fd: u32, ret: i64) {
     let tgid = filter::current_tgid();
     let role = watch.flags;
     let init = watch.init;
@@ -84,8 +70,8 @@ fn returned(call: Call, ret: i64) {
     let record = Output {
         header: NO_HEADER,
         syscall: syscall::ended(ret),
-        fd: call.output,
-        op: call.op,
+        fd,
+        op,
         role,
         init,
         major_faults: reader.major_faults(task),

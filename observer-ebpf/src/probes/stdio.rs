@@ -21,11 +21,11 @@ use crate::{
     syscall::{argument, raw},
 };
 
-on_exit!(exit_read_btf, exit_read, argument!(regs_arg0) as u32, read);
-on_exit!(exit_readv_btf, exit_readv, argument!(regs_arg0) as u32, read);
-on_exit!(exit_pwritev2_btf, exit_pwritev2, argument!(regs_arg0) as u32, written);
-on_exit!(exit_tee_btf, exit_tee, argument!(regs_arg1) as u32, moved);
-on_exit!(exit_vmsplice_btf, exit_vmsplice, argument!(regs_arg0) as u32, moved);
+on_exit!(exit_read_btf, exit_read, (), read);
+on_exit!(exit_readv_btf, exit_readv, (), read);
+on_exit!(exit_pwritev2_btf, exit_pwritev2, (), written);
+on_exit!(exit_tee_btf, exit_tee, (), teed);
+on_exit!(exit_vmsplice_btf, exit_vmsplice, (), spliced);
 raw_rungs!(io_uring_btf, io_uring_raw, "io_uring_create", uncounted);
 
 const FMODE_READ: u32 = 1;
@@ -119,37 +119,42 @@ pub fn wrote(watch: &Watch, fd: u32, ret: i64, by: By) {
 
 /// A write by a call that nothing else is interested in.
 #[inline(always)]
-fn written(fd: u32, ret: i64) {
-    counted(fd, ret, By::Bytes);
+fn written(_: (), ret: i64) {
+    counted(|| argument!(regs_arg0) as u32, ret, By::Bytes);
 }
 
 #[inline(always)]
-fn moved(fd: u32, ret: i64) {
-    counted(fd, ret, By::Pages);
+fn teed(_: (), ret: i64) {
+    counted(|| argument!(regs_arg1) as u32, ret, By::Pages);
 }
 
 #[inline(always)]
-fn counted(fd: u32, ret: i64, by: By) {
+fn spliced(_: (), ret: i64) {
+    counted(|| argument!(regs_arg0) as u32, ret, By::Pages);
+}
+
+#[inline(always)]
+fn counted(fd: impl Fn() -> u32, ret: i64, by: By) {
     if let Some(watch) = filter::current(role::RUNTIME | role::PAYLOAD) {
-        wrote(watch, fd, ret, by);
+        wrote(watch, fd(), ret, by);
     }
 }
 
 #[inline(always)]
-fn read(fd: u32, ret: i64) {
-    taken(fd, ret, By::Bytes);
+fn read(_: (), ret: i64) {
+    taken(|| argument!(regs_arg0) as u32, ret, By::Bytes);
 }
 
 /// Something was taken out of a descriptor; if by a process that reads a followed pipe, it may be that.
 #[inline(always)]
-pub fn taken(fd: u32, ret: i64, by: By) {
+pub fn taken(fd: impl Fn() -> u32, ret: i64, by: By) {
     // conmon reads in a child of the one that was executed: that is a helper.
     let readers = role::READER | role::SHIM | role::HELPER;
     if ret <= 0 || filter::current(readers).is_none() || by.is_counted_elsewhere() {
         return;
     }
     let mut reader = Reader::new();
-    let inode = files::inode_of(fd, &mut reader);
+    let inode = files::inode_of(fd(), &mut reader);
     agg::took(filter::current_tgid(), inode, ret as u64, &mut reader);
 }
 

@@ -219,7 +219,7 @@ impl Model {
             time: self.clock.wall(time),
             began: None,
             process: Some(self.init_process(life, &container)),
-            container,
+            container: Some(container),
             since: life.since,
             why: None,
             what,

@@ -3,13 +3,14 @@
 use super::{Container, Process, names};
 use crate::time::Wall;
 
-/// Something that was seen of a container. Which container is always known, who of it did it often.
+/// Something that was seen of a container, or of a process of the node that is in none.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Event {
     pub time: Wall,
     /// When what is told began, where it took time.
     pub began: Option<Wall>,
-    pub container: Container,
+    /// `None`: a process of the node itself, or one whose container is not known, which `why` says.
+    pub container: Option<Container>,
     pub process: Option<Process>,
     /// Whether the container was seen from its start on; if not, counts are since attach.
     pub since: Since,

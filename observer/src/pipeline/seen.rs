@@ -34,8 +34,9 @@ impl Seen {
             What::Runtime(runtime) => Some(runtime.action),
             What::Stdio(_) | What::Memory(_) => None,
         };
-        self.container(&event.container, action == Some(RuntimeAction::Create));
-        if let Some(instance) = event.container.instance.filter(|_| action == Some(RuntimeAction::Exit)) {
+        let Some(container) = &event.container else { return };
+        self.container(container, action == Some(RuntimeAction::Create));
+        if let Some(instance) = container.instance.filter(|_| action == Some(RuntimeAction::Exit)) {
             self.alive.remove(&instance);
         }
     }

@@ -91,7 +91,7 @@ impl Tally {
                 of: String::new(),
             },
         };
-        self.add(event.what.probe(), container_key(&event.container), one);
+        self.add(event.what.probe(), subject_key(event), one);
     }
 
     /// How much memory a container holds by now. Of those that are not told apart nobody can tell.
@@ -228,6 +228,15 @@ fn stream(stdio: &Stdio) -> One {
 }
 
 /// Which container, and what people call it as far as that is known.
+/// Whom it is counted for: the container, else the program.
+fn subject_key(event: &Event) -> Key {
+    match (&event.container, &event.process) {
+        (Some(container), _) => container_key(container),
+        (None, Some(process)) => Key::from([("process", process.comm.clone())]),
+        (None, None) => Key::new(),
+    }
+}
+
 fn container_key(container: &Container) -> Key {
     let named = [
         ("container", Some(&container.id)),

@@ -14,7 +14,9 @@ use crate::output::{
 /// `stderr: 1.2 MiB written, 64.0 KiB still queued, nobody reads (reader-gone)`.
 pub(super) fn event(event: &Event) -> String {
     let mut text = match &event.what {
-        What::Runtime(done) => runtime(done, event.container.exit.as_ref()),
+        What::Runtime(done) => {
+            runtime(done, event.container.as_ref().and_then(|container| container.exit.as_ref()))
+        }
         What::Stdio(stream) => stdio(stream),
         What::Memory(fault) => memory(fault, event.process.as_ref()),
     };

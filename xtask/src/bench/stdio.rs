@@ -37,8 +37,8 @@ pub(super) fn run(rig: &Rig, report: &mut Report) -> Result<()> {
     let samples = measure(rig, &filtering, Caller::compile(rig)?)?;
     syscall::tell(report, "not watched: ", &filtering, &samples, &WRITE_AND_READ);
 
-    let sums = "tracepoint:syscalls:sys_exit_write, tracepoint:syscalls:sys_exit_read /args.ret > 0/ \
-                { @[pid] = sum(args.ret); }";
+    let sums = "tracepoint:syscalls:sys_exit_write, tracepoint:syscalls:sys_exit_read /args->ret > 0/ \
+                { @[pid] = sum(args->ret); }";
     let summing = arms(sums, "bpftrace bytes by pid");
     let containers = Containers::new(rig.folder.path())?;
     let contained = Caller::contained(containers.hold(&syscall::compile(rig)?, "contained")?)?;

@@ -34,7 +34,7 @@ fn event(id: &str, what: What) -> Event {
     Event {
         time: Wall(0),
         began: None,
-        container: container(id),
+        container: Some(container(id)),
         process: None,
         since: Since::Start,
         why: None,

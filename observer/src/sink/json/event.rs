@@ -14,7 +14,7 @@ use crate::{
 #[derive(Serialize)]
 pub(super) struct EventBody<'a> {
     probe: &'static str,
-    container: ContainerJson<'a>,
+    container: Option<ContainerJson<'a>>,
     process: Option<ProcessJson<'a>>,
     since: &'static str,
     /// When what is told began, where it took time.
@@ -37,7 +37,7 @@ impl<'a> EventBody<'a> {
     pub(super) fn of(event: &'a Event) -> Self {
         EventBody {
             probe: event.what.probe(),
-            container: ContainerJson::of(&event.container),
+            container: event.container.as_ref().map(ContainerJson::of),
             process: event.process.as_ref().map(ProcessJson::of),
             since: event.since.name(),
             began: event.began.map(rfc3339),

@@ -7,7 +7,7 @@ use opentelemetry_proto::tonic::trace::v1::{
 
 use super::{
     ids::{event_trace_id, span_id},
-    resource::{Attributes, Host, bounded, resource},
+    resource::{Attributes, Host, bounded, resource, resource_of_process},
     spans::{self, FLAGS, ms, process_attributes, unix_ns},
 };
 use crate::{
@@ -19,8 +19,11 @@ use crate::{
 
 /// The span of one event, with the watched workload's resource.
 pub fn resource_spans(event: &Event, host: &Host) -> ResourceSpans {
-    let container = resource(&event.container, host);
-    spans::scoped(container, vec![span(event, host)])
+    let workload = match (&event.container, &event.process) {
+        (Some(container), _) => resource(container, host),
+        (None, process) => resource_of_process(process.as_ref(), host),
+    };
+    spans::scoped(workload, vec![span(event, host)])
 }
 
 fn span(event: &Event, host: &Host) -> Span {
@@ -63,16 +66,18 @@ fn name(what: &What) -> String {
 
 fn common(event: &Event) -> Attributes {
     let mut to = Attributes::default();
-    let layer = match event.container.kind {
-        Kind::Wasm => Layer::L4,
-        Kind::Oci | Kind::Sandbox => Layer::L3,
+    let kind = event.container.as_ref().map(|container| container.kind);
+    let layer = match kind {
+        Some(Kind::Wasm) => Layer::L4,
+        Some(Kind::Oci | Kind::Sandbox) => Layer::L3,
+        None => Layer::Host,
     };
     to.text("observer.layer", layer.name());
     to.text("observer.probe", event.what.probe());
-    to.text("observer.kind", event.container.kind.name());
+    to.text("observer.kind", kind.map(Kind::name));
     to.text("observer.since", event.since.name());
     to.text("observer.why", event.why.as_deref());
-    if let Some(instance) = event.container.instance {
+    if let Some(instance) = event.container.as_ref().and_then(|container| container.instance) {
         to.text("observer.instance", format!("{}@{}", instance.init, instance.start.0).as_str());
     }
     if let Some(process) = &event.process {

@@ -41,11 +41,14 @@ pub fn event_trace_id(event: &Event, name: &str, host: &Host) -> TraceId {
         What::Stdio(stdio) => stdio.fd,
         What::Runtime(_) | What::Memory(_) => 0,
     };
-    for part in [host.id.as_deref().unwrap_or(&host.name), &event.container.id, name] {
+    let container = event.container.as_ref();
+    let id = container.map_or("", |container| &container.id);
+    for part in [host.id.as_deref().unwrap_or(&host.name), id, name] {
         hash.update((part.len() as u64).to_le_bytes());
         hash.update(part);
     }
-    let instance = event.container.instance.map_or((0, 0), |instance| (instance.init, instance.start.0));
+    let instance = container.and_then(|container| container.instance);
+    let instance = instance.map_or((0, 0), |instance| (instance.init, instance.start.0));
     for number in [u64::from(instance.0), instance.1, u64::from(process), u64::from(fd)] {
         hash.update(number.to_le_bytes());
     }

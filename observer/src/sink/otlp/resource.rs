@@ -6,7 +6,7 @@ use opentelemetry_proto::tonic::{
     resource::v1::Resource,
 };
 
-use crate::output::Container;
+use crate::output::{Container, Process};
 
 /// Longest text sent as one value, bytes. Names and details come from processes that may be hostile.
 const MAX_TEXT_BYTES: usize = 1024;
@@ -98,6 +98,17 @@ pub fn resource(container: &Container, host: &Host) -> Resource {
     if let Some(attempt) = container.attempt {
         to.int("k8s.container.restart_count", attempt);
     }
+    on_host(to, host)
+}
+
+/// What a process is that runs in no container: a program of the node.
+pub fn resource_of_process(process: Option<&Process>, host: &Host) -> Resource {
+    let mut to = Attributes::default();
+    to.text("service.name", process.map_or("unknown_service", |process| process.comm.as_str()));
+    on_host(to, host)
+}
+
+fn on_host(mut to: Attributes, host: &Host) -> Resource {
     to.text("k8s.node.name", host.node.as_deref());
     to.text("k8s.cluster.name", host.cluster.as_deref());
     to.text("host.name", host.name.as_str());

@@ -33,9 +33,18 @@ pub(super) fn event(page: Page, event: &Event) -> String {
         What::Memory(_) => Tone::Bad,
         What::Runtime(_) | What::Stdio(_) => Tone::Warn,
     };
-    let name = row::name_cell(&event.container, name_width(page));
+    let name = name(event, name_width(page));
     let time = units::time_of_day(event.time);
     lines(page, &time, &name, event.what.probe(), tone, &words::event(event))
+}
+
+/// Who it is about: the container, else the process.
+fn name(event: &Event, width: usize) -> String {
+    match (&event.container, &event.process) {
+        (Some(container), _) => row::name_cell(container, width),
+        (None, Some(process)) => left(&units::process_text(process), width),
+        (None, None) => left("?", width),
+    }
 }
 
 /// For whoever sees no start but those that failed.

@@ -5,8 +5,9 @@ use std::os::fd::AsFd;
 use aya::{
     Btf, Ebpf,
     programs::{
-        BtfTracePoint, CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, FExit, Iter, ProgramError, RawTracePoint,
-        TracePoint, cgroup_skb::CgroupSkbLink, links::FdLink, trace_point::TracePointLink, uprobe::UProbeLink,
+        BtfTracePoint, CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, FExit, Iter, ProgramError,
+        RawTracePoint, TracePoint, cgroup_skb::CgroupSkbLink, links::FdLink, trace_point::TracePointLink,
+        uprobe::UProbeLink,
     },
 };
 use observer_ebpf::Family;

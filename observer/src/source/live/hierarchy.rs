@@ -42,7 +42,9 @@ pub fn open_root(host: &HostRoot) -> Result<OwnedFd, String> {
         }
     }
     if is_mounted {
-        return Err("its root is mounted nowhere that could be opened, only control groups below it".to_owned());
+        return Err(
+            "its root is mounted nowhere that could be opened, only control groups below it".to_owned()
+        );
     }
     detached().map_err(|error| format!("the control group hierarchy (v2) cannot be mounted: {error}"))
 }
@@ -69,7 +71,11 @@ fn detached() -> io::Result<OwnedFd> {
     let mount = fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::MOUNT_ATTR_NOSUID)?;
     // What a mount's descriptor refers to is a path only.
     let root = openat(&mount, c".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-    if is_root(&root) { Ok(root) } else { Err(io::Error::other("not its root: this is a control group namespace")) }
+    if is_root(&root) {
+        Ok(root)
+    } else {
+        Err(io::Error::other("not its root: this is a control group namespace"))
+    }
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use aya::{
 };
 use observer_ebpf::{
     FAMILIES,
-    control::{COMM_LEN, PACKET_SLOTS, Watch, role},
+    control::{COMM_LEN, PACKET_SLOTS, SEVERAL, SLOT_COUNT, Watch, role},
 };
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -17,6 +17,7 @@ type WatchWords = [u32; 4];
 
 pub struct Maps {
     watch: HashMap<MapData, u32, WatchWords>,
+    slots: Array<MapData, u32>,
     lost: PerCpuArray<MapData, [u64; FAMILIES]>,
     stopped: Array<MapData, u32>,
     // The programs refer to it by its descriptor until they are loaded.
@@ -37,6 +38,7 @@ impl Maps {
         }
         Ok(Self {
             watch: HashMap::try_from(take(ebpf, "WATCH")?)?,
+            slots: Array::try_from(take(ebpf, "SLOTS")?)?,
             lost: PerCpuArray::try_from(take(ebpf, "LOST")?)?,
             stopped: Array::try_from(take(ebpf, "STOPPED")?)?,
             _names: by_name,
@@ -48,10 +50,16 @@ impl Maps {
     /// younger than the snapshot, and stays.
     pub fn watch(&mut self, tgid: u32, flags: u32) -> Result<(), LoadError> {
         let watch = Watch { flags, ..Watch::default() };
+        self.take_slot(tgid)?;
         match self.watch.insert(tgid, words(&watch), BPF_NOEXIST) {
             Err(_) if self.watch.get(&tgid, 0).is_ok() => Ok(()),
             result => Ok(result?),
         }
+    }
+
+    /// The kernel programs may watch another process of the same slot at this moment: it is not asked which.
+    fn take_slot(&mut self, tgid: u32) -> Result<(), LoadError> {
+        Ok(self.slots.set(tgid % SLOT_COUNT, SEVERAL, 0)?)
     }
 
     /// Whether the kernel programs have seen to which container a process belongs.
@@ -64,12 +72,14 @@ impl Maps {
     /// Watches the init of a container that was there before, and from now on what that forks.
     pub fn watch_older(&mut self, init: u32) -> Result<(), LoadError> {
         let watch = Watch { flags: role::PAYLOAD | role::OLDER, init, ..Watch::default() };
+        self.take_slot(init)?;
         Ok(self.watch.insert(init, words(&watch), 0)?)
     }
 
     /// Watches a process of a container that was there before.
     pub fn watch_member(&mut self, tgid: u32, init: u32) -> Result<(), LoadError> {
         let watch = Watch { flags: role::PAYLOAD, init, ..Watch::default() };
+        self.take_slot(tgid)?;
         Ok(self.watch.insert(tgid, words(&watch), 0)?)
     }
 

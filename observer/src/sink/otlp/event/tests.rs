@@ -10,11 +10,11 @@ fn event(what: What) -> Event {
     Event {
         time: Wall(9_000),
         began: None,
-        container: Container {
+        container: Some(Container {
             id: "c".into(),
             instance: Some(Instance { init: 7, start: Time(8) }),
             ..Container::default()
-        },
+        }),
         process: Some(Process { pid: 7, tid: 7, comm: "app".into(), ..Process::default() }),
         since: Since::Start,
         why: None,
