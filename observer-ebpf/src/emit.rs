@@ -195,29 +195,3 @@ fn hand_over(kind: u16, data: *const u8, len: u64, wake: u32) {
         lose(kind >> 8);
     }
 }
-
-/// Emits the record that `bytes` are, which are the caller's alone: `record` as their fixed part, then `text_len` bytes
-/// already in place.
-#[inline(always)]
-pub fn emit_from<R: Record, const SIZE: usize>(
-    bytes: &mut [u8; SIZE],
-    mut record: R,
-    text_len: usize,
-    unreadable: bool,
-) {
-    const { assert!(size_of::<R>() + R::MAX_TEXT <= SIZE) };
-    let mut text_len = text_len & (MAX_RECORD - 1);
-    if text_len > R::MAX_TEXT {
-        text_len = R::MAX_TEXT;
-    }
-    let len = size_of::<R>() + text_len;
-    let mut header = header::<R>();
-    header.len = len as u32;
-    if unreadable {
-        header.flags |= flag::UNREADABLE;
-    }
-    record.set_header(header);
-    // SAFETY: there is room for the fixed part, as asserted; records are plain words, which may lie anywhere.
-    unsafe { bytes.as_mut_ptr().cast::<R>().write_unaligned(record) };
-    hand_over(R::KIND, bytes.as_ptr(), len as u64, BPF_RB_NO_WAKEUP);
-}

@@ -4,17 +4,19 @@
 use aya_ebpf::{
     helpers::{bpf_get_current_pid_tgid, generated::bpf_probe_read_user},
     macros::map,
-    maps::{Array, HashMap, LruHashMap},
+    maps::{HashMap, LruHashMap},
 };
 use observer_ebpf::{
     Family,
-    wire::tls::{MAX_MESSAGE, MAX_PIECE, Piece, part, side},
+    wire::{
+        flag,
+        tls::{MAX_MESSAGE, MAX_PIECE, Piece, Socket, library, part, side},
+    },
 };
 
 use crate::{
-    emit, filter,
+    emit, files, filter,
     kernel::{Reader, current},
-    probes::NO_HEADER,
 };
 
 /// Processes whose calls are of interest, with bits of [`side`]. User space fills it in, and removes what has ended.
@@ -33,8 +35,7 @@ pub struct ConnectionKey {
 #[repr(C)]
 #[derive(Clone, Copy)]
 struct Connection {
-    /// Of its socket; 0: not known.
-    cookie: u64,
+    socket: Socket,
     /// Bytes of the current message that are still to be handed over.
     left: u32,
     /// Which way the current message goes.
@@ -44,6 +45,10 @@ struct Connection {
     pad: u32,
 }
 
+const FRESH: Connection = Connection { socket: UNKNOWN, left: 0, written: 0, awaits: 0, pad: 0 };
+pub const UNKNOWN: Socket =
+    Socket { cookie: 0, local: [0; 16], remote: [0; 16], local_port: 0, remote_port: 0, pad: 0 };
+
 const WRITTEN: u32 = 1;
 const READ: u32 = 2;
 
@@ -52,25 +57,11 @@ const READ: u32 = 2;
 #[map]
 static TLS_CONNECTIONS: LruHashMap<ConnectionKey, Connection> = LruHashMap::with_max_entries(16_384, 0);
 
-/// A record under construction, by thread. Programs at user probes can be preempted by others on their CPU, so that
-/// the scratch buffer of the CPU is not for them.
-#[repr(C, align(8))]
-struct Draft {
-    bytes: [u8; size_of::<Piece>() + MAX_PIECE],
-}
-
-#[map]
-static TLS_DRAFTS: HashMap<u64, Draft> = HashMap::with_max_entries(512, 0);
-
-/// What a draft begins as: nothing of an older one.
-#[map]
-static TLS_BLANK: Array<Draft> = Array::with_max_entries(1, 0);
-
 /// One call of a library, done.
 pub struct Passed {
     pub conn: u64,
+    /// What the connection is made over.
     pub below: u64,
-    pub cookie: u64,
     /// In the memory of the process.
     pub buffer: u64,
     pub len: u64,
@@ -88,13 +79,12 @@ pub fn asked() -> u32 {
 
 /// Notes which socket a connection has.
 #[inline(always)]
-pub fn bind(key: &ConnectionKey, cookie: u64) {
+pub fn bind(key: &ConnectionKey, socket: &Socket) {
     match TLS_CONNECTIONS.get_ptr_mut(key) {
-        // SAFETY: map values outlive the program run; concurrent writers only ever set whole words.
-        Some(known) => unsafe { (*known).cookie = cookie },
+        // SAFETY: map values outlive the program run; concurrent writers are of the same connection.
+        Some(known) => unsafe { (*known).socket = *socket },
         None => {
-            let fresh = Connection { cookie, left: 0, written: 0, awaits: 0, pad: 0 };
-            let _ = TLS_CONNECTIONS.insert(key, fresh, 0);
+            let _ = TLS_CONNECTIONS.insert(key, Connection { socket: *socket, ..FRESH }, 0);
         }
     }
 }
@@ -105,7 +95,7 @@ pub fn passed(asked: u32, passed: &Passed) {
     let key = ConnectionKey { tgid: u64::from(filter::current_tgid()), conn: passed.conn };
     let known = TLS_CONNECTIONS.get_ptr_mut(&key);
     // SAFETY: as above.
-    let known = known.map(|pointer| unsafe { &mut *pointer });
+    let known = known.map(|pointer| unsafe { &*pointer });
     let way = if passed.written { WRITTEN } else { READ };
     let wanted = if passed.written { side::CLIENT } else { side::SERVER };
     let begins = first_bytes(passed);
@@ -123,27 +113,52 @@ pub fn passed(asked: u32, passed: &Passed) {
     if part == 0 {
         return;
     }
-    let mut next = known.as_deref().copied().unwrap_or(Connection { cookie: 0, left: 0, written: 0, awaits: 0, pad: 0 });
-    if passed.cookie != 0 {
-        next.cookie = passed.cookie;
+    let Some(connection) = entry(&key) else { return };
+    if passed.library == library::GO {
+        socket_below(passed.below, &mut connection.socket);
     }
-    next.written = way;
+    connection.written = way;
     if part != part::MORE {
-        next.left = if part == part::HTTP2 { 0 } else { MAX_MESSAGE };
+        connection.left = if part == part::HTTP2 { 0 } else { MAX_MESSAGE };
     }
     if part == part::REQUEST {
-        next.awaits = if passed.written { READ } else { WRITTEN };
+        connection.awaits = if passed.written { READ } else { WRITTEN };
     }
-    let left = next.left;
-    next.left = if passed.len < u64::from(left) { left - passed.len as u32 } else { 0 };
-    match known {
-        Some(known) => *known = next,
-        None => {
-            let _ = TLS_CONNECTIONS.insert(key, next, 0);
-        }
-    }
+    let left = connection.left;
     let take = if passed.len < u64::from(left) { passed.len as u32 } else { left };
-    hand_over(passed, part, next.cookie, take);
+    connection.left = left - take;
+    hand_over(passed, part, &connection.socket, take);
+}
+
+/// The connection, begun if it is not known yet.
+#[inline(always)]
+fn entry(key: &ConnectionKey) -> Option<&'static mut Connection> {
+    let mut pointer = TLS_CONNECTIONS.get_ptr_mut(key);
+    if pointer.is_none() {
+        let _ = TLS_CONNECTIONS.insert(key, FRESH, 0);
+        pointer = TLS_CONNECTIONS.get_ptr_mut(key);
+    }
+    // SAFETY: map values outlive the program run; concurrent writers are of the same connection.
+    pointer.map(|pointer| unsafe { &mut *pointer })
+}
+
+/// Of Go: `tls.Conn` is made over a `*net.TCPConn`, which begins with a `*net.netFD`, whose third word is the
+/// descriptor. If it is made over something else, what is found is hardly a TCP socket.
+#[inline(always)]
+fn socket_below(below: u64, socket: &mut Socket) {
+    let descriptor = user_word(user_word(below).wrapping_add(16));
+    if descriptor <= u64::from(u32::MAX) {
+        files::tcp_socket(descriptor as u32, socket);
+    }
+}
+
+/// 0 where it cannot be read.
+#[inline(always)]
+pub fn user_word(address: u64) -> u64 {
+    let mut word = 0u64;
+    // SAFETY: `word` has room; the helper checks the address itself, and leaves a zero where it fails.
+    unsafe { bpf_probe_read_user((&raw mut word).cast(), size_of::<u64>() as u32, address as *const _) };
+    word
 }
 
 /// The first bytes of messages, as a word of memory holds them.
@@ -163,36 +178,21 @@ fn is_request(begins: u64, written: bool) -> bool {
 /// 0 where there are too few.
 #[inline(always)]
 fn first_bytes(passed: &Passed) -> u64 {
-    let mut word = 0u64;
-    if passed.len >= size_of::<u64>() as u64 {
-        // SAFETY: `word` has room; the helper checks the address, and leaves a zero where it fails.
-        unsafe { bpf_probe_read_user((&raw mut word).cast(), size_of::<u64>() as u32, passed.buffer as *const _) };
-    }
-    word
+    if passed.len < size_of::<u64>() as u64 { 0 } else { user_word(passed.buffer) }
 }
 
 /// In at most two records.
 #[inline(always)]
-fn hand_over(passed: &Passed, part: u32, cookie: u64, take: u32) {
-    let thread = bpf_get_current_pid_tgid();
-    let Some(blank) = TLS_BLANK.get(0) else { return };
-    if TLS_DRAFTS.insert(thread, blank, 0).is_err() {
-        emit::lose(Family::Tls as u16);
-        return;
+fn hand_over(passed: &Passed, part: u32, socket: &Socket, take: u32) {
+    let first = if take < MAX_PIECE as u32 { take } else { MAX_PIECE as u32 };
+    let rest = take - first;
+    let omitted = passed.len - u64::from(take);
+    let omitted = if omitted > u64::from(u32::MAX) { u32::MAX } else { omitted as u32 };
+    let of_first = if rest == 0 { omitted } else { 0 };
+    piece(passed, part, socket, Bytes { at: 0, len: first, omitted: of_first });
+    if rest > 0 {
+        piece(passed, part::MORE, socket, Bytes { at: first, len: rest, omitted });
     }
-    if let Some(draft) = TLS_DRAFTS.get_ptr_mut(thread) {
-        // SAFETY: the entry is this thread's own.
-        let draft = unsafe { &mut *draft };
-        let first = if take < MAX_PIECE as u32 { take } else { MAX_PIECE as u32 };
-        let rest = take - first;
-        let omitted = if passed.len > u64::from(take) { passed.len - u64::from(take) } else { 0 };
-        let (of_first, of_rest) = if rest == 0 { (omitted, 0) } else { (0, omitted) };
-        piece(draft, passed, part, cookie, Bytes { at: 0, len: first, omitted: of_first });
-        if rest > 0 {
-            piece(draft, passed, part::MORE, cookie, Bytes { at: first, len: rest, omitted: of_rest });
-        }
-    }
-    let _ = TLS_DRAFTS.remove(thread);
 }
 
 /// Which of the bytes that passed.
@@ -200,42 +200,41 @@ struct Bytes {
     at: u32,
     len: u32,
     /// Bytes behind them that are not handed over.
-    omitted: u64,
+    omitted: u32,
 }
 
+/// Programs at user probes can be preempted by others on their CPU: the scratch buffer of the CPU is not for them.
 #[inline(always)]
-fn piece(draft: &mut Draft, passed: &Passed, part: u32, cookie: u64, which: Bytes) {
+fn piece(passed: &Passed, part: u32, socket: &Socket, which: Bytes) {
     const FIXED: usize = size_of::<Piece>();
-    let mut reader = Reader::new();
-    let task = current();
-    let mut len = which.len as usize;
-    if len > MAX_PIECE {
-        len = MAX_PIECE;
-    }
-    // SAFETY: the draft has room for what `len` was bounded to; the helper checks the source.
-    let copied = unsafe {
-        bpf_probe_read_user(
-            draft.bytes.as_mut_ptr().add(FIXED).cast(),
-            len as u32,
-            passed.buffer.wrapping_add(u64::from(which.at)) as *const _,
-        )
-    };
-    if copied != 0 {
-        reader.fail();
-        len = 0;
-    }
-    let record = Piece {
-        header: NO_HEADER,
-        entered_ns: passed.entered_ns,
-        start_ns: reader.process_start_ns(task),
-        conn: passed.conn,
-        below: passed.below,
-        cookie,
-        part,
-        written: u32::from(passed.written),
-        library: passed.library,
-        omitted: if which.omitted > u64::from(u32::MAX) { u32::MAX } else { which.omitted as u32 },
-        comm: reader.comm(task),
-    };
-    emit::emit_from(&mut draft.bytes, record, len, reader.failed());
+    let thread = bpf_get_current_pid_tgid();
+    emit::with_scratch(Family::Tls as u16, |scratch| {
+        let mut reader = Reader::new();
+        let mut len = which.len as usize;
+        if len > MAX_PIECE {
+            len = MAX_PIECE;
+        }
+        let to = scratch.bytes[FIXED..FIXED + MAX_PIECE].as_mut_ptr();
+        let from = passed.buffer.wrapping_add(u64::from(which.at));
+        // SAFETY: there is room for what `len` was bounded to; the helper checks the source.
+        let copied = unsafe { bpf_probe_read_user(to.cast(), len as u32, from as *const _) };
+        if copied != 0 {
+            reader.fail();
+            len = 0;
+        }
+        let task = current();
+        let record = scratch.record::<Piece>();
+        record.entered_ns = passed.entered_ns;
+        record.start_ns = reader.process_start_ns(task);
+        record.conn = passed.conn;
+        record.below = passed.below;
+        record.socket = *socket;
+        record.part = part;
+        record.written = u32::from(passed.written);
+        record.library = passed.library;
+        record.omitted = which.omitted;
+        record.comm = reader.comm(task);
+        let flags = if reader.failed() { flag::UNREADABLE } else { 0 };
+        emit::emit_packet::<Piece>(scratch, ((thread >> 32) as u32, thread as u32), len, flags);
+    });
 }

@@ -14,7 +14,7 @@ mod stdio;
 pub mod tls;
 
 /// The header of a record under construction: `emit` fills it in.
-pub const NO_HEADER: observer_ebpf::wire::Header =
+const NO_HEADER: observer_ebpf::wire::Header =
     observer_ebpf::wire::Header { kind: 0, flags: 0, len: 0, time_ns: 0, tgid: 0, tid: 0, lost: 0 };
 
 /// The same program for a kernel tracepoint by its two raw rungs: BTF tracepoint and raw tracepoint. Both

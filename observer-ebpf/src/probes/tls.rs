@@ -6,18 +6,24 @@
 
 use aya_ebpf::{
     EbpfContext,
-    helpers::{bpf_get_current_pid_tgid, generated::bpf_probe_read_user},
+    helpers::bpf_get_current_pid_tgid,
     macros::{map, uprobe},
     maps::HashMap,
     programs::ProbeContext,
 };
-use observer_ebpf::{Family, wire::tls::library};
+use observer_ebpf::{
+    Family,
+    wire::{
+        packet::Packet,
+        tls::{Socket, library},
+    },
+};
 
 use crate::{
     emit::{self, now},
-    files, filter,
+    filter,
     kernel::{Reader, current, offset},
-    message::{self, ConnectionKey, Passed},
+    message::{self, ConnectionKey, Passed, user_word},
 };
 
 /// A call under way.
@@ -36,7 +42,6 @@ struct CallKey {
 struct Call {
     conn: u64,
     below: u64,
-    cookie: u64,
     /// Where the bytes are; on the stack of a goroutine its distance from the stack's end.
     buffer: u64,
     /// How many are asked for.
@@ -61,14 +66,22 @@ static TLS_WRITING: HashMap<u64, u64> = HashMap::with_max_entries(16_384, 0);
 /// task is in a TLS library just now, the packet's socket is that of the library's connection. A look-up in an empty
 /// map where no library is attached to.
 #[inline(always)]
-pub fn bind(cookie: u64) {
+pub fn bind(packet: &Packet) {
     let mut reader = Reader::new();
     let task = current();
     let (tgid, tid): (u32, u32) = (reader.tgid(task), reader.at(task, offset!(task_pid)));
     let thread = u64::from(tgid) << 32 | u64::from(tid);
     // SAFETY: the value is only copied.
     let Some(conn) = (unsafe { TLS_WRITING.get(thread) }).copied() else { return };
-    message::bind(&ConnectionKey { tgid: u64::from(tgid), conn }, cookie);
+    let socket = Socket {
+        cookie: packet.cookie,
+        local: packet.local,
+        remote: packet.remote,
+        local_port: packet.local_port,
+        remote_port: packet.remote_port,
+        pad: 0,
+    };
+    message::bind(&ConnectionKey { tgid: u64::from(tgid), conn }, &socket);
 }
 
 fn keep(key: &CallKey, call: &Call) {
@@ -110,7 +123,6 @@ fn openssl_enter(ctx: &ProbeContext, written: bool, counts: bool) -> u32 {
     let call = Call {
         conn: argument(0),
         below: 0,
-        cookie: 0,
         buffer: argument(1),
         len: 0,
         count_at: if counts { argument(3) } else { 0 },
@@ -214,17 +226,16 @@ fn goroutine_key(ctx: &ProbeContext) -> CallKey {
     }
 }
 
+/// `tls.Conn` begins with the interface that it is made over.
 #[inline(always)]
 fn go_call(ctx: &ProbeContext, written: bool) -> Call {
     let conn = registers::go_argument(ctx, 0);
-    let below = user_word(conn.wrapping_add(8));
     let buffer = registers::go_argument(ctx, 1);
     let (low, end) = (user_word(registers::goroutine(ctx)), stack_end(ctx));
     let is_on_stack = buffer >= low && buffer < end;
     Call {
         conn,
-        below,
-        cookie: socket_below(below),
+        below: user_word(conn.wrapping_add(8)),
         buffer: if is_on_stack { end.wrapping_sub(buffer) } else { buffer },
         len: registers::go_argument(ctx, 2),
         count_at: 0,
@@ -234,25 +245,11 @@ fn go_call(ctx: &ProbeContext, written: bool) -> Call {
     }
 }
 
-/// `tls.Conn` begins with the interface it writes to, whose second word is a `*net.TCPConn`, which begins with a
-/// `*net.netFD`, whose third word is the descriptor. If it is something else, what is found is hardly a TCP socket.
-#[inline(always)]
-fn socket_below(connection: u64) -> u64 {
-    let descriptor = user_word(user_word(connection).wrapping_add(16));
-    if descriptor > u64::from(u32::MAX) {
-        return 0;
-    }
-    let mut reader = Reader::new();
-    let cookie = files::tcp_cookie_of(descriptor as u32, &mut reader);
-    if reader.failed() { 0 } else { cookie }
-}
-
 #[inline(always)]
 fn pass(asked: u32, call: &Call, buffer: u64, len: u64, library: u32) {
     let passed = Passed {
         conn: call.conn,
         below: call.below,
-        cookie: call.cookie,
         buffer,
         len,
         entered_ns: call.entered_ns,
@@ -260,15 +257,6 @@ fn pass(asked: u32, call: &Call, buffer: u64, len: u64, library: u32) {
         library,
     };
     message::passed(asked, &passed);
-}
-
-/// 0 where it cannot be read.
-#[inline(always)]
-fn user_word(address: u64) -> u64 {
-    let mut word = 0u64;
-    // SAFETY: `word` has room; the helper checks the address itself, and leaves a zero where it fails.
-    unsafe { bpf_probe_read_user((&raw mut word).cast(), size_of::<u64>() as u32, address as *const _) };
-    word
 }
 
 /// Where calls keep what: the C convention through [`ProbeContext::arg`], Go's own (since 1.17) here.

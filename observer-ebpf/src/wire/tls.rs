@@ -1,7 +1,9 @@
 //! What programs hand to their TLS library, and what it hands to them, in clear: the beginnings of messages that may
 //! be calls of admission webhooks.
 
-use super::records;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+use super::{packet::Address, records};
 use crate::control::COMM_LEN;
 
 /// What a piece is of: [`Piece::part`].
@@ -36,6 +38,19 @@ pub const MAX_MESSAGE: u32 = 4_096;
 /// Bytes of a piece.
 pub const MAX_PIECE: usize = 2_048;
 
+/// A TCP socket. All zeros: not known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Socket {
+    /// The kernel's number of the socket; 0: nobody has asked for it yet.
+    pub cookie: u64,
+    pub local: Address,
+    pub remote: Address,
+    pub local_port: u16,
+    pub remote_port: u16,
+    pub pad: u32,
+}
+
 records! { Tls {
     /// A piece of a message. Its bytes are the text, and end in user space where records are reduced.
     1 Piece text 2048 {
@@ -48,8 +63,7 @@ records! { Tls {
         /// What that connection is made over, by its address: another connection, where TLS runs inside TLS. 0: not
         /// known.
         below: u64,
-        /// The socket. 0: not known.
-        cookie: u64,
+        socket: Socket,
         /// One of [`part`].
         part: u32,
         /// 1: the program wrote it, 0: it read it.

@@ -15,6 +15,7 @@ mod process;
 mod settle;
 mod start;
 mod stdio;
+mod tls;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -63,6 +64,8 @@ pub struct Model {
     unanswered: BTreeSet<String>,
     clock: ClockOffset,
     lost: BTreeMap<u8, u64>,
+    /// Calls of webhooks as TLS libraries have them, where containers are followed.
+    calls: tls::Calls,
     pub given_up: u64,
     /// Records that came after a tick that had promised their time was over.
     pub late: u64,
@@ -81,6 +84,7 @@ impl Model {
             unanswered: BTreeSet::new(),
             clock: ClockOffset { wall_minus_boot_ns: 0, error_ns: 0 },
             lost: BTreeMap::new(),
+            calls: tls::Calls::default(),
             given_up: 0,
             late: 0,
         }
@@ -144,6 +148,7 @@ impl Model {
             Event::Process(event) => self.process(record, event, make),
             Event::Namespace(event) => self.namespace(record, event),
             Event::Mount(event) => self.mount(record, event),
+            Event::Tls(event) => self.calls.record(record, event),
             _ => {}
         }
         self.pods.keep(record);
@@ -246,6 +251,7 @@ impl Model {
             _ => {}
         }
         self.remember_forebears(tgid);
+        self.ask_caller(tgid, &exec.comm, make);
     }
 
     /// A start keeps the members it has as they are now; later pids may be reused.

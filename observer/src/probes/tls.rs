@@ -6,7 +6,15 @@ pub mod pclntab;
 pub mod review;
 mod streams;
 
-use observer_ebpf::{Family, wire::tls::library};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
+use observer_ebpf::{
+    Family,
+    wire::{
+        packet::Address,
+        tls::{self, library},
+    },
+};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -76,7 +84,7 @@ pub struct Connection {
     /// Where the library keeps it: with the process, its identity.
     pub address: u64,
     /// Its socket, where it has one of its own and that is known.
-    pub cookie: Option<u64>,
+    pub socket: Option<Socket>,
     /// Where the tunnel ends that it is made through.
     pub tunnel: Option<String>,
     pub library: Library,
@@ -85,6 +93,15 @@ pub struct Connection {
     /// When the process started.
     pub start: Time,
     pub comm: String,
+}
+
+/// A TCP socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Socket {
+    /// The kernel's number of it; `None`: nobody has asked for it yet.
+    pub cookie: Option<u64>,
+    pub local: SocketAddr,
+    pub remote: SocketAddr,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -139,4 +156,13 @@ fn library_of(wire: u32) -> Result<Library, Malformed> {
         library::GO => Ok(Library::Go),
         other => Err(Malformed::Operation(other)),
     }
+}
+
+fn socket_of(wire: &tls::Socket) -> Option<Socket> {
+    let end = |address: Address, port| SocketAddr::new(IpAddr::V6(Ipv6Addr::from(address)).to_canonical(), port);
+    (wire.remote_port != 0).then(|| Socket {
+        cookie: (wire.cookie != 0).then_some(wire.cookie),
+        local: end(wire.local, wire.local_port),
+        remote: end(wire.remote, wire.remote_port),
+    })
 }

@@ -9,9 +9,9 @@ use observer_ebpf::wire::{
 };
 
 use super::{
-    Connection, Event, Request, Response,
+    Connection, Event, Request, Response, Socket,
     http::{self, Begin, Head, Message, Reading},
-    library_of, review,
+    library_of, review, socket_of,
 };
 use crate::{
     probes::{Malformed, fixed, text},
@@ -36,7 +36,7 @@ pub struct Streams {
 #[derive(Default)]
 struct Stream {
     used: u64,
-    cookie: Option<u64>,
+    socket: Option<Socket>,
     /// It is a tunnel to there.
     tunnel: Option<String>,
     /// The last request was a call of a webhook, so that an answer is one, too.
@@ -67,13 +67,11 @@ impl Streams {
         let key = (wire.header.tgid, wire.conn);
         let tunnel = self.streams.get(&(wire.header.tgid, wire.below)).and_then(|below| below.tunnel.clone());
         let stream = self.stream(key);
-        if wire.cookie != 0 {
-            stream.cookie = Some(wire.cookie);
-        }
+        stream.socket = socket_of(&wire.socket).or(stream.socket);
         let is_request = wire.part == part::REQUEST || wire.part == part::HTTP2;
         let mut connection = Connection {
             address: wire.conn,
-            cookie: stream.cookie,
+            socket: stream.socket,
             tunnel,
             library: library_of(wire.library)?,
             is_client: (wire.written == 1) == is_request,

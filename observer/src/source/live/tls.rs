@@ -60,7 +60,7 @@ type FileId = (u64, u64);
 /// Processes asked for, and the files that are attached to for them.
 pub struct Libraries {
     asked: HashMap<MapData, u32, u32>,
-    calls: HashMap<MapData, [u64; 3], [u64; 8]>,
+    calls: HashMap<MapData, [u64; 3], [u64; 7]>,
     writing: HashMap<MapData, u64, u64>,
     processes: BTreeMap<u32, Process>,
     files: BTreeMap<FileId, Attached>,
