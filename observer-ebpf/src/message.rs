@@ -233,6 +233,8 @@ fn piece(passed: &Passed, part: u32, socket: &Socket, which: Bytes) {
         record.written = u32::from(passed.written);
         record.library = passed.library;
         record.omitted = which.omitted;
+        record.len = len as u32;
+        record.pad = 0;
         record.comm = reader.comm(task);
         let flags = if reader.failed() { flag::UNREADABLE } else { 0 };
         emit::emit_packet::<Piece>(scratch, ((thread >> 32) as u32, thread as u32), len, flags);

@@ -3,15 +3,24 @@
 //!
 //! `cargo run --example capture_records -- FOLDER CMD...` (after `cargo xtask build`)
 
-use std::{collections::BTreeMap, fs, path::PathBuf, process::Command, thread, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::PathBuf,
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result};
 use observer::{
+    output::TlsSide,
     probes::names::watched_names,
     source::{
         facts::HostRoot,
         live::{Live, Options, Tracefs},
     },
+    time::Time,
 };
 use observer_ebpf::Family;
 
@@ -31,6 +40,7 @@ fn main() -> Result<()> {
         names: &names,
     };
     let mut live = Live::load(&options)?;
+    let (host, began) = (HostRoot::find(), Instant::now());
     let mut child = Command::new(program).args(words).spawn()?;
     let status = loop {
         if let Some(status) = child.try_wait()? {
@@ -38,6 +48,10 @@ fn main() -> Result<()> {
         }
         // Readers of pipes are reported when they are asked for.
         live.look_through_open_files().map_err(anyhow::Error::msg)?;
+        // What the command says to its TLS library, it says as one that calls webhooks.
+        let now = Time(began.elapsed().as_nanos() as u64);
+        live.ask_tls(&host, child.id(), TlsSide::Client, now);
+        live.look_for_tls(&host, now);
         thread::sleep(Duration::from_millis(5));
     };
     thread::sleep(Duration::from_millis(100));

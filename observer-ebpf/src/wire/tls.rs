@@ -72,6 +72,9 @@ records! { Tls {
         library: u32,
         /// Bytes that the program passed and that are not handed over, behind this piece.
         omitted: u32,
+        /// Bytes of the piece.
+        len: u32,
+        pad: u32,
         comm: [u8; COMM_LEN],
     }
 } }

@@ -8,6 +8,7 @@ use observer_ebpf::{
 };
 use zerocopy::IntoBytes;
 
+mod calls;
 mod faults;
 mod streams;
 
@@ -217,6 +218,7 @@ fn every_kind(op: u32) -> Vec<(Vec<u8>, Event)> {
     .into_iter()
     .chain(faults::every_kind())
     .chain(streams::every_kind())
+    .chain(calls::every_kind())
     .collect()
 }
 

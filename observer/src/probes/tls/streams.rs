@@ -61,6 +61,7 @@ impl Streams {
             return Err(Malformed::Operation(u32::from(number)));
         }
         let (wire, bytes) = fixed::<Piece>(bytes)?;
+        let bytes = bytes.get(..wire.len as usize).ok_or(Malformed::Text)?;
         if !(part::REQUEST..=part::HTTP2).contains(&wire.part) {
             return Err(Malformed::Operation(wire.part));
         }

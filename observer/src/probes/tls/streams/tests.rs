@@ -46,6 +46,8 @@ impl Side {
             written: u32::from(of_request == self.written),
             library: library::GO,
             omitted: 0,
+            len: text.len() as u32,
+            pad: 0,
             comm: *b"k3s\0\0\0\0\0\0\0\0\0\0\0\0\0",
         };
         piece.header.kind = Piece::KIND;
