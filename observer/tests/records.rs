@@ -31,7 +31,8 @@ fn real_records_decode_as_before() {
         let mut text = String::new();
         let mut reducer = Reducer::default();
         for record in split(&bytes) {
-            let reduced = reducer.reduce(record).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            let reduced =
+                reducer.reduce(record).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
             assert_eq!(reduced.family, *family);
             text.push_str(&format!("{:?}\n", reduced.record));
         }

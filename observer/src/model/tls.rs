@@ -79,7 +79,8 @@ impl Call {
             (Some(socket), _) => match socket.cookie {
                 Some(cookie) => cookie == wire.cookie,
                 None => {
-                    let ends = if wire.is_client { (wire.client, wire.server) } else { (wire.server, wire.client) };
+                    let ends =
+                        if wire.is_client { (wire.client, wire.server) } else { (wire.server, wire.client) };
                     (socket.local, socket.remote) == ends
                 }
             },

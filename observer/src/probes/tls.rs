@@ -159,7 +159,8 @@ fn library_of(wire: u32) -> Result<Library, Malformed> {
 }
 
 fn socket_of(wire: &tls::Socket) -> Option<Socket> {
-    let end = |address: Address, port| SocketAddr::new(IpAddr::V6(Ipv6Addr::from(address)).to_canonical(), port);
+    let end =
+        |address: Address, port| SocketAddr::new(IpAddr::V6(Ipv6Addr::from(address)).to_canonical(), port);
     (wire.remote_port != 0).then(|| Socket {
         cookie: (wire.cookie != 0).then_some(wire.cookie),
         local: end(wire.local, wire.local_port),

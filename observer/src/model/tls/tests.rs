@@ -82,7 +82,10 @@ fn an_answer_is_that_of_the_request_before_it_on_its_connection() {
     answers(&mut calls, 3, connection(1, socket(Some(5)), None));
     answers(&mut calls, 4, connection(9, socket(Some(9)), None));
     let one = calls.take(&wire(5), Time(SECOND), Time(9 * SECOND)).unwrap();
-    assert_eq!((uid(Some(&one)), one.response.as_ref().map(|response| response.began)), (Some("one"), Some(Time(3 * SECOND))));
+    assert_eq!(
+        (uid(Some(&one)), one.response.as_ref().map(|response| response.began)),
+        (Some("one"), Some(Time(3 * SECOND)))
+    );
     let two = calls.on(&wire(6), Time(2 * SECOND), Time(9 * SECOND));
     assert_eq!((uid(two), two.and_then(|call| call.response.clone())), (Some("two"), None));
     assert_eq!(uid(calls.on(&wire(5), Time(SECOND), Time(9 * SECOND))), None, "it was taken");

@@ -5,7 +5,8 @@ use observer_ebpf::wire::tls::{Piece, Socket, library, part};
 use super::*;
 use crate::probes::tls::{Connection, Library, Request};
 
-const CALL: &[u8] = b"POST /v?timeout=3s HTTP/1.1\r\nUser-Agent: kube-apiserver-admission\r\nContent-Length: 2\r\n\r\n{}";
+const CALL: &[u8] =
+    b"POST /v?timeout=3s HTTP/1.1\r\nUser-Agent: kube-apiserver-admission\r\nContent-Length: 2\r\n\r\n{}";
 
 fn piece(library: u32) -> Piece {
     let ten = |last| [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 0, 0, last];

@@ -56,9 +56,10 @@ pub fn request(bytes: &[u8]) -> Reading {
         Ok(httparse::Status::Complete(at)) => {
             let target = request.path.unwrap_or_default();
             let (path, query) = target.split_once('?').unwrap_or((target, ""));
-            let is_admission = request.headers.iter().any(|header| {
-                header.name.eq_ignore_ascii_case("user-agent") && header.value == ADMISSION
-            });
+            let is_admission = request
+                .headers
+                .iter()
+                .any(|header| header.name.eq_ignore_ascii_case("user-agent") && header.value == ADMISSION);
             let head = Head {
                 method: capped(request.method.unwrap_or_default()),
                 path: capped(path),
@@ -107,7 +108,8 @@ fn message(begin: Begin, headers: &[httparse::Header], rest: &[u8]) -> Message {
         dechunked(rest)
     } else {
         let whole = length.is_some_and(|length| rest.len() as u64 >= length);
-        let end = length.map_or(rest.len(), |length| rest.len().min(usize::try_from(length).unwrap_or(usize::MAX)));
+        let end =
+            length.map_or(rest.len(), |length| rest.len().min(usize::try_from(length).unwrap_or(usize::MAX)));
         (rest[..end].to_vec(), whole)
     };
     Message { begin, length: length.filter(|_| !chunked), body: (!encoded).then_some(body), is_whole: ended }

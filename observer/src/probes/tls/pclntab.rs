@@ -48,20 +48,14 @@ impl<'a> Table<'a> {
     /// # Errors
     /// It is none of a known version, or does not fit into itself.
     pub fn read(bytes: &'a [u8], text: u64) -> Result<Self, Unreadable> {
-        let magic: [u8; 4] = bytes.get(..4).and_then(|magic| magic.try_into().ok()).ok_or(Unreadable::Damaged)?;
+        let magic: [u8; 4] =
+            bytes.get(..4).and_then(|magic| magic.try_into().ok()).ok_or(Unreadable::Damaged)?;
         let (layout, is_little) = layout(magic).ok_or(Unreadable::Version)?;
         // Two zeros, the size of an instruction, the size of a pointer.
         let [0, 0, 1 | 2 | 4, 8] = bytes[4..].get(..4).ok_or(Unreadable::Damaged)? else {
             return Err(Unreadable::Version);
         };
-        let mut table = Table {
-            layout,
-            is_little,
-            count: 0,
-            base: 0,
-            names: &[],
-            functions: &[],
-        };
+        let mut table = Table { layout, is_little, count: 0, base: 0, names: &[], functions: &[] };
         let word = |n: usize| table.word(bytes, 8 + 8 * n).ok_or(Unreadable::Damaged);
         let part = |offset: u64| {
             usize::try_from(offset).ok().and_then(|offset| bytes.get(offset..)).ok_or(Unreadable::Damaged)
@@ -105,7 +99,9 @@ impl<'a> Table<'a> {
     fn entry(&self, at: usize) -> Option<(u64, u64)> {
         let offset = at.checked_mul(self.entry_size())?;
         match self.layout {
-            Layout::Go116 => Some((self.word(self.functions, offset)?, self.word(self.functions, offset + 8)?)),
+            Layout::Go116 => {
+                Some((self.word(self.functions, offset)?, self.word(self.functions, offset + 8)?))
+            }
             _ => {
                 let half = |offset| self.half(self.functions, offset).map(u64::from);
                 Some((half(offset)?, half(offset + 4)?))

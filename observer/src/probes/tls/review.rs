@@ -358,7 +358,9 @@ mod tests {
 
     #[test]
     fn what_is_no_json_and_what_is_too_deep_ends_the_reading() {
-        for text in ["", "[]", "{]", r#"{"a":1 "b":2}"#, r#"{"a":}"#, r#"{"a":tru}"#, r#"{a:1}"#, r#"{"a":1,}"#] {
+        for text in
+            ["", "[]", "{]", r#"{"a":1 "b":2}"#, r#"{"a":}"#, r#"{"a":tru}"#, r#"{a:1}"#, r#"{"a":1,}"#]
+        {
             assert!(!scan(text.as_bytes()).is_whole, "{text}");
         }
         let deep = [&b"{\"a\":"[..]; 100].concat();

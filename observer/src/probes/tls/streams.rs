@@ -117,8 +117,11 @@ impl Stream {
     /// What the message says, once it says enough. `is_full`: no more of it will be there.
     fn tell(&mut self, connection: Connection, is_full: bool) -> Event {
         let Some(gathered) = &self.message else { return Event::Ordinary };
-        let reading =
-            if gathered.is_request { http::request(&gathered.bytes) } else { http::response(&gathered.bytes) };
+        let reading = if gathered.is_request {
+            http::request(&gathered.bytes)
+        } else {
+            http::response(&gathered.bytes)
+        };
         let (message, began) = match reading {
             Reading::Message(message) => (message, gathered.began),
             Reading::Partial if !is_full => return Event::Ordinary,

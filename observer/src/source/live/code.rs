@@ -35,7 +35,8 @@ pub fn of_openssl(file: File) -> Result<Vec<Points>, String> {
     let elf = parse(&cache)?;
     let mut found = Vec::new();
     for symbol in elf.dynamic_symbols().filter(|symbol| symbol.is_definition()) {
-        let function = symbol.name().ok().and_then(|name| OPENSSL.iter().find(|one| one.entry.symbol == name));
+        let function =
+            symbol.name().ok().and_then(|name| OPENSSL.iter().find(|one| one.entry.symbol == name));
         if let Some(function) = function {
             found.push(points(&elf, function, symbol.address(), symbol.size())?);
         }
@@ -94,7 +95,8 @@ fn points(elf: &Elf, function: &'static Function, address: u64, size: u64) -> Re
     if size == 0 || size > MAX_FUNCTION {
         return Err(format!("{name} is {size} bytes long"));
     }
-    let (offset, code) = code_at(elf, address, size).ok_or_else(|| format!("the code of {name} is not in it"))?;
+    let (offset, code) =
+        code_at(elf, address, size).ok_or_else(|| format!("the code of {name} is not in it"))?;
     let returns = match function.returned {
         Some(_) => returns(code),
         None => Vec::new(),

@@ -25,7 +25,7 @@ use super::{
     tls::Libraries,
 };
 use crate::{
-    health::{HookPlan, ProbePlan, Status},
+    health::{ProbePlan, Status},
     input::{Input, Record},
     output::TlsSide,
     probes::stdio::{PipeState, Written},
@@ -35,9 +35,6 @@ use crate::{
 
 /// The kernel programs, or nothing when this binary was built without them.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("OBSERVER_BPF_OBJECT"));
-
-/// What was attached to of TLS libraries, and what was not, is said of so many files.
-const MAX_TLS_HOOKS: usize = 64;
 
 /// More records than this are never held back for ordering; the oldest are handed on early.
 const MAX_HELD: usize = 1 << 20;
@@ -251,34 +248,14 @@ impl Live {
     /// Has webhook calls of process `tgid` seen in its TLS library, where that is asked for at all: how that family is
     /// attached from now on, if that has changed.
     pub fn ask_tls(&mut self, host: &HostRoot, tgid: u32, side: TlsSide, now: Time) -> Option<ProbePlan> {
-        let plan = self.plans.iter().find(|plan| plan.family == Family::Tls)?;
-        if plan.status == Status::Off {
-            return None;
-        }
-        let hooks = self.libraries.ask(&mut self.ebpf, host, tgid, side, now);
-        self.tls_plan(hooks)
-    }
-
-    /// The same of processes that have loaded no such library before.
-    pub fn look_for_tls(&mut self, host: &HostRoot, now: Time) -> Option<ProbePlan> {
-        let hooks = self.libraries.turn(&mut self.ebpf, host, now);
-        self.tls_plan(hooks)
-    }
-
-    fn tls_plan(&mut self, hooks: Vec<HookPlan>) -> Option<ProbePlan> {
-        if hooks.is_empty() {
-            return None;
-        }
         let plan = self.plans.iter_mut().find(|plan| plan.family == Family::Tls)?;
-        for hook in hooks {
-            // The same file is refused once, whoever uses it.
-            if plan.hooks.len() < MAX_TLS_HOOKS && !plan.hooks.contains(&hook) {
-                plan.hooks.push(hook);
-            }
-        }
-        let missing = plan.hooks.iter().any(|hook| hook.rung.is_none());
-        plan.status = if missing { Status::Degraded } else { Status::Attached };
-        Some(plan.clone())
+        self.libraries.ask(&mut self.ebpf, host, (tgid, side), now, plan)
+    }
+
+    /// The same of processes that had loaded no such library before.
+    pub fn look_for_tls(&mut self, host: &HostRoot, now: Time) -> Option<ProbePlan> {
+        let plan = self.plans.iter_mut().find(|plan| plan.family == Family::Tls)?;
+        self.libraries.turn(&mut self.ebpf, host, now, plan)
     }
 
     pub fn records(&self) -> &[u64; observer_ebpf::FAMILIES] {

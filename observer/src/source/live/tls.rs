@@ -30,7 +30,7 @@ use super::{
     maps::take,
 };
 use crate::{
-    health::HookPlan,
+    health::{HookPlan, ProbePlan, Status},
     output::TlsSide,
     probes::tls::OPENSSL,
     source::facts::{
@@ -42,6 +42,8 @@ use crate::{
 
 /// Files attached to at once.
 const MAX_FILES: usize = 32;
+/// Files of which it is said how they were attached to.
+const MAX_HOOKS: usize = 64;
 /// Processes asked for at once: what the kernel's map holds.
 const MAX_PROCESSES: usize = 1_024;
 /// A program may load its library at any time: when it is looked at again, at first and at last.
@@ -99,17 +101,24 @@ impl Libraries {
         })
     }
 
-    /// Has the calls of a process seen. Says what was attached to, if anything was; it is looked at again later if
-    /// nothing was found.
+    /// Has the calls of a process seen, and adds to the plan what was attached to; it is looked at again later if
+    /// nothing was found. Gives the plan if it has changed.
     pub fn ask(
         &mut self,
         ebpf: &mut Ebpf,
         host: &HostRoot,
-        tgid: u32,
-        side: TlsSide,
+        (tgid, side): (u32, TlsSide),
         now: Time,
-    ) -> Vec<HookPlan> {
-        let sides = side.bits();
+        plan: &mut ProbePlan,
+    ) -> Option<ProbePlan> {
+        if plan.status == Status::Off {
+            return None;
+        }
+        let hooks = self.begin(ebpf, host, tgid, side.bits(), now);
+        add(plan, hooks)
+    }
+
+    fn begin(&mut self, ebpf: &mut Ebpf, host: &HostRoot, tgid: u32, sides: u32, now: Time) -> Vec<HookPlan> {
         if let Some(process) = self.processes.get_mut(&tgid) {
             process.sides |= sides;
             if process.look.is_none() {
@@ -131,16 +140,22 @@ impl Libraries {
     }
 
     /// Looks again at those in which nothing was found, and forgets those that have ended.
-    pub fn turn(&mut self, ebpf: &mut Ebpf, host: &HostRoot, now: Time) -> Vec<HookPlan> {
+    pub fn turn(
+        &mut self,
+        ebpf: &mut Ebpf,
+        host: &HostRoot,
+        now: Time,
+        plan: &mut ProbePlan,
+    ) -> Option<ProbePlan> {
         let is_due = |process: &Process| process.look.is_some_and(|(at, _)| at <= now);
         let due: Vec<u32> =
             self.processes.iter().filter(|(_, process)| is_due(process)).map(|(tgid, _)| *tgid).collect();
-        let said = due.into_iter().flat_map(|tgid| self.look(ebpf, host, tgid, now)).collect();
+        let hooks = due.into_iter().flat_map(|tgid| self.look(ebpf, host, tgid, now)).collect();
         if now.since(self.checked) >= EVERY.as_nanos() as u64 {
             self.checked = now;
             self.forget_ended();
         }
-        said
+        add(plan, hooks)
     }
 
     /// All that is attached, to be detached.
@@ -157,7 +172,11 @@ impl Libraries {
                 Ok(None) => {}
                 Ok(Some(news)) => {
                     is_used = true;
-                    said.extend(news.map(|why| HookPlan { name: hook, rung: Some("uprobe"), why: Some(why) }));
+                    said.extend(news.map(|why| HookPlan {
+                        name: hook,
+                        rung: Some("uprobe"),
+                        why: Some(why),
+                    }));
                 }
                 Err(why) => {
                     said.push(HookPlan { name: hook, rung: None, why: Some(format!("{path}: {why}")) });
@@ -186,7 +205,8 @@ impl Libraries {
             return Err(format!("{MAX_FILES} files are attached to already"));
         }
         let file = reopened(&found.handle).map_err(|error| error.to_string())?;
-        let points = if found.hook == OPENSSL_HOOK { Some(code::of_openssl(file)?) } else { code::of_go(file)? };
+        let points =
+            if found.hook == OPENSSL_HOOK { Some(code::of_openssl(file)?) } else { code::of_go(file)? };
         let Some(points) = points else { return Ok(None) };
         let path = files::own_link(&found.handle);
         let mut links = Vec::new();
@@ -204,7 +224,8 @@ impl Libraries {
             let at_once = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
             poll(&mut handles, Some(&at_once)).is_ok_and(|ready| ready > 0)
         };
-        let ended: Vec<u32> = self.processes.iter().filter(|(_, one)| has_ended(one)).map(|(tgid, _)| *tgid).collect();
+        let ended: Vec<u32> =
+            self.processes.iter().filter(|(_, one)| has_ended(one)).map(|(tgid, _)| *tgid).collect();
         for tgid in ended {
             self.processes.remove(&tgid);
             let _ = self.asked.remove(&tgid);
@@ -236,8 +257,29 @@ impl Libraries {
     }
 }
 
+/// The plan with these, if they are new: the same file is refused once, whoever uses it.
+fn add(plan: &mut ProbePlan, hooks: Vec<HookPlan>) -> Option<ProbePlan> {
+    let before = plan.hooks.len();
+    for hook in hooks {
+        if plan.hooks.len() < MAX_HOOKS && !plan.hooks.contains(&hook) {
+            plan.hooks.push(hook);
+        }
+    }
+    if plan.hooks.len() == before {
+        return None;
+    }
+    let is_missing = plan.hooks.iter().any(|hook| hook.rung.is_none());
+    plan.status = if is_missing { Status::Degraded } else { Status::Attached };
+    Some(plan.clone())
+}
+
 /// Returns first: a call that is kept must have one that clears it.
-fn attach_point(ebpf: &mut Ebpf, path: &str, point: &Points, links: &mut Vec<UProbeLink>) -> Result<(), String> {
+fn attach_point(
+    ebpf: &mut Ebpf,
+    path: &str,
+    point: &Points,
+    links: &mut Vec<UProbeLink>,
+) -> Result<(), String> {
     if let Some(returned) = point.function.returned {
         for at in &point.returns {
             links.push(attach_at(ebpf, returned, path, *at)?);

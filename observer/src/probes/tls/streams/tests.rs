@@ -11,7 +11,8 @@ use super::*;
 const CONN: u64 = 0xc000;
 const CALL: &str = "POST /validate?timeout=10s&token=PLANTED HTTP/1.1\r\nUser-Agent: kube-apiserver-admission\r\n\
                     Authorization: Bearer PLANTED\r\nContent-Length: 94\r\n\r\n";
-const REVIEW: &str = r#"{"kind":"AdmissionReview","request":{"uid":"u-1","object":{"data":{"x":"PLANTED"},"a":[1,2]}}}"#;
+const REVIEW: &str =
+    r#"{"kind":"AdmissionReview","request":{"uid":"u-1","object":{"data":{"x":"PLANTED"},"a":[1,2]}}}"#;
 const DENIED: &str = "HTTP/1.1 200 OK\r\nContent-Length: 104\r\nX-Secret: PLANTED\r\n\r\n\
                       {\"kind\":\"AdmissionReview\",\"response\":{\"uid\":\"u-1\",\"allowed\":false,\"status\":\
                       {\"code\":403,\"message\":\"no\"}}}";
@@ -99,7 +100,9 @@ fn a_call_and_its_answer_are_told_and_nothing_they_carry() {
     for mut side in [Side::client(), Side::server()] {
         side.request(&format!("{CALL}{REVIEW}"));
         side.response(DENIED);
-        let [Event::Request(request), Event::Response(response)] = &side.told[..] else { panic!("{:?}", side.told) };
+        let [Event::Request(request), Event::Response(response)] = &side.told[..] else {
+            panic!("{:?}", side.told)
+        };
         assert_eq!((request.method.as_str(), request.path.as_str()), ("POST", "/validate"));
         assert_eq!(request.deadline_ns, Some(10_000_000_000));
         assert!(request.is_admission && request.is_review);
