@@ -37,6 +37,21 @@ impl Scratch {
         // SAFETY: larger than any record (checked where records are defined), aligned to 8, and any bytes are one.
         unsafe { &mut *self.bytes.as_mut_ptr().cast() }
     }
+
+    /// Room beside a record of at most half the size, for what a program has to keep but has no stack for.
+    #[inline(always)]
+    pub fn beside<T>(&mut self) -> &mut T {
+        self.halves().1
+    }
+
+    /// The record under construction, and what is beside it.
+    #[inline(always)]
+    pub fn halves<T>(&mut self) -> (&mut Scratch, &mut T) {
+        const { assert!(size_of::<T>() <= MAX_RECORD / 2 && align_of::<T>() <= 8) };
+        let pointer: *mut Scratch = self;
+        // SAFETY: within the buffer and aligned, and any bytes are one; a record of half the size does not reach it.
+        unsafe { (&mut *pointer, &mut *pointer.byte_add(MAX_RECORD / 2).cast()) }
+    }
 }
 
 #[map]

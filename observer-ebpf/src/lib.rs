@@ -23,6 +23,7 @@ macro_rules! for_each_probe {
             9 socket Socket
             10 stdio Stdio
             11 fault Fault
+            13 webhook Webhook
             14 tls Tls
         }
     };

@@ -37,6 +37,7 @@ fn main() -> Result<()> {
         btf: "/sys/kernel/btf/vmlinux".as_ref(),
         tracefs: Tracefs::find_or_mount("/".as_ref()),
         host: &HostRoot::find(),
+        idle: &[],
         names: &names,
     };
     let mut live = Live::load(&options)?;

@@ -12,6 +12,7 @@ mod security;
 mod socket;
 mod stdio;
 pub mod tls;
+mod webhook;
 
 /// The header of a record under construction: `emit` fills it in.
 const NO_HEADER: observer_ebpf::wire::Header =

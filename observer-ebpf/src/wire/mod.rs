@@ -16,6 +16,7 @@ pub mod security;
 pub mod socket;
 pub mod stdio;
 pub mod tls;
+pub mod webhook;
 
 use crate::Family;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};

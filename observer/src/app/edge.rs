@@ -14,15 +14,16 @@ use anyhow::Result;
 use observer_ebpf::Family;
 use tokio::sync::{Mutex, OwnedSemaphorePermit as Permit, Semaphore, mpsc};
 
-use super::{groups::Groups, pipes::Pipes, sinks::Sinks, talk};
+use super::{groups::Groups, pipes::Pipes, sinks::Sinks, talk, webhooks::Names};
 use crate::{
     health::{OwnCost, ProbePlan, ProbeReport, Report},
     input::{Fact, FactKind, Input, LookupError, Record},
     output::{Output, Want},
     pipeline::Pipeline,
+    probes::{packet::Owner, webhook::Target},
     record::RecordingWriter,
     source::{
-        facts::{HostRoot, cri::Cri, host, version::Versions},
+        facts::{HostRoot, cri::Cri, host, sockets, version::Versions},
         live::Live,
     },
     time::Time,
@@ -51,6 +52,7 @@ pub struct Edge {
     groups: Groups,
     /// What was sampled and not fed yet.
     samples: VecDeque<Input>,
+    webhooks: Option<Names>,
 }
 
 impl Edge {
@@ -61,6 +63,7 @@ impl Edge {
         recorder: Option<RecordingWriter>,
         host: HostRoot,
         cri: &[PathBuf],
+        webhooks: &[Target],
     ) -> Self {
         let follows = pipeline.follows();
         let (answer, answers) = mpsc::channel(MAX_LOOKUPS);
@@ -81,6 +84,7 @@ impl Edge {
             pipes: Pipes::default(),
             groups: Groups::default(),
             samples: VecDeque::new(),
+            webhooks: Names::of(webhooks),
         }
     }
 
@@ -102,6 +106,10 @@ impl Edge {
         self.feed_in_order(inputs)?;
         if let Some(plan) = self.live.look_for_tls(&self.host, now()) {
             self.report(status(&plan))?;
+        }
+        if let Some(endpoints) = self.webhooks.as_mut().and_then(Names::poll) {
+            // Full only if there are hundreds: what fits is watched.
+            let _ = self.live.watch_endpoints(&endpoints);
         }
         self.answers()
     }
@@ -182,6 +190,25 @@ impl Edge {
                     self.report(status(&plan))?;
                 }
             }
+            Want::SocketOwner { cookie, tgid, local, remote } => {
+                let init = self.live.container_of(tgid);
+                match self.permit("a socket") {
+                    Ok(permit) => {
+                        let host = self.host.clone();
+                        let find = move || sockets::owner(&host, tgid, local, remote);
+                        self.look_up(permit, async move {
+                            let found = tokio::task::spawn_blocking(find).await;
+                            let result = found.unwrap_or_else(|error| {
+                                Err(LookupError { what: "a socket".to_owned(), why: error.to_string() })
+                            });
+                            let result = result.map(|owner| Owner { init, ..owner });
+                            FactKind::SocketOwner { cookie, tgid, result }
+                        });
+                    }
+                    Err(error) => self.fact(FactKind::SocketOwner { cookie, tgid, result: Err(error) })?,
+                }
+            }
+            Want::ForgetConnection { cookie } => self.live.forget_connection(cookie),
             Want::Unwatch { tgid } => self.live.unwatch(tgid),
             Want::Quiet { init } => self.live.quiet(init),
         }

@@ -149,7 +149,8 @@ fn failed_call(record: &Record, start: &Start) -> Option<Failed> {
         | Event::Process(_)
         | Event::Stdio(_)
         | Event::Fault(_)
-        | Event::Tls(_) => return None,
+        | Event::Tls(_)
+        | Event::Webhook(_) => return None,
     };
     Some(Failed { time: record.time, tgid: record.tgid, phase, call, errno, object })
 }

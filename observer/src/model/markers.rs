@@ -103,7 +103,7 @@ impl<'a> Reading<'a> {
             Event::Output(event) => self.output(tgid, time, event),
             Event::Socket(event) => self.socket(tgid, time, event),
             // No part of a start.
-            Event::Stdio(_) | Event::Fault(_) | Event::Tls(_) => {}
+            Event::Stdio(_) | Event::Fault(_) | Event::Tls(_) | Event::Webhook(_) => {}
         }
     }
 
@@ -299,7 +299,12 @@ pub fn call_of(event: &Event) -> Option<Call> {
         Event::Output(event) => Some(event.call),
         Event::Socket(event) => Some(event.call),
         Event::Process(process::Event::ExecFailed { call, .. }) => Some(*call),
-        Event::Process(_) | Event::Cgroup(_) | Event::Stdio(_) | Event::Fault(_) | Event::Tls(_) => None,
+        Event::Process(_)
+        | Event::Cgroup(_)
+        | Event::Stdio(_)
+        | Event::Fault(_)
+        | Event::Tls(_)
+        | Event::Webhook(_) => None,
     }
 }
 

@@ -16,6 +16,7 @@ mod settle;
 mod start;
 mod stdio;
 mod tls;
+mod webhook;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,6 +29,7 @@ use crate::{
         Event,
         invocation::{CniCommand, Command, Invocation},
         mount, namespace, process as proc_events,
+        webhook::Target,
     },
     time::{ClockOffset, Time},
 };
@@ -36,6 +38,7 @@ use lives::Lives;
 use pods::Pods;
 use process::{ProcessInfo, Processes};
 use start::{Start, StartId};
+use webhook::Webhooks;
 
 /// Starts followed at once; the oldest is given up, and counted.
 const MAX_STARTS: usize = 16_384;
@@ -62,6 +65,7 @@ pub struct Model {
     versions: BTreeMap<String, Option<RuntimeVersion>>,
     /// Runtimes that were asked and have not answered.
     unanswered: BTreeSet<String>,
+    webhooks: Webhooks,
     clock: ClockOffset,
     lost: BTreeMap<u8, u64>,
     /// Calls of webhooks as TLS libraries have them, where containers are followed.
@@ -72,7 +76,7 @@ pub struct Model {
 }
 
 impl Model {
-    pub fn new(ready_wait_ns: u64, follow: bool) -> Self {
+    pub fn new(ready_wait_ns: u64, follow: bool, webhooks: Vec<Target>) -> Self {
         Model {
             ready_wait_ns,
             lives: follow.then(Lives::default),
@@ -82,6 +86,7 @@ impl Model {
             member_of: BTreeMap::new(),
             versions: BTreeMap::new(),
             unanswered: BTreeSet::new(),
+            webhooks: Webhooks::new(webhooks),
             clock: ClockOffset { wall_minus_boot_ns: 0, error_ns: 0 },
             lost: BTreeMap::new(),
             calls: tls::Calls::default(),
@@ -110,6 +115,7 @@ impl Model {
         inputs.extend(self.processes.alive().map(|process| fact(FactKind::Process(process))));
         let mut records: Vec<&Record> = self.pods.records().collect();
         records.extend(self.starts.values().flat_map(|start| &start.records));
+        records.extend(self.webhooks.records());
         records.sort_by_key(|record| record.time);
         records.dedup();
         inputs.extend(records.into_iter().cloned().map(Input::Record));
@@ -142,6 +148,11 @@ impl Model {
         self.processes.evicted
     }
 
+    /// Connections to webhooks no longer followed to bound memory.
+    pub fn webhooks_given_up(&self) -> u64 {
+        self.webhooks.evicted()
+    }
+
     fn record(&mut self, record: &Record, make: &mut impl FnMut(Made)) {
         self.late += u64::from(record.late);
         match &record.event {
@@ -157,6 +168,7 @@ impl Model {
         }
         self.tell_payload(record);
         self.follow(record, make);
+        self.follow_webhooks(record, make);
         if let Event::Process(proc_events::Event::Exited { .. }) = &record.event {
             self.member_of.remove(&record.tgid);
             self.processes.end(record.tgid, record.time);

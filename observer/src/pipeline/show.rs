@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fmt, str::FromStr};
 
 use crate::{
     health::{ProbeHealth, Status},
-    output::{Event, Output, RuntimeAction, StdioOutcome, What},
+    output::{CallOutcome, Event, Output, RuntimeAction, StdioOutcome, What},
 };
 
 /// A kind of output that can be asked for by name. The summary is always shown.
@@ -14,15 +14,23 @@ pub enum Shown {
     Runtime,
     Stdio,
     Memory,
+    Webhook,
     Stats,
     Health,
 }
 
 impl Shown {
-    pub const ALL: [Shown; 6] =
-        [Shown::Coldstart, Shown::Runtime, Shown::Stdio, Shown::Memory, Shown::Stats, Shown::Health];
+    pub const ALL: [Shown; 7] = [
+        Shown::Coldstart,
+        Shown::Runtime,
+        Shown::Stdio,
+        Shown::Memory,
+        Shown::Webhook,
+        Shown::Stats,
+        Shown::Health,
+    ];
     /// What `events` stands for.
-    pub const EVENTS: [Shown; 3] = [Shown::Runtime, Shown::Stdio, Shown::Memory];
+    pub const EVENTS: [Shown; 4] = [Shown::Runtime, Shown::Stdio, Shown::Memory, Shown::Webhook];
 
     pub const fn name(self) -> &'static str {
         match self {
@@ -30,6 +38,7 @@ impl Shown {
             Shown::Runtime => "runtime",
             Shown::Stdio => "stdio",
             Shown::Memory => "memory",
+            Shown::Webhook => "webhook",
             Shown::Stats => "stats",
             Shown::Health => "health",
         }
@@ -40,6 +49,7 @@ impl Shown {
             What::Runtime(_) => Shown::Runtime,
             What::Stdio(_) => Shown::Stdio,
             What::Memory(_) => Shown::Memory,
+            What::Webhook(_) => Shown::Webhook,
         }
     }
 }
@@ -56,7 +66,7 @@ pub struct UnknownKind {
     known: String,
 }
 
-const EVENTS: &str = "runtime, stdio, memory";
+const EVENTS: &str = "runtime, stdio, memory, webhook";
 
 impl Show {
     /// Of a list of events alone, as an exporter takes it: `none` is none of them.
@@ -152,6 +162,14 @@ pub fn event_needs_attention(event: &Event) -> bool {
             | StdioOutcome::HeldUntilExit => true,
         },
         What::Memory(_) => true,
+        What::Webhook(call) => match call.outcome {
+            CallOutcome::Answered | CallOutcome::Denied | CallOutcome::Unknown => false,
+            CallOutcome::Timeout
+            | CallOutcome::Refused
+            | CallOutcome::Reset
+            | CallOutcome::TlsFailed
+            | CallOutcome::HttpError => true,
+        },
     }
 }
 
@@ -167,9 +185,9 @@ mod tests {
     #[test]
     fn lists_are_read_and_written_alike() {
         let read = |list: &str| list.parse::<Show>().map(|show| show.to_string());
-        assert_eq!(read("events"), Ok("runtime,stdio,memory".into()));
+        assert_eq!(read("events"), Ok("runtime,stdio,memory,webhook".into()));
         assert_eq!(read("stats, memory,coldstart"), Ok("coldstart,memory,stats".into()));
-        assert_eq!(read("events,stdio,health"), Ok("runtime,stdio,memory,health".into()));
+        assert_eq!(read("events,stdio,health"), Ok("runtime,stdio,memory,webhook,health".into()));
         for list in ["coldstart,runtime", "stats"] {
             assert_eq!(read(list), Ok(list.to_owned()));
         }
@@ -180,8 +198,8 @@ mod tests {
         let error = "stdio,dsn".parse::<Show>().unwrap_err().to_string();
         assert_eq!(
             error,
-            "nothing is called \"dsn\"; there are coldstart, runtime, stdio, memory, stats, health, \
-             and events for all of runtime, stdio, memory"
+            "nothing is called \"dsn\"; there are coldstart, runtime, stdio, memory, webhook, \
+             stats, health, and events for all of runtime, stdio, memory, webhook"
         );
         assert!("".parse::<Show>().is_err() && "stdio,".parse::<Show>().is_err());
     }
@@ -189,7 +207,7 @@ mod tests {
     #[test]
     fn only_events_are_events() {
         assert_eq!(Show::events("none"), Ok(Show::default()));
-        assert_eq!(Show::events("events"), Show::events("runtime,stdio,memory"));
+        assert_eq!(Show::events("events"), Show::events("runtime,stdio,memory,webhook"));
         assert!(Show::events("stats").is_err());
     }
 }

@@ -6,7 +6,10 @@ use std::collections::BTreeMap;
 
 use crate::{
     compare::{GroupKey, Sample},
-    output::{ColdStart, Container, Event, FaultKind, Resident, Stats, Stdio, StdioOutcome, What},
+    output::{
+        CallOutcome, ColdStart, Container, Event, FaultKind, Resident, Side, Stats, Stdio, StdioOutcome,
+        Webhook, What,
+    },
     time::{ClockOffset, Time, Wall},
 };
 use durations::Durations;
@@ -90,6 +93,7 @@ impl Tally {
                 duration_ns: None,
                 of: String::new(),
             },
+            What::Webhook(call) => return self.add("webhook", call_key(event, call), self::call(call)),
         };
         self.add(event.what.probe(), subject_key(event), one);
     }
@@ -225,6 +229,36 @@ fn stream(stdio: &Stdio) -> One {
         duration_ns: stdio.blocked_ns,
         of: if stdio.fd == 2 { "stderr".to_owned() } else { "stdout".to_owned() },
     }
+}
+
+/// A call of a webhook. Its duration is its latency, where there was an answer.
+fn call(call: &Webhook) -> One {
+    let is_answer =
+        matches!(call.outcome, CallOutcome::Answered | CallOutcome::Denied | CallOutcome::HttpError);
+    One {
+        count: 1,
+        failed: !matches!(call.outcome, CallOutcome::Answered | CallOutcome::Denied | CallOutcome::Unknown),
+        outcome: call.outcome.name(),
+        duration_ns: call.latency_ns.filter(|_| is_answer),
+        of: call
+            .client
+            .process
+            .as_ref()
+            .map_or_else(|| call.client.address.to_string(), |by| by.comm.clone()),
+    }
+}
+
+/// By client, server and path: what the client is called, and the webhook.
+fn call_key(event: &Event, call: &Webhook) -> Key {
+    let client = match (&event.container, &call.client.process) {
+        (Some(container), _) if call.side == Side::Client => {
+            container.pod.clone().or(container.name.clone()).unwrap_or_else(|| container.id.clone())
+        }
+        (_, Some(process)) => process.comm.clone(),
+        (_, None) => call.client.address.to_string(),
+    };
+    let path = call.path.as_ref().map(|path| ("path", path.clone()));
+    Key::from([("client", client), ("server", call.name.clone())]).into_iter().chain(path).collect()
 }
 
 /// Which container, and what people call it as far as that is known.

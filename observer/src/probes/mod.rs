@@ -18,6 +18,7 @@ pub mod spec;
 pub mod stdio;
 mod text;
 pub mod tls;
+pub mod webhook;
 
 use observer_ebpf::{
     Family, for_each_probe,
@@ -117,6 +118,7 @@ const fn is_for_starts(family: Family) -> bool {
         Family::Stdio => false,
         Family::Fault => false,
         Family::Tls => false,
+        Family::Webhook => false,
     }
 }
 

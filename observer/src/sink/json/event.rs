@@ -2,7 +2,10 @@
 
 use serde::Serialize;
 
-use super::container::{ContainerJson, ProcessJson};
+use super::{
+    container::{ContainerJson, ProcessJson},
+    webhook::WebhookJson,
+};
 use crate::{
     output::{Event, FaultRegion, LogFile, Memory, OomScope, Runtime, Stdio, StdioTarget, What},
     sink::{
@@ -31,6 +34,7 @@ enum WhatJson<'a> {
     Runtime(RuntimeJson),
     Stdio(StdioJson<'a>),
     Memory(MemoryJson),
+    Webhook(Box<WebhookJson<'a>>),
 }
 
 impl<'a> EventBody<'a> {
@@ -46,6 +50,7 @@ impl<'a> EventBody<'a> {
                 What::Runtime(runtime) => WhatJson::Runtime(RuntimeJson::of(runtime)),
                 What::Stdio(stdio) => WhatJson::Stdio(StdioJson::of(stdio)),
                 What::Memory(memory) => WhatJson::Memory(MemoryJson::of(memory)),
+                What::Webhook(call) => WhatJson::Webhook(Box::new(WebhookJson::of(call))),
             },
         }
     }

@@ -9,6 +9,7 @@ mod health;
 mod line;
 mod stats;
 mod summary;
+mod webhook;
 
 use std::io::{self, Write};
 

@@ -16,6 +16,7 @@ use zerocopy::IntoBytes;
 use super::{
     attach::{self, Kernel, Link},
     btf::KernelTypes,
+    endpoints::{Endpoint, Endpoints},
     engine::Engines,
     log::KernelLog,
     maps::{self, Maps},
@@ -71,6 +72,8 @@ pub struct Options<'a> {
     pub tracefs: Tracefs,
     /// Where the node's own mounts are to be seen.
     pub host: &'a HostRoot,
+    /// Families that have nothing to watch, and why not: they are not attached.
+    pub idle: &'a [(Family, &'static str)],
     /// `task->comm` of programs to watch from their exec on, with their roles.
     pub names: &'a [([u8; COMM_LEN], u32)],
 }
@@ -88,6 +91,7 @@ pub struct Live {
     log: Option<KernelLog>,
     engines: Engines,
     libraries: Libraries,
+    endpoints: Endpoints,
     // Holds the programs; dropped last.
     ebpf: Ebpf,
 }
@@ -117,6 +121,7 @@ impl Live {
         let maps = Maps::take(&mut ebpf, options.names)?;
         let mut streams = Streams::take(&mut ebpf)?;
         let libraries = Libraries::take(&mut ebpf)?;
+        let endpoints = Endpoints::take(&mut ebpf)?;
 
         let kernel = Kernel {
             types: types.as_ref(),
@@ -125,7 +130,7 @@ impl Live {
             host: options.host,
         };
         let mut links = Vec::new();
-        let plans = attach::attach(&mut ebpf, &kernel, options.families, &mut links);
+        let plans = attach::attach(&mut ebpf, &kernel, (options.families, options.idle), &mut links);
         if links.is_empty() {
             let why = plans.iter().flat_map(|plan| &plan.hooks).find_map(|hook| hook.why.clone());
             return Err(LoadError::NothingAttached(why.unwrap_or_default()));
@@ -147,6 +152,7 @@ impl Live {
             log: KernelLog::find(&mut ebpf),
             engines: Engines::default(),
             libraries,
+            endpoints,
             ebpf,
         })
     }
@@ -256,6 +262,23 @@ impl Live {
     pub fn look_for_tls(&mut self, host: &HostRoot, now: Time) -> Option<ProbePlan> {
         let plan = self.plans.iter_mut().find(|plan| plan.family == Family::Tls)?;
         self.libraries.turn(&mut self.ebpf, host, now, plan)
+    }
+
+    /// Watches connections to these endpoints as well.
+    ///
+    /// # Errors
+    /// When the kernel's map is full.
+    pub fn watch_endpoints(&mut self, endpoints: &[Endpoint]) -> Result<(), LoadError> {
+        self.endpoints.watch(endpoints)
+    }
+
+    pub fn forget_connection(&mut self, cookie: u64) {
+        self.endpoints.forget(cookie);
+    }
+
+    /// The init of the container that the kernel programs know a process to be of.
+    pub fn container_of(&self, tgid: u32) -> Option<u32> {
+        self.maps.container_of(tgid)
     }
 
     pub fn records(&self) -> &[u64; observer_ebpf::FAMILIES] {

@@ -3,6 +3,7 @@
 mod attach;
 mod btf;
 mod code;
+mod endpoints;
 mod engine;
 mod hierarchy;
 mod load;
@@ -14,4 +15,5 @@ mod streams;
 mod syscalls;
 mod tls;
 
+pub use endpoints::Endpoint;
 pub use load::{Live, LoadError, Options, Tracefs, plan};
