@@ -14,7 +14,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use observer::{
-    output::TlsSide,
+    output::Side,
     probes::names::watched_names,
     source::{
         facts::HostRoot,
@@ -51,7 +51,7 @@ fn main() -> Result<()> {
         live.look_through_open_files().map_err(anyhow::Error::msg)?;
         // What the command says to its TLS library, it says as one that calls webhooks.
         let now = Time(began.elapsed().as_nanos() as u64);
-        live.ask_tls(&host, child.id(), TlsSide::Client, now);
+        live.ask_tls(&host, child.id(), Side::Client, now);
         live.look_for_tls(&host, now);
         thread::sleep(Duration::from_millis(5));
     };

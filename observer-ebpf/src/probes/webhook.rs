@@ -294,8 +294,8 @@ fn follow(ctx: &SkBuffContext, scratch: &mut Scratch) {
     let (scratch, seen) = scratch.halves::<Seen>();
     let packet = &seen.packet;
     let is_sent = packet.direction == direction::OUT;
-    if direction == direction::OUT && packet.payload_len > 0 {
-        tls::bind(&packet);
+    if is_sent && packet.payload_len != 0 {
+        tls::bind(packet);
     }
     let opens = packet.tcp_flags & (tcp::SYN | tcp::ACK | tcp::RST) == tcp::SYN;
     if opens && !is_sent {

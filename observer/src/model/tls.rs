@@ -3,6 +3,8 @@
 //!
 //! Whoever follows the connection itself takes what was said on it; what nobody takes is told by itself.
 
+mod say;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
@@ -11,7 +13,7 @@ use std::{
 use super::{Made, Model};
 use crate::{
     input::Record,
-    output::{TlsSide, Want},
+    output::{Side, Want},
     probes::{
         names,
         tls::{Connection, Event, Request, Response},
@@ -20,7 +22,7 @@ use crate::{
 };
 
 /// Calls kept at once; the oldest goes, and is counted.
-const MAX_CALLS: usize = 4_096;
+const MAX_CALLS: usize = 16_384;
 /// Processes that were asked for, remembered so that each is asked for once.
 const MAX_ASKED: usize = 4_096;
 /// A program hands a request over before the first of it is sent. Long enough for one that was not on a CPU meanwhile.
@@ -41,9 +43,26 @@ pub struct Wire {
     pub cookie: u64,
     /// Whose socket it is, where that is known.
     pub tgid: Option<u32>,
-    pub is_client: bool,
+    pub side: Side,
     pub client: SocketAddr,
     pub server: SocketAddr,
+}
+
+/// By what a call is found again.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Place {
+    Socket(u64, Side),
+    Ends {
+        client: SocketAddr,
+        server: SocketAddr,
+        side: Side,
+    },
+    /// The process that asks for a tunnel is the one that the tunnel ends in.
+    Tunnel {
+        tgid: u32,
+        end: String,
+    },
+    Unknown,
 }
 
 /// The process, and where its library keeps the connection.
@@ -56,7 +75,9 @@ pub struct Calls {
     next: u64,
     /// Those without an answer.
     open: BTreeMap<ConnectionKey, u64>,
-    asked: BTreeSet<(u32, bool)>,
+    places: BTreeMap<Place, BTreeSet<u64>>,
+    asked: BTreeSet<(u32, Side)>,
+    looked: Time,
     /// Calls given up to bound memory.
     pub given_up: u64,
     /// Connections of a kind that is not understood.
@@ -65,31 +86,39 @@ pub struct Calls {
 
 impl Call {
     /// What is known of its connection by now.
-    pub fn connection(&self) -> &Connection {
+    fn connection(&self) -> &Connection {
         self.response.as_ref().map_or(&self.request.connection, |response| &response.connection)
     }
 
-    /// Whether it was made on this connection.
-    fn is_on(&self, wire: &Wire) -> bool {
-        let connection = self.connection();
-        if connection.is_client != wire.is_client {
-            return false;
-        }
+    fn side(&self) -> Side {
+        if self.connection().is_client { Side::Client } else { Side::Server }
+    }
+
+    fn place(&self) -> Place {
+        let (connection, side) = (self.connection(), self.side());
         match (&connection.socket, &connection.tunnel) {
-            (Some(socket), _) => match socket.cookie {
-                Some(cookie) => cookie == wire.cookie,
-                None => {
-                    let ends =
-                        if wire.is_client { (wire.client, wire.server) } else { (wire.server, wire.client) };
-                    (socket.local, socket.remote) == ends
-                }
+            (Some(socket), _) => match (socket.cookie, side) {
+                (Some(cookie), _) => Place::Socket(cookie, side),
+                (None, Side::Client) => Place::Ends { client: socket.local, server: socket.remote, side },
+                (None, Side::Server) => Place::Ends { client: socket.remote, server: socket.local, side },
             },
-            // The process that asks for a tunnel is the one that the tunnel ends in.
-            (None, Some(end)) => {
-                wire.is_client && wire.tgid == Some(self.tgid) && *end == wire.server.to_string()
-            }
-            (None, None) => false,
+            (None, Some(end)) => Place::Tunnel { tgid: self.tgid, end: end.clone() },
+            (None, None) => Place::Unknown,
         }
+    }
+}
+
+impl Wire {
+    /// All that a call on this connection may be found by.
+    fn places(&self) -> [Place; 3] {
+        let Wire { cookie, tgid, side, client, server } = *self;
+        let tunnel = tgid.filter(|_| side == Side::Client);
+        [
+            Place::Socket(cookie, side),
+            Place::Ends { client, server, side },
+            tunnel
+                .map_or(Place::Socket(cookie, side), |tgid| Place::Tunnel { tgid, end: server.to_string() }),
+        ]
     }
 }
 
@@ -105,29 +134,43 @@ impl Calls {
 
     fn begin(&mut self, record: &Record, request: &Request) {
         let call = Call { tgid: record.tgid, tid: record.tid, request: request.clone(), response: None };
-        self.open.insert(key(record, &request.connection), self.next);
+        self.open.insert(key(record.tgid, &call), self.next);
+        self.places.entry(call.place()).or_default().insert(self.next);
         self.calls.insert(self.next, call);
         self.next += 1;
         if self.calls.len() > MAX_CALLS
-            && let Some((_, call)) = self.calls.pop_first()
+            && let Some(oldest) = self.calls.keys().next().copied()
         {
-            self.forget(&call);
+            self.remove(oldest);
             self.given_up += 1;
         }
     }
 
     fn answer(&mut self, record: &Record, response: &Response) {
-        let number = self.open.remove(&key(record, &response.connection));
-        if let Some(call) = number.and_then(|number| self.calls.get_mut(&number)) {
-            call.response = Some(response.clone());
-        }
+        let number = self.open.remove(&(record.tgid, response.connection.address));
+        let Some((number, mut call)) = number.and_then(|number| Some((number, self.remove(number)?))) else {
+            return;
+        };
+        // By now it may be known which socket it is.
+        call.response = Some(response.clone());
+        self.places.entry(call.place()).or_default().insert(number);
+        self.calls.insert(number, call);
     }
 
-    fn forget(&mut self, call: &Call) {
-        let key = (call.tgid, call.request.connection.address);
-        if self.open.get(&key).is_some_and(|number| !self.calls.contains_key(number)) {
+    fn remove(&mut self, number: u64) -> Option<Call> {
+        let call = self.calls.remove(&number)?;
+        let key = key(call.tgid, &call);
+        if self.open.get(&key) == Some(&number) {
             self.open.remove(&key);
         }
+        let place = call.place();
+        if let Some(numbers) = self.places.get_mut(&place) {
+            numbers.remove(&number);
+            if numbers.is_empty() {
+                self.places.remove(&place);
+            }
+        }
+        Some(call)
     }
 
     /// The first call on this connection that was made between these times and that nobody has taken.
@@ -138,58 +181,52 @@ impl Calls {
     /// The same, taken: it is told with its connection.
     pub fn take(&mut self, wire: &Wire, from: Time, until: Time) -> Option<Call> {
         let number = self.number_of(wire, from, until)?;
-        let call = self.calls.remove(&number)?;
-        self.forget(&call);
-        Some(call)
+        self.remove(number)
     }
 
     fn number_of(&self, wire: &Wire, from: Time, until: Time) -> Option<u64> {
-        let is_then = |call: &Call| {
-            let began = call.request.began;
-            began.plus(AHEAD_NS) >= from && began <= until
+        let is_then = |number: &&u64| {
+            let began = self.calls.get(number).map(|call| call.request.began);
+            began.is_some_and(|began| began.plus(AHEAD_NS) >= from && began <= until)
         };
-        self.calls.iter().find(|(_, call)| is_then(call) && call.is_on(wire)).map(|(number, _)| *number)
+        let places = wire.places();
+        let numbers = places.iter().filter_map(|place| self.places.get(place));
+        numbers.flat_map(|numbers| numbers.iter().find(is_then)).min().copied()
     }
 
-    /// Takes those that are over by `time` and that nobody has taken.
-    pub fn take_over(&mut self, is_over: impl Fn(&Call) -> bool) -> Vec<Call> {
+    /// Takes those that are over and that nobody has taken.
+    fn take_over(&mut self, is_over: impl Fn(&Call) -> bool) -> Vec<Call> {
         let over: Vec<u64> =
             self.calls.iter().filter(|(_, call)| is_over(call)).map(|(number, _)| *number).collect();
-        let mut taken = Vec::new();
-        for number in over {
-            if let Some(call) = self.calls.remove(&number) {
-                self.forget(&call);
-                taken.push(call);
-            }
-        }
-        taken
+        over.into_iter().filter_map(|number| self.remove(number)).collect()
     }
 
     /// Whether this process is yet to be asked for.
-    fn is_new(&mut self, tgid: u32, side: TlsSide) -> bool {
+    fn is_new(&mut self, tgid: u32, side: Side) -> bool {
         if self.asked.len() >= MAX_ASKED {
             self.asked.clear(); // asking twice does no harm
         }
-        self.asked.insert((tgid, side == TlsSide::Client))
+        self.asked.insert((tgid, side))
     }
 }
 
-fn key(record: &Record, connection: &Connection) -> ConnectionKey {
-    (record.tgid, connection.address)
+fn key(tgid: u32, call: &Call) -> ConnectionKey {
+    (tgid, call.request.connection.address)
 }
 
 impl Model {
     /// A process that calls webhooks, by its name.
     pub(super) fn ask_caller(&mut self, tgid: u32, comm: &str, make: &mut impl FnMut(Made)) {
+        // It may be another program under the same number.
+        self.calls.asked.remove(&(tgid, Side::Client));
+        self.calls.asked.remove(&(tgid, Side::Server));
         if names::calls_webhooks(comm) {
-            // Another program under the same number.
-            self.calls.asked.remove(&(tgid, true));
-            self.ask_tls(tgid, TlsSide::Client, make);
+            self.ask_tls(tgid, Side::Client, make);
         }
     }
 
     /// What this process says to its TLS library is of interest.
-    pub(super) fn ask_tls(&mut self, tgid: u32, side: TlsSide, make: &mut impl FnMut(Made)) {
+    pub(super) fn ask_tls(&mut self, tgid: u32, side: Side, make: &mut impl FnMut(Made)) {
         if self.lives.is_some() && self.calls.is_new(tgid, side) {
             make(Made::Want(Want::TlsLibrary { tgid, side }));
         }

@@ -6,8 +6,6 @@ mod stats;
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
-use observer_ebpf::wire::tls::side;
-
 use crate::{
     health::{OwnCost, ProbeHealth},
     layer::Layer,
@@ -63,27 +61,8 @@ pub enum Want {
     Engine { tgid: u32, path: String },
     /// Nothing but the end of this container init is of interest from now on.
     Quiet { init: u32 },
-    /// See the webhook calls of this process in its TLS library.
-    TlsLibrary { tgid: u32, side: TlsSide },
-}
-
-/// Which calls of a process are of interest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TlsSide {
-    /// Those that it makes.
-    Client,
-    /// Those that it answers.
-    Server,
-}
-
-impl TlsSide {
-    /// As the kernel programs have it.
-    pub const fn bits(self) -> u32 {
-        match self {
-            TlsSide::Client => side::CLIENT,
-            TlsSide::Server => side::SERVER,
-        }
-    }
+    /// See the webhook calls that this process makes, or answers, in its TLS library.
+    TlsLibrary { tgid: u32, side: Side },
 }
 
 /// A container, as far as it is known. `None` is "not known", never "none".

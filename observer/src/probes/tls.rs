@@ -118,6 +118,8 @@ pub struct Request {
     pub method: String,
     /// Without what follows a `?`.
     pub path: String,
+    /// Whom it is for, by its `Host`.
+    pub host: Option<String>,
     /// `?timeout=`, nanoseconds.
     pub deadline_ns: Option<u64>,
     /// It says of itself that it comes from kube-apiserver.

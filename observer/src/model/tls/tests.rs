@@ -28,7 +28,7 @@ fn wire(cookie: u64) -> Wire {
     Wire {
         cookie,
         tgid: Some(7),
-        is_client: true,
+        side: Side::Client,
         client: ([10, 0, 0, 1], 4_000).into(),
         server: ([10, 0, 0, 2], 443).into(),
     }
@@ -45,6 +45,7 @@ fn asks(calls: &mut Calls, seconds: u64, uid: &str, connection: Connection) {
         began: Time(seconds * SECOND),
         method: "POST".to_owned(),
         path: "/v".to_owned(),
+        host: Some("hook.ns.svc".to_owned()),
         deadline_ns: Some(10 * SECOND),
         is_admission: true,
         is_review: true,
@@ -111,7 +112,7 @@ fn a_socket_without_a_number_is_known_by_its_ends() {
     let mut calls = Calls::default();
     asks(&mut calls, 1, "one", connection(1, socket(None), None));
     let other = Wire { client: ([10, 0, 0, 1], 4_001).into(), ..wire(5) };
-    let server = Wire { is_client: false, ..wire(5) };
+    let server = Wire { side: Side::Server, ..wire(5) };
     let on = |wire: &Wire| uid(calls.on(wire, Time(SECOND), Time(2 * SECOND)));
     assert_eq!((on(&wire(5)), on(&other), on(&server)), (Some("one"), None, None));
 }
@@ -135,5 +136,5 @@ fn the_oldest_call_is_given_up_and_counted() {
     }
     assert_eq!((calls.calls.len(), calls.open.len(), calls.given_up), (MAX_CALLS, MAX_CALLS, 1));
     assert_eq!(calls.take_over(|_| true).len(), MAX_CALLS);
-    assert_eq!((calls.calls.len(), calls.open.len()), (0, 0));
+    assert_eq!((calls.calls.len(), calls.open.len(), calls.places.len()), (0, 0, 0));
 }

@@ -6,6 +6,7 @@
 mod answer;
 mod call;
 mod connections;
+mod hear;
 mod say;
 mod verdict;
 
@@ -23,7 +24,6 @@ use crate::{
     },
     time::Time,
 };
-pub use call::Said;
 use call::{Call, End, Followed};
 use connections::Connections;
 use verdict::Verdict;
@@ -77,15 +77,6 @@ impl Webhooks {
     /// Connections no longer followed to bound memory.
     pub fn evicted(&self) -> u64 {
         self.connections.evicted
-    }
-
-    /// Adds what the content of a call says, by the cookie of the socket that it was seen on. Nothing of it is told
-    /// before the call is over; of a call that was told already it comes too late.
-    #[expect(dead_code, reason = "for the family that reads content before it is encrypted")]
-    pub fn attach(&mut self, cookie: u64, said: Said) {
-        if let Some(followed) = self.connections.get_mut(cookie) {
-            followed.attach(said);
-        }
     }
 
     /// What ended, as it is told; `None`: it is no call, or told of the other end.
@@ -177,6 +168,7 @@ impl Model {
             }
             Event::Moved(moved) => {
                 let (ended, candidate) = self.webhooks.connections.moved(record, moved);
+                self.ask_owner(moved.cookie, make);
                 self.end_calls(moved.cookie, ended, record.time);
                 if let Some(tgid) = candidate {
                     let (local, remote) =
@@ -213,6 +205,7 @@ impl Model {
 
     /// Time has passed for the calls that are followed.
     pub(super) fn webhooks_tick(&mut self, time: Time, make: &mut impl FnMut(Made)) {
+        self.listen(time);
         let webhooks = &self.webhooks;
         let due: Vec<(u64, End)> = webhooks
             .connections
@@ -252,7 +245,10 @@ impl Model {
     }
 
     fn end_calls(&mut self, cookie: u64, ended: Vec<(Option<Call>, End)>, at: Time) {
-        for (call, end) in ended {
+        for (mut call, end) in ended {
+            if let Some(call) = &mut call {
+                self.hear(cookie, call, at);
+            }
             let Some(followed) = self.webhooks.connections.get_mut(cookie) else { return };
             // Of a connection that is shared, and of one before its first request, one thing is told.
             let once = call.is_none() || followed.shared.is_some();

@@ -6,7 +6,7 @@ use super::*;
 use crate::probes::tls::{Connection, Library, Request};
 
 const CALL: &[u8] =
-    b"POST /v?timeout=3s HTTP/1.1\r\nUser-Agent: kube-apiserver-admission\r\nContent-Length: 2\r\n\r\n{}";
+    b"POST /v?timeout=3s HTTP/1.1\r\nHost: hook:443\r\nUser-Agent: kube-apiserver-admission\r\nContent-Length: 2\r\n\r\n{}";
 
 fn piece(library: u32) -> Piece {
     let ten = |last| [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 0, 0, last];
@@ -49,6 +49,7 @@ pub(super) fn every_kind() -> Vec<(Vec<u8>, Event)> {
         began: Time(40),
         method: "POST".into(),
         path: "/v".into(),
+        host: Some("hook".into()),
         deadline_ns: Some(3_000_000_000),
         is_admission: true,
         is_review: false,

@@ -21,6 +21,8 @@ pub struct Head {
     pub method: String,
     /// Without what follows a `?`; of a tunnel its end.
     pub path: String,
+    /// Whom it is for, without a port.
+    pub host: Option<String>,
     /// `?timeout=`, nanoseconds.
     pub deadline_ns: Option<u64>,
     /// Its `User-Agent` is kube-apiserver's for webhooks.
@@ -56,6 +58,9 @@ pub fn request(bytes: &[u8]) -> Reading {
         Ok(httparse::Status::Complete(at)) => {
             let target = request.path.unwrap_or_default();
             let (path, query) = target.split_once('?').unwrap_or((target, ""));
+            let header =
+                |name: &str| request.headers.iter().find(|header| header.name.eq_ignore_ascii_case(name));
+            let host = header("host").and_then(|header| std::str::from_utf8(header.value).ok());
             let is_admission = request
                 .headers
                 .iter()
@@ -63,6 +68,7 @@ pub fn request(bytes: &[u8]) -> Reading {
             let head = Head {
                 method: capped(request.method.unwrap_or_default()),
                 path: capped(path),
+                host: host.map(without_port).map(capped),
                 deadline_ns: timeout(query),
                 is_admission,
             };
@@ -143,6 +149,14 @@ fn capped(text: &str) -> String {
     text[..end].to_owned()
 }
 
+/// `[::1]:443` is `::1`.
+fn without_port(host: &str) -> &str {
+    match host.strip_prefix('[').and_then(|host| host.split_once(']')) {
+        Some((address, _)) => address,
+        None => host.rsplit_once(':').map_or(host, |(name, _)| name),
+    }
+}
+
 fn timeout(query: &str) -> Option<u64> {
     query.split('&').find_map(|pair| duration(pair.strip_prefix("timeout=")?))
 }
@@ -187,6 +201,7 @@ mod tests {
         let head = Head {
             method: "POST".into(),
             path: "/validate".into(),
+            host: Some("hook.ns.svc".into()),
             deadline_ns: Some(10_000_000_000),
             is_admission: true,
         };
@@ -221,6 +236,13 @@ mod tests {
         assert!(of(response(empty)).is_whole);
         let until_the_end = b"HTTP/1.0 200 OK\r\n\r\n{";
         assert!(!of(response(until_the_end)).is_whole);
+    }
+
+    #[test]
+    fn hosts_lose_their_port_and_brackets() {
+        for (text, host) in [("a:443", "a"), ("a", "a"), ("[::1]:443", "::1"), ("[::1]", "::1"), ("", "")] {
+            assert_eq!(without_port(text), host);
+        }
     }
 
     #[test]

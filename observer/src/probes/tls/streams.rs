@@ -166,6 +166,7 @@ impl Stream {
             began,
             method: head.method,
             path: head.path,
+            host: head.host,
             deadline_ns: head.deadline_ns,
             is_admission: head.is_admission,
             is_review: body.is_review,

@@ -162,6 +162,7 @@ fn events() -> Vec<Event> {
             began: start,
             method: "POST".into(),
             path: "/validate".into(),
+            host: Some(comm.clone()),
             deadline_ns: Some(u64::MAX),
             is_admission: true,
             is_review: false,

@@ -13,8 +13,8 @@ use super::{
 use crate::{
     layer::Layer,
     output::{
-        CallOutcome, CallPhases, Event, FaultKind, FaultRegion, Kind, Memory, OomScope, Runtime, Side, Stdio,
-        StdioTarget, Webhook, What,
+        CallOutcome, CallPhases, Event, FaultKind, FaultRegion, Kind, Memory, OomScope, Peer, Runtime, Side,
+        Stdio, StdioTarget, Webhook, What,
     },
     pipeline::event_needs_attention,
     sink::{errno, signal, words},
@@ -159,15 +159,13 @@ fn webhook_attributes(to: &mut Attributes, call: &Webhook) -> String {
     to.text("observer.webhook.outcome", call.outcome.name());
     to.text("observer.webhook.seen", call.seen.name());
     to.text("observer.webhook.side", call.side.name());
-    to.text("client.address", call.client.address.to_string().as_str());
-    to.int("client.port", call.client.port);
-    to.text(
-        "server.address",
-        call.server.host.clone().unwrap_or_else(|| call.server.address.to_string()).as_str(),
-    );
-    to.int("server.port", call.server.port);
-    to.text("network.peer.address", call.server.address.to_string().as_str());
-    to.int("network.peer.port", call.server.port);
+    let address = |peer: &Peer| peer.address.map(|address| address.to_string());
+    to.text("client.address", address(&call.client).as_deref());
+    optional(to, "client.port", call.client.port);
+    to.text("server.address", call.server.host.clone().or_else(|| address(&call.server)).as_deref());
+    optional(to, "server.port", call.server.port);
+    to.text("network.peer.address", address(&call.server).as_deref());
+    optional(to, "network.peer.port", call.server.port);
     to.text("http.request.method", call.method.as_deref());
     to.text("url.path", call.path.as_deref());
     optional(to, "http.response.status_code", call.status);

@@ -28,7 +28,7 @@ use super::{
 use crate::{
     health::{ProbePlan, Status},
     input::{Input, Record},
-    output::TlsSide,
+    output::Side,
     probes::stdio::{PipeState, Written},
     source::facts::HostRoot,
     time::Time,
@@ -253,7 +253,7 @@ impl Live {
 
     /// Has webhook calls of process `tgid` seen in its TLS library, where that is asked for at all: how that family is
     /// attached from now on, if that has changed.
-    pub fn ask_tls(&mut self, host: &HostRoot, tgid: u32, side: TlsSide, now: Time) -> Option<ProbePlan> {
+    pub fn ask_tls(&mut self, host: &HostRoot, tgid: u32, side: Side, now: Time) -> Option<ProbePlan> {
         let plan = self.plans.iter_mut().find(|plan| plan.family == Family::Tls)?;
         self.libraries.ask(&mut self.ebpf, host, (tgid, side), now, plan)
     }

@@ -17,6 +17,7 @@ use aya::{
         uprobe::{UProbeLink, UProbeScope},
     },
 };
+use observer_ebpf::wire::tls::side;
 use rustix::{
     event::{PollFd, PollFlags, poll},
     fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, openat2},
@@ -31,7 +32,7 @@ use super::{
 };
 use crate::{
     health::{HookPlan, ProbePlan, Status},
-    output::TlsSide,
+    output::Side,
     probes::tls::OPENSSL,
     source::facts::{
         HostRoot,
@@ -107,14 +108,14 @@ impl Libraries {
         &mut self,
         ebpf: &mut Ebpf,
         host: &HostRoot,
-        (tgid, side): (u32, TlsSide),
+        (tgid, side): (u32, Side),
         now: Time,
         plan: &mut ProbePlan,
     ) -> Option<ProbePlan> {
         if plan.status == Status::Off {
             return None;
         }
-        let hooks = self.begin(ebpf, host, tgid, side.bits(), now);
+        let hooks = self.begin(ebpf, host, tgid, bits(side), now);
         add(plan, hooks)
     }
 
@@ -254,6 +255,14 @@ impl Libraries {
         for key in threads {
             let _ = self.writing.remove(&key);
         }
+    }
+}
+
+/// As the kernel programs have it.
+const fn bits(side: Side) -> u32 {
+    match side {
+        Side::Client => side::CLIENT,
+        Side::Server => side::SERVER,
     }
 }
 
