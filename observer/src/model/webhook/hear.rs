@@ -52,9 +52,10 @@ impl Model {
         }
     }
 
-    /// Adds to calls under way what was said so far: their deadlines.
+    /// Adds to calls under way what was said so far: their deadlines, and that they are answered.
     pub(super) fn listen(&mut self, time: Time) {
-        let is_deaf = |followed: &&Followed| followed.call.as_ref().is_some_and(|call| call.said.is_none());
+        let is_deaf =
+            |followed: &&Followed| followed.call.as_ref().is_some_and(|call| call.answered.is_none());
         let deaf: Vec<u64> =
             self.webhooks.connections.pending().filter(is_deaf).map(|followed| followed.cookie).collect();
         for cookie in deaf {
@@ -66,6 +67,7 @@ impl Model {
             let Some(call) = &mut followed.call else { continue };
             if let Some(heard) = wires.iter().find_map(|wire| self.calls.on(wire, call.began, until)) {
                 call.said = Some(said(heard));
+                call.answered = heard.response.as_ref().map(|response| response.began);
                 followed.speaks_http1();
             }
         }

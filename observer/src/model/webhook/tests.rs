@@ -18,6 +18,8 @@ use crate::{
     time::Time,
 };
 
+mod said;
+
 const MS: u64 = 1_000_000;
 const COOKIE: u64 = 7;
 
