@@ -2,6 +2,8 @@
 //! probe family, as the kernel programs hand them over.
 //!
 //! `cargo run --example capture_records -- FOLDER CMD...` (after `cargo xtask build`)
+//!
+//! Connections to port 18443 are taken for those of a webhook.
 
 use std::{
     collections::BTreeMap,
@@ -18,7 +20,7 @@ use observer::{
     probes::names::watched_names,
     source::{
         facts::HostRoot,
-        live::{Live, Options, Tracefs},
+        live::{Endpoint, Live, Options, Tracefs},
     },
     time::Time,
 };
@@ -42,6 +44,7 @@ fn main() -> Result<()> {
     };
     let mut live = Live::load(&options)?;
     let (host, began) = (HostRoot::find(), Instant::now());
+    live.watch_endpoints(&[Endpoint { address: None, port: 18_443, target: 1 }])?;
     let mut child = Command::new(program).args(words).spawn()?;
     let status = loop {
         if let Some(status) = child.try_wait()? {

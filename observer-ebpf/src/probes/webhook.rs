@@ -18,7 +18,7 @@ use observer_ebpf::{
 };
 
 use crate::{
-    emit::{self, Scratch, now},
+    emit::{self, Scratch, Slot, now},
     kernel::{Reader, current},
     owner,
     packet::{self, PASS},
@@ -90,14 +90,14 @@ fn look(ctx: &SkBuffContext, direction: u8) {
     if !is_port(headers.source_port) && !is_port(headers.destination_port) && !is_port(peer_port) {
         return;
     }
-    emit::with_scratch(FAMILY, |scratch| {
-        let seen = scratch.beside::<Seen>();
+    emit::with_slot(FAMILY, |slot| {
+        let seen = Seen::within(&mut slot.beside);
         let Some(payload) = packet::describe(ctx, &headers, direction, &mut seen.packet) else { return };
         seen.payload = payload;
         seen.acknowledged = packet::acknowledged(ctx, &headers);
         seen.now = now();
         // From here on the verifier shall forget by which of the many ways through the headers this was reached.
-        follow(ctx, core::hint::black_box(scratch));
+        follow(ctx, core::hint::black_box(slot));
     });
 }
 
@@ -109,6 +109,15 @@ struct Seen {
     /// Where the payload begins.
     payload: u32,
     acknowledged: u32,
+}
+
+impl Seen {
+    #[inline(always)]
+    fn within<const WORDS: usize>(room: &mut [u64; WORDS]) -> &mut Seen {
+        const { assert!(size_of::<Seen>() <= 8 * WORDS && align_of::<Seen>() <= 8) };
+        // SAFETY: large enough and aligned, and any bytes are one.
+        unsafe { &mut *room.as_mut_ptr().cast() }
+    }
 }
 
 #[inline(always)]
@@ -214,7 +223,7 @@ static EMPTY: Connection = Connection {
     hello_ns: 0,
     secured_ns: 0,
     handshake_records: 0,
-    pad: 0,
+    ticket_len: 0,
     request: SILENT,
     answer: SILENT,
 };
@@ -290,8 +299,8 @@ fn set(connection: &mut Connection, on: u32, off: u32) {
 }
 
 #[inline(always)]
-fn follow(ctx: &SkBuffContext, scratch: &mut Scratch) {
-    let (scratch, seen) = scratch.halves::<Seen>();
+fn follow(ctx: &SkBuffContext, slot: &mut Slot) {
+    let (scratch, seen) = (&mut slot.scratch, Seen::within(&mut slot.beside));
     let packet = &seen.packet;
     let is_sent = packet.direction == direction::OUT;
     if is_sent && packet.payload_len != 0 {
@@ -572,6 +581,8 @@ fn is_of_handshake(connection: &mut Connection, step: &Step, len: u16) -> bool {
         if !is(connection, known::SECURED) {
             set(connection, known::ENCRYPTED_HANDSHAKE, 0);
             connection.secured_ns = step.now;
+        } else {
+            connection.ticket_len = u32::from(len);
         }
         return true;
     }

@@ -148,7 +148,8 @@ pub struct Connection {
     pub secured_ns: u64,
     /// TLS records by which the client ends the handshake, where they look like any other.
     pub handshake_records: u32,
-    pub pad: u32,
+    /// Length of a record that came from the server after that and before the first request: a ticket. 0: none.
+    pub ticket_len: u32,
     pub request: Flow,
     pub answer: Flow,
 }

@@ -11,6 +11,7 @@ use zerocopy::IntoBytes;
 mod calls;
 mod faults;
 mod streams;
+mod webhooks;
 
 use super::{
     invocation::{Command, Invocation, Program},
@@ -219,6 +220,7 @@ fn every_kind(op: u32) -> Vec<(Vec<u8>, Event)> {
     .chain(faults::every_kind())
     .chain(streams::every_kind())
     .chain(calls::every_kind())
+    .chain(webhooks::every_kind())
     .collect()
 }
 

@@ -72,6 +72,8 @@ pub struct Connection {
     /// The first record of the TLS handshake, and the last.
     pub hello: Option<Time>,
     pub secured: Option<Time>,
+    /// How long a ticket for later sessions is that came before the first request.
+    pub ticket_len: Option<u16>,
     pub request: Flow,
     pub answer: Flow,
 }
@@ -114,7 +116,7 @@ pub(super) fn decode(number: u8, bytes: &[u8]) -> Result<Event, Malformed> {
             };
             Ok(Event::Head { cookie: record.cookie, head })
         }
-        _ => Err(Malformed::Kind(observer_ebpf::wire::kind(Family::Webhook, number))),
+        _ => Err(Malformed::Operation(number.into())),
     }
 }
 
@@ -131,6 +133,7 @@ fn connection(wire: &wire::Connection) -> Connection {
         established: time(wire.established_ns),
         hello: time(wire.hello_ns),
         secured: time(wire.secured_ns),
+        ticket_len: u16::try_from(wire.ticket_len).ok().filter(|len| *len != 0),
         request: Flow::of(&wire.request),
         answer: Flow::of(&wire.answer),
     }

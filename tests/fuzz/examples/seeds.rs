@@ -62,6 +62,20 @@ fn records() -> Vec<(&'static str, Vec<u8>)> {
         pad: 0,
         comm: *b"node\0\0\0\0\0\0\0\0\0\0\0\0",
     };
+    let head = wire::webhook::Head {
+        header,
+        cookie: 5,
+        of: wire::webhook::head::REQUEST,
+        len: REQUEST.len() as u32,
+    };
+    let moved = wire::webhook::Moved {
+        header,
+        cookie: 5,
+        what: wire::webhook::what::REQUEST,
+        candidate: 7,
+        owner: wire::packet::Owner::default(),
+        connection: wire::webhook::Connection { endpoint: 1, syn_ns: 4, ..Default::default() },
+    };
     vec![
         ("fault", record(fault, b"")),
         ("exec", exec(runtime, "/usr/bin/crun", CREATE, "")),
@@ -69,6 +83,23 @@ fn records() -> Vec<(&'static str, Vec<u8>)> {
         ("cgroup", record(cgroup, b"/c1")),
         ("mount", record(mount, b"/dev")),
         ("file", record(file, b"/lib")),
+        ("webhook-head", record(head, REQUEST)),
+        ("webhook-moved", record(moved, b"")),
+    ]
+}
+
+const REQUEST: &[u8] = b"POST /v1/admit?timeout=10s HTTP/1.1\r\nUser-Agent: kube-apiserver-admission\r\n\r\n{}";
+
+/// A TLS record with the first message of a handshake for `svc` that offers both versions of HTTP.
+const HELLO: &[u8] = b"\x16\x03\x01\0\x4e\x01\0\0\x4a\x03\x0301234567890123456789012345678901\0\0\x02\x13\x01\x01\0\0\x1f\
+\0\0\0\x08\0\x06\0\0\x03svc\0\x10\0\x0e\0\x0c\x02h2\x08http/1.1\x002b\0\x01\0";
+
+fn heads() -> Vec<(&'static str, Vec<u8>)> {
+    vec![
+        ("request", REQUEST.to_vec()),
+        ("answer", b"HTTP/1.1 200 OK\r\n\r\n".to_vec()),
+        ("hello", HELLO.to_vec()),
+        ("target", b"[fd00::1]:8443/x,timeout=3s,name=gk".to_vec()),
     ]
 }
 
@@ -151,6 +182,7 @@ fn main() {
     let sets = [
         ("reduce", records()),
         ("invocation", invocations()),
+        ("webhook", heads()),
         ("recording", vec![("two-segments", recording())]),
         ("tls", messages()),
         ("pclntab", vec![("go-1.20", table())]),

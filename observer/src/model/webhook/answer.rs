@@ -40,8 +40,11 @@ impl Answer {
             return Answer::Somewhere;
         }
         // The tickets of one server are all of one length.
-        let alike = told.iter().take_while(|record| record.len == one.len).count();
+        let ticket = connection.ticket_len.unwrap_or(one.len);
+        let alike = told.iter().take_while(|record| record.len == ticket).count();
         match told.get(alike) {
+            Some(record) if connection.ticket_len.is_some() => Answer::Began(record.time),
+            None if connection.ticket_len.is_some() && flow.records as usize == alike => Answer::None,
             _ if flow.records == 1 => Answer::Lone(one.time),
             Some(record) if alike > 1 => Answer::Began(record.time),
             Some(_) if last.since(one.time) <= CLOSE_NS.max(one.time.since(asked) / CLOSE_SHARE) => {
@@ -95,6 +98,16 @@ mod tests {
         assert_eq!(answer(&[(1, 9), (2, 9), (3, 9), (4, 9), (5, 9)]), Answer::Somewhere);
         // Whichever of the two it is, it came then.
         assert_eq!(answer(&[(900, 250), (901, 300)]), Answer::Began(Time(900 * MS)));
+    }
+
+    #[test]
+    fn a_ticket_that_came_before_the_request_tells_the_others() {
+        let mut before = connection(known::ENCRYPTED_HANDSHAKE);
+        before.ticket_len = Some(250);
+        let answer = |records: &[(u64, u16)]| Answer::of(&before, true, Time(0), Some(&flow(records)));
+        assert_eq!(answer(&[(1, 250)]), Answer::None);
+        assert_eq!(answer(&[(1, 250), (900, 300)]), Answer::Began(Time(900 * MS)));
+        assert_eq!(answer(&[(900, 300)]), Answer::Began(Time(900 * MS)));
     }
 
     #[test]

@@ -160,7 +160,7 @@ impl Followed {
                 return;
             }
             if call.answer.is_some() && before.request.bytes < SHORTEST_REQUEST && self.seen.is(known::TLS) {
-                self.shared = Some("it is too short for a request of HTTP/1: taken for HTTP/2");
+                self.shared.get_or_insert("it is too short for a request of HTTP/1: taken for HTTP/2");
             }
             ended.push((self.take_untold(), End::Next));
         }

@@ -35,6 +35,7 @@ pub(super) fn connection(flags: u32) -> Connection {
         established: None,
         hello: None,
         secured: None,
+        ticket_len: None,
         request: Flow::default(),
         answer: Flow::default(),
     }
