@@ -1,7 +1,8 @@
 // Both ends of calls of admission webhooks, as Go programs make and answer them.
 //
 //	tls_peer serve CERT KEY                     prints its port; answers by path: /deny.., /slow.., else allowed
-//	tls_peer call|tunnel PORT CERT KEY          for each line "METHOD PATH" a call; prints its status
+//	tls_peer call|tunnel PORT CERT KEY          for each line "METHOD PATH" a call; prints its status; after
+//	                                            "RECONNECT" it is made on a new connection
 //
 // `tunnel` does what K3s does: TLS inside a tunnel that it asks itself for, over TLS.
 package main
@@ -103,6 +104,11 @@ func call(how, port, certificate, key string) {
 	lines := bufio.NewScanner(os.Stdin)
 	for lines.Scan() {
 		method, path, _ := strings.Cut(lines.Text(), " ")
+		if method == "RECONNECT" {
+			transport.CloseIdleConnections()
+			fmt.Println(200)
+			continue
+		}
 		agent := "kube-apiserver-admission"
 		body := `{"kind":"AdmissionReview","request":{"uid":"u-1","object":{"kind":"Secret","data":{"a":"` + planted + `"}}}}`
 		switch method {

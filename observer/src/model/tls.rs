@@ -27,6 +27,8 @@ const MAX_CALLS: usize = 16_384;
 const MAX_ASKED: usize = 4_096;
 /// A program hands a request over before the first of it is sent. Long enough for one that was not on a CPU meanwhile.
 const AHEAD_NS: u64 = 1_000_000_000;
+/// Two instants of one call, where nothing else says that they are.
+const JUST_THEN_NS: u64 = 50_000_000;
 
 /// A call, as far as it is.
 #[derive(Clone, Debug, PartialEq)]
@@ -62,7 +64,8 @@ enum Place {
         tgid: u32,
         end: String,
     },
-    Unknown,
+    /// Somewhere in this process.
+    Process(u32, Side),
 }
 
 /// The process, and where its library keeps the connection.
@@ -76,6 +79,8 @@ pub struct Calls {
     /// Those without an answer.
     open: BTreeMap<ConnectionKey, u64>,
     places: BTreeMap<Place, BTreeSet<u64>>,
+    /// Those that will be told with their connection.
+    claimed: BTreeSet<u64>,
     asked: BTreeSet<(u32, Side)>,
     looked: Time,
     /// Calls given up to bound memory.
@@ -103,21 +108,20 @@ impl Call {
                 (None, Side::Server) => Place::Ends { client: socket.remote, server: socket.local, side },
             },
             (None, Some(end)) => Place::Tunnel { tgid: self.tgid, end: end.clone() },
-            (None, None) => Place::Unknown,
+            (None, None) => Place::Process(self.tgid, side),
         }
     }
 }
 
 impl Wire {
-    /// All that a call on this connection may be found by.
-    fn places(&self) -> [Place; 3] {
+    /// All that a call on this connection is found by for sure.
+    fn places(&self) -> [Option<Place>; 3] {
         let Wire { cookie, tgid, side, client, server } = *self;
         let tunnel = tgid.filter(|_| side == Side::Client);
         [
-            Place::Socket(cookie, side),
-            Place::Ends { client, server, side },
-            tunnel
-                .map_or(Place::Socket(cookie, side), |tgid| Place::Tunnel { tgid, end: server.to_string() }),
+            Some(Place::Socket(cookie, side)),
+            Some(Place::Ends { client, server, side }),
+            tunnel.map(|tgid| Place::Tunnel { tgid, end: server.to_string() }),
         ]
     }
 }
@@ -148,10 +152,13 @@ impl Calls {
 
     fn answer(&mut self, record: &Record, response: &Response) {
         let number = self.open.remove(&(record.tgid, response.connection.address));
-        let Some((number, mut call)) = number.and_then(|number| Some((number, self.remove(number)?))) else {
-            return;
-        };
-        // By now it may be known which socket it is.
+        let Some(number) = number else { return };
+        let is_claimed = self.claimed.contains(&number);
+        // By now it may be known which socket it is: it moves.
+        let Some(mut call) = self.remove(number) else { return };
+        if is_claimed {
+            self.claimed.insert(number);
+        }
         call.response = Some(response.clone());
         self.places.entry(call.place()).or_default().insert(number);
         self.calls.insert(number, call);
@@ -159,6 +166,7 @@ impl Calls {
 
     fn remove(&mut self, number: u64) -> Option<Call> {
         let call = self.calls.remove(&number)?;
+        self.claimed.remove(&number);
         let key = key(call.tgid, &call);
         if self.open.get(&key) == Some(&number) {
             self.open.remove(&key);
@@ -173,32 +181,51 @@ impl Calls {
         Some(call)
     }
 
-    /// The first call on this connection that was made between these times and that nobody has taken.
-    pub fn on(&self, wire: &Wire, from: Time, until: Time) -> Option<&Call> {
-        self.number_of(wire, from, until).and_then(|number| self.calls.get(&number))
+    /// The first call on this connection that was made between these times and that nobody else will tell: it is told
+    /// with its connection from now on.
+    pub fn claim(&mut self, wire: &Wire, from: Time, until: Time) -> Option<u64> {
+        let number = self.surely_on(wire, from, until).or_else(|| self.by_time(wire, from))?;
+        self.claimed.insert(number);
+        Some(number)
     }
 
-    /// The same, taken: it is told with its connection.
-    pub fn take(&mut self, wire: &Wire, from: Time, until: Time) -> Option<Call> {
-        let number = self.number_of(wire, from, until)?;
-        self.remove(number)
+    pub fn get(&self, number: u64) -> Option<&Call> {
+        self.calls.get(&number)
     }
 
-    fn number_of(&self, wire: &Wire, from: Time, until: Time) -> Option<u64> {
-        let is_then = |number: &&u64| {
-            let began = self.calls.get(number).map(|call| call.request.began);
-            began.is_some_and(|began| began.plus(AHEAD_NS) >= from && began <= until)
-        };
-        let places = wire.places();
-        let numbers = places.iter().filter_map(|place| self.places.get(place));
-        numbers.flat_map(|numbers| numbers.iter().find(is_then)).min().copied()
+    /// It is told.
+    pub fn forget(&mut self, number: u64) {
+        self.remove(number);
     }
 
-    /// Takes those that are over and that nobody has taken.
-    fn take_over(&mut self, is_over: impl Fn(&Call) -> bool) -> Vec<Call> {
-        let over: Vec<u64> =
-            self.calls.iter().filter(|(_, call)| is_over(call)).map(|(number, _)| *number).collect();
-        over.into_iter().filter_map(|number| self.remove(number)).collect()
+    fn surely_on(&self, wire: &Wire, from: Time, until: Time) -> Option<u64> {
+        let places = wire.places().into_iter().flatten();
+        let is_then = |began: Time| began.plus(AHEAD_NS) >= from && began <= until;
+        places.filter_map(|place| self.made(&place, is_then).next()).min()
+    }
+
+    /// A call of which nothing but the process is known, and the only one that was made just then.
+    fn by_time(&self, wire: &Wire, from: Time) -> Option<u64> {
+        let place = Place::Process(wire.tgid?, wire.side);
+        let is_then = |began: Time| began.since(from).max(from.since(began)) <= JUST_THEN_NS;
+        let mut made = self.made(&place, is_then);
+        let only = made.next()?;
+        made.next().is_none().then_some(only)
+    }
+
+    fn made(&self, place: &Place, is_then: impl Fn(Time) -> bool) -> impl Iterator<Item = u64> {
+        let numbers = self.places.get(place).into_iter().flatten();
+        let free = numbers.filter(|number| !self.claimed.contains(number));
+        free.filter(move |number| self.calls.get(number).is_some_and(|call| is_then(call.request.began)))
+            .copied()
+    }
+
+    /// Takes those that are over, by what is said of each: whether it is claimed.
+    fn take_over(&mut self, is_over: impl Fn(&Call, bool) -> bool) -> Vec<(Call, bool)> {
+        let is_claimed = |number: &u64| self.claimed.contains(number);
+        let over = self.calls.iter().filter(|(number, call)| is_over(call, is_claimed(number)));
+        let over: Vec<(u64, bool)> = over.map(|(number, _)| (*number, is_claimed(number))).collect();
+        over.into_iter().filter_map(|(number, claimed)| Some((self.remove(number)?, claimed))).collect()
     }
 
     /// Whether this process is yet to be asked for.

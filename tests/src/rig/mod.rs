@@ -5,6 +5,7 @@ pub mod engines;
 pub mod memory;
 pub mod run;
 pub mod stdio;
+pub mod tls;
 pub mod wasmedge;
 pub mod watch;
 pub mod webhook;

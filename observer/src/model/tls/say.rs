@@ -26,9 +26,9 @@ impl Model {
         if time.since(self.calls.looked) >= LOOK_NS {
             self.calls.looked = time;
             let webhooks = &self.webhooks;
-            let over = self.calls.take_over(|call| {
+            let over = self.calls.take_over(|call, is_claimed| {
                 let over = over_at(call);
-                let is_followed = webhooks.follows(&wire_of(call));
+                let is_followed = is_claimed || webhooks.follows(&wire_of(call));
                 time >= if is_followed { over.plus(FORGOTTEN_NS) } else { over }
             });
             self.tell_calls(over, time, make);
@@ -37,13 +37,13 @@ impl Model {
 
     /// At the end of a run: those that were answered, and nothing of the others.
     pub(in crate::model) fn end_of_calls(&mut self, time: Time, make: &mut impl FnMut(Made)) {
-        let over = self.calls.take_over(|call| call.response.is_some());
+        let over = self.calls.take_over(|call, _| call.response.is_some());
         self.tell_calls(over, time, make);
     }
 
-    fn tell_calls(&self, over: Vec<Call>, time: Time, make: &mut impl FnMut(Made)) {
-        for call in over {
-            if !self.webhooks.follows(&wire_of(&call)) {
+    fn tell_calls(&self, over: Vec<(Call, bool)>, time: Time, make: &mut impl FnMut(Made)) {
+        for (call, is_claimed) in over {
+            if !is_claimed && !self.webhooks.follows(&wire_of(&call)) {
                 make(Made::Event(Box::new(self.event_of_call(&call, time))));
             }
         }

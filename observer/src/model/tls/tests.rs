@@ -71,8 +71,10 @@ fn answers(calls: &mut Calls, seconds: u64, connection: Connection) {
     calls.record(&record(seconds, event.clone()), &event);
 }
 
-fn uid(call: Option<&Call>) -> Option<&str> {
-    call?.request.uid.as_deref()
+/// The name of the call that is claimed.
+fn claimed(calls: &mut Calls, wire: &Wire, from: u64, until: u64) -> Option<String> {
+    let number = calls.claim(wire, Time(from * SECOND), Time(until * SECOND))?;
+    calls.get(number)?.request.uid.clone()
 }
 
 #[test]
@@ -82,14 +84,18 @@ fn an_answer_is_that_of_the_request_before_it_on_its_connection() {
     asks(&mut calls, 2, "two", connection(2, socket(Some(6)), None));
     answers(&mut calls, 3, connection(1, socket(Some(5)), None));
     answers(&mut calls, 4, connection(9, socket(Some(9)), None));
-    let one = calls.take(&wire(5), Time(SECOND), Time(9 * SECOND)).unwrap();
-    assert_eq!(
-        (uid(Some(&one)), one.response.as_ref().map(|response| response.began)),
-        (Some("one"), Some(Time(3 * SECOND)))
-    );
-    let two = calls.on(&wire(6), Time(2 * SECOND), Time(9 * SECOND));
-    assert_eq!((uid(two), two.and_then(|call| call.response.clone())), (Some("two"), None));
-    assert_eq!(uid(calls.on(&wire(5), Time(SECOND), Time(9 * SECOND))), None, "it was taken");
+    let number = calls.claim(&wire(5), Time(SECOND), Time(9 * SECOND)).unwrap();
+    let one = calls.get(number).unwrap();
+    assert_eq!(one.request.uid.as_deref(), Some("one"));
+    assert_eq!(one.response.as_ref().map(|response| response.began), Some(Time(3 * SECOND)));
+    assert_eq!(claimed(&mut calls, &wire(5), 1, 9), None, "it is claimed already");
+    let number = calls.claim(&wire(6), Time(2 * SECOND), Time(9 * SECOND)).unwrap();
+    assert_eq!(calls.get(number).unwrap().response, None);
+    answers(&mut calls, 5, connection(2, socket(Some(6)), None));
+    assert!(calls.get(number).unwrap().response.is_some(), "a claimed one is answered, too");
+    assert_eq!(claimed(&mut calls, &wire(6), 1, 9), None, "and still claimed");
+    calls.forget(number);
+    assert_eq!(calls.get(number), None);
 }
 
 #[test]
@@ -99,12 +105,11 @@ fn calls_of_one_connection_are_told_apart_by_time() {
         asks(&mut calls, at, name, connection(1, socket(Some(5)), None));
         answers(&mut calls, at + 1, connection(1, socket(Some(5)), None));
     }
-    let on = |from: u64, until: u64| uid(calls.on(&wire(5), Time(from * SECOND), Time(until * SECOND)));
-    assert_eq!(on(20, 29), Some("two"));
+    assert_eq!(claimed(&mut calls, &wire(5), 5, 9), None);
+    assert_eq!(claimed(&mut calls, &wire(5), 22, 29), None);
     // Handed to the library just before the first packet of it.
-    assert_eq!(on(21, 29), Some("two"));
-    assert_eq!(on(22, 29), None);
-    assert_eq!(on(5, 9), None);
+    assert_eq!(claimed(&mut calls, &wire(5), 21, 29).as_deref(), Some("two"));
+    assert_eq!(claimed(&mut calls, &wire(5), 30, 39).as_deref(), Some("three"));
 }
 
 #[test]
@@ -113,19 +118,30 @@ fn a_socket_without_a_number_is_known_by_its_ends() {
     asks(&mut calls, 1, "one", connection(1, socket(None), None));
     let other = Wire { client: ([10, 0, 0, 1], 4_001).into(), ..wire(5) };
     let server = Wire { side: Side::Server, ..wire(5) };
-    let on = |wire: &Wire| uid(calls.on(wire, Time(SECOND), Time(2 * SECOND)));
-    assert_eq!((on(&wire(5)), on(&other), on(&server)), (Some("one"), None, None));
+    let mut on = |wire: &Wire| claimed(&mut calls, wire, 1, 2);
+    assert_eq!((on(&other), on(&server), on(&wire(5)).as_deref()), (None, None, Some("one")));
 }
 
 #[test]
 fn a_call_in_a_tunnel_is_on_the_connection_that_the_tunnel_ends_in() {
     let mut calls = Calls::default();
     asks(&mut calls, 1, "one", connection(1, None, Some("10.0.0.2:443")));
-    asks(&mut calls, 1, "unknown", connection(2, None, None));
-    let on = |wire: &Wire| uid(calls.on(wire, Time(SECOND), Time(2 * SECOND)));
-    assert_eq!(on(&wire(5)), Some("one"));
+    let mut on = |wire: &Wire| claimed(&mut calls, wire, 1, 2);
     assert_eq!(on(&Wire { tgid: Some(8), ..wire(5) }), None, "another process");
     assert_eq!(on(&Wire { server: ([10, 0, 0, 3], 443).into(), ..wire(5) }), None, "another server");
+    assert_eq!(on(&wire(5)).as_deref(), Some("one"));
+}
+
+#[test]
+fn where_only_the_process_is_known_it_is_known_by_time_if_it_is_the_only_one() {
+    let mut calls = Calls::default();
+    asks(&mut calls, 1, "one", connection(1, None, None));
+    asks(&mut calls, 5, "this", connection(1, None, None));
+    asks(&mut calls, 5, "or this", connection(2, None, None));
+    assert_eq!(claimed(&mut calls, &Wire { tgid: Some(8), ..wire(5) }, 1, 2), None, "another process");
+    assert_eq!(claimed(&mut calls, &wire(5), 2, 3), None, "another time");
+    assert_eq!(claimed(&mut calls, &wire(5), 5, 9), None, "one of two");
+    assert_eq!(claimed(&mut calls, &wire(5), 1, 2).as_deref(), Some("one"));
 }
 
 #[test]
@@ -135,6 +151,6 @@ fn the_oldest_call_is_given_up_and_counted() {
         asks(&mut calls, 1, "x", connection(address, None, None));
     }
     assert_eq!((calls.calls.len(), calls.open.len(), calls.given_up), (MAX_CALLS, MAX_CALLS, 1));
-    assert_eq!(calls.take_over(|_| true).len(), MAX_CALLS);
+    assert_eq!(calls.take_over(|_, _| true).len(), MAX_CALLS);
     assert_eq!((calls.calls.len(), calls.open.len(), calls.places.len()), (0, 0, 0));
 }

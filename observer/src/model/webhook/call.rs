@@ -41,6 +41,8 @@ pub struct Call {
     pub said: Option<Said>,
     /// When the answer's first byte was read, or written, where a library said so.
     pub answered: Option<Time>,
+    /// Which calls in libraries it is: of this end, and of the other.
+    pub heard: [Option<u64>; 2],
     pub overlapping: bool,
     pub told: bool,
 }
@@ -176,6 +178,7 @@ impl Followed {
             status: None,
             said: None,
             answered: None,
+            heard: [None; 2],
             overlapping: false,
             told: false,
         });

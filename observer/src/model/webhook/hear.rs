@@ -20,14 +20,14 @@ impl Webhooks {
         self.targets.iter().any(|target| target.port == wire.server.port())
     }
 
-    /// The connection by the sockets of its ends. Of one that is told of its other end, none.
-    fn wires(&self, cookie: u64) -> Vec<Wire> {
-        let Some(followed) = self.connections.get(cookie) else { return Vec::new() };
+    /// The connection by the sockets of its ends: this one and the other. Of one that is told of its other end, none.
+    fn wires(&self, cookie: u64) -> [Option<Wire>; 2] {
+        let Some(followed) = self.connections.get(cookie) else { return [None, None] };
         let other = self.connections.other_end(followed);
         if other.is_some() && !followed.seen.is_clients() {
-            return Vec::new();
+            return [None, None];
         }
-        [Some(followed), other].into_iter().flatten().map(wire).collect()
+        [Some(wire(followed)), other.map(wire)]
     }
 }
 
@@ -59,33 +59,46 @@ impl Model {
         let deaf: Vec<u64> =
             self.webhooks.connections.pending().filter(is_deaf).map(|followed| followed.cookie).collect();
         for cookie in deaf {
-            let wires = self.webhooks.wires(cookie);
-            let Some(followed) = self.webhooks.connections.get_mut(cookie) else { continue };
-            let Some(until) = followed.call.as_ref().map(|call| said_until(followed, call, time)) else {
-                continue;
-            };
-            let Some(call) = &mut followed.call else { continue };
-            if let Some(heard) = wires.iter().find_map(|wire| self.calls.on(wire, call.began, until)) {
-                call.said = Some(said(heard));
-                call.answered = heard.response.as_ref().map(|response| response.began);
-                followed.speaks_http1();
+            let followed = self.webhooks.connections.get(cookie);
+            let Some(mut call) = followed.and_then(|followed| followed.call.clone()) else { continue };
+            self.hear(cookie, &mut call, time);
+            if let Some(followed) = self.webhooks.connections.get_mut(cookie) {
+                followed.call = Some(call);
             }
         }
     }
 
-    /// Adds to a call that is over by `at` all that was said of it.
+    /// Adds to a call what was said of it by `at`.
     pub(super) fn hear(&mut self, cookie: u64, call: &mut Call, at: Time) {
-        let Some(until) = self.webhooks.connections.get(cookie).map(|of| said_until(of, call, at)) else {
-            return;
-        };
-        for wire in self.webhooks.wires(cookie) {
-            let Some(heard) = self.calls.take(&wire, call.began, until) else { continue };
-            call.said.get_or_insert_default().add(said(&heard));
-            call.answered = call.answered.or(heard.response.as_ref().map(|response| response.began));
-            if let Some(followed) = self.webhooks.connections.get_mut(cookie) {
-                followed.speaks_http1();
+        let until = self.webhooks.connections.get(cookie).map(|of| said_until(of, call, at));
+        let Some(until) = until else { return };
+        for (heard, wire) in call.heard.iter_mut().zip(self.webhooks.wires(cookie)) {
+            if let (None, Some(wire)) = (&heard, wire) {
+                *heard = self.calls.claim(&wire, call.began, until);
             }
         }
+        self.hear_on(call);
+        if call.said.is_some()
+            && let Some(followed) = self.webhooks.connections.get_mut(cookie)
+        {
+            followed.speaks_http1();
+        }
+    }
+
+    /// The same of a call that is known to its libraries. Says whether more is to come: an answer that was sent, and is
+    /// not yet said to be.
+    pub(super) fn hear_on(&self, call: &mut Call) -> bool {
+        let heard = call.heard.iter().flatten().filter_map(|number| self.calls.get(*number));
+        for heard in heard {
+            call.said.get_or_insert_default().add(said(heard));
+            call.answered = call.answered.or(heard.response.as_ref().map(|response| response.began));
+        }
+        call.said.as_ref().is_some_and(|said| said.status.is_none())
+    }
+
+    /// Nothing more is to be heard of a call.
+    pub(super) fn heard_out(&mut self, call: &Call) {
+        call.heard.iter().flatten().for_each(|number| self.calls.forget(*number));
     }
 }
 

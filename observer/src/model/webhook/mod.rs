@@ -17,7 +17,7 @@ use observer_ebpf::wire::webhook::known;
 use super::{Made, Model};
 use crate::{
     input::Record,
-    output::Want,
+    output::{CallOutcome, Want},
     probes::{
         packet::Owner,
         webhook::{Event, Target},
@@ -37,6 +37,8 @@ const IDLE_NS: u64 = 3_600_000_000_000;
 /// How long a call that is over waits for the answer whose sockets they are, and how many do.
 const PATIENCE_NS: u64 = 500_000_000;
 const MAX_WAITING: usize = 4_096;
+/// How long after a call's end its answer may yet be said to have been sent: a library says so when it is.
+const HEAR_NS: u64 = 100_000_000;
 /// How often such are looked for.
 const SWEEP_NS: u64 = 60_000_000_000;
 
@@ -193,14 +195,28 @@ impl Model {
         let mut waiting = std::mem::take(&mut self.webhooks.waiting);
         let too_many = waiting.len().saturating_sub(MAX_WAITING);
         for (place, mut ended) in waiting.drain(..).enumerate() {
+            let is_early = time.is_some_and(|time| time.since(ended.clear) < HEAR_NS);
+            if self.hear_late(&mut ended) && is_early && place >= too_many {
+                self.webhooks.waiting.push_back(ended);
+                continue;
+            }
             let is_asked = self.webhooks.connections.ask_owners(&mut ended.followed, &mut ended.others);
             let has_time = time.is_some_and(|time| time.since(ended.clear) < PATIENCE_NS);
             if is_asked && has_time && place >= too_many {
                 self.webhooks.waiting.push_back(ended);
             } else {
+                ended.call.iter().for_each(|call| self.heard_out(call));
                 self.tell_call(&ended, make);
             }
         }
+    }
+
+    /// Adds what was said of a call since it was over. Says whether more is to come.
+    fn hear_late(&self, ended: &mut Ended) -> bool {
+        let Some(call) = &mut ended.call else { return false };
+        let is_unheard = self.hear_on(call);
+        ended.verdict.listen(call);
+        is_unheard && ended.verdict.outcome == CallOutcome::Answered
     }
 
     /// Time has passed for the calls that are followed.
