@@ -144,7 +144,7 @@ fn tls_inside_a_tunnel_to_itself_is_one_call() {
 #[test]
 fn a_container_with_a_library_of_its_own_and_a_filter() {
     let (shop, stage) = (Shop::open(), stage());
-    let webhook = shop.serve();
+    let webhook = shop.serve_by(stage.command(shop.go("hook")));
     let client = fs::read(shop.openssl("client", false)).expect("a client");
     let words = ["/kube-apiserver", &webhook.port.to_string()];
     let mut bundle = Bundle::new(&words).file("kube-apiserver", &client).seccomp().host_network();

@@ -91,7 +91,11 @@ impl Shop {
 
     /// The peer as a webhook.
     pub fn serve(&self) -> Webhook {
-        let mut command = Command::new(self.go("hook"));
+        self.serve_by(Command::new(self.go("hook")))
+    }
+
+    /// The same where this command puts it.
+    pub fn serve_by(&self, mut command: Command) -> Webhook {
         command.arg("serve").arg(self.path("cert.pem")).arg(self.path("key.pem"));
         let mut child = command.stdout(Stdio::piped()).spawn().expect("a webhook");
         let mut port = String::new();
