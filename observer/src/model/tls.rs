@@ -242,6 +242,16 @@ fn key(tgid: u32, call: &Call) -> ConnectionKey {
 }
 
 impl Model {
+    /// Calls in TLS libraries forgotten to bound memory.
+    pub fn calls_given_up(&self) -> u64 {
+        self.calls.given_up
+    }
+
+    /// Connections on which calls may have been made that are not understood.
+    pub fn http2_connections(&self) -> u64 {
+        self.calls.http2
+    }
+
     /// A process that calls webhooks, by its name.
     pub(super) fn ask_caller(&mut self, tgid: u32, comm: &str, make: &mut impl FnMut(Made)) {
         // It may be another program under the same number.

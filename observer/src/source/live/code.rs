@@ -34,7 +34,7 @@ pub fn of_openssl(file: File) -> Result<Vec<Points>, String> {
     let cache = ReadCache::new(file);
     let elf = parse(&cache)?;
     let mut found = Vec::new();
-    for symbol in elf.dynamic_symbols().filter(|symbol| symbol.is_definition()) {
+    for symbol in elf.dynamic_symbols().filter(ObjectSymbol::is_definition) {
         let function =
             symbol.name().ok().and_then(|name| OPENSSL.iter().find(|one| one.entry.symbol == name));
         if let Some(function) = function {

@@ -215,7 +215,7 @@ impl Live {
     /// Detaches everything, in parallel: one after the other it would take seconds.
     pub fn detach(mut self) {
         let mut links = std::mem::take(&mut self.links);
-        links.extend(self.libraries.into_links().into_iter().map(Link::User));
+        links.extend(self.libraries.take_links().into_iter().map(Link::User));
         std::thread::scope(|scope| {
             while !links.is_empty() {
                 let some = links.split_off(links.len().saturating_sub(4));

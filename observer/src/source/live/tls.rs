@@ -160,7 +160,7 @@ impl Libraries {
     }
 
     /// All that is attached, to be detached.
-    pub fn into_links(&mut self) -> Vec<UProbeLink> {
+    pub fn take_links(&mut self) -> Vec<UProbeLink> {
         std::mem::take(&mut self.files).into_values().flat_map(|file| file.links).collect()
     }
 
@@ -169,7 +169,7 @@ impl Libraries {
         let mut is_used = false;
         for found in find(host, tgid) {
             let (hook, path) = (found.hook, found.path.clone());
-            match self.attach(ebpf, found, tgid) {
+            match self.attach(ebpf, &found, tgid) {
                 Ok(None) => {}
                 Ok(Some(news)) => {
                     is_used = true;
@@ -197,7 +197,12 @@ impl Libraries {
     }
 
     /// `None`: there is nothing in the file to attach to. The news is what was not attached to before.
-    fn attach(&mut self, ebpf: &mut Ebpf, found: Found, tgid: u32) -> Result<Option<Option<String>>, String> {
+    fn attach(
+        &mut self,
+        ebpf: &mut Ebpf,
+        found: &Found,
+        tgid: u32,
+    ) -> Result<Option<Option<String>>, String> {
         if let Some(file) = self.files.get_mut(&found.id) {
             file.users.insert(tgid);
             return Ok(Some(None));
@@ -268,6 +273,12 @@ const fn bits(side: Side) -> u32 {
 
 /// The plan with these, if they are new: the same file is refused once, whoever uses it.
 fn add(plan: &mut ProbePlan, hooks: Vec<HookPlan>) -> Option<ProbePlan> {
+    if hooks.is_empty() {
+        return None;
+    }
+    if plan.status == Status::Waiting {
+        plan.hooks.clear();
+    }
     let before = plan.hooks.len();
     for hook in hooks {
         if plan.hooks.len() < MAX_HOOKS && !plan.hooks.contains(&hook) {
