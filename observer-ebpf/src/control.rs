@@ -102,6 +102,7 @@ offsets! {
     mm_anon_pages: "mm_struct.rss_stat[1].count|mm_struct.rss_stat.count[1]",
     mm_shmem_pages: "mm_struct.rss_stat[3].count|mm_struct.rss_stat.count[3]",
     sock_family: "sock.__sk_common.skc_family",
+    sock_state: "sock.__sk_common.skc_state",
     sock_cookie: "sock.__sk_common.skc_cookie",
     /// In the network's order.
     sock_remote_port: "sock.__sk_common.skc_dport",
@@ -112,6 +113,17 @@ offsets! {
     sock_local6: "sock.__sk_common.skc_v6_rcv_saddr",
     sock_remote6: "sock.__sk_common.skc_v6_daddr",
     sock_error: "sock.sk_err",
+    sock_net: "sock.__sk_common.skc_net.net",
+    sock_timeouts: "inet_connection_sock.icsk_retransmits",
+    sock_rtt: "tcp_sock.srtt_us",
+    sock_bytes_acked: "tcp_sock.bytes_acked",
+    sock_bytes_received: "tcp_sock.bytes_received",
+    net_inum: "net.ns.inum",
+    skb_head: "sk_buff.head",
+    skb_network_header: "sk_buff.network_header",
+    skb_device: "sk_buff.dev",
+    skb_sock: "sk_buff.sk",
+    device_net: "net_device.nd_net.net",
     /// Not an offset: the value of `memory_cgrp_id` in `enum cgroup_subsys_id`.
     memory_cgrp_id: "enum cgroup_subsys_id.memory_cgrp_id",
 }

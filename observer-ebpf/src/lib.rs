@@ -23,8 +23,10 @@ macro_rules! for_each_probe {
             9 socket Socket
             10 stdio Stdio
             11 fault Fault
+            12 dns Dns
             13 webhook Webhook
             14 tls Tls
+            15 net Net
         }
     };
 }

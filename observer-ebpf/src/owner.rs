@@ -6,7 +6,7 @@ use observer_ebpf::wire::packet::{Owner, Packet, direction, protocol, tcp};
 
 use crate::{
     filter,
-    kernel::{Reader, current, offset},
+    kernel::{self, Reader, offset},
 };
 
 /// By the socket's cookie. A hint: what is not in it is not known.
@@ -45,10 +45,19 @@ pub fn known(cookie: u64) -> Owner {
 
 #[inline(always)]
 fn learn(cookie: u64, owner: &mut Owner) {
-    let task = current();
+    *owner = current();
+    if owner.tgid != 0 {
+        let _ = OWNERS.insert(cookie, &*owner, 0);
+    }
+}
+
+/// The current process, for a socket of which it asks something.
+#[inline(always)]
+pub fn current() -> Owner {
+    let task = kernel::current();
     let mut reader = Reader::new();
     let tgid = reader.tgid(task);
-    *owner = Owner {
+    let mut owner = Owner {
         tgid,
         tid: reader.at(task, offset!(task_pid)),
         init: 0,
@@ -60,9 +69,5 @@ fn learn(cookie: u64, owner: &mut Owner) {
     if let Some(watch) = filter::lookup(tgid) {
         (owner.role, owner.init) = (watch.flags, watch.init);
     }
-    if reader.failed() {
-        *owner = UNKNOWN;
-        return;
-    }
-    let _ = OWNERS.insert(cookie, &*owner, 0);
+    if reader.failed() { UNKNOWN } else { owner }
 }

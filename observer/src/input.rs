@@ -111,6 +111,8 @@ pub enum FactKind {
     },
     /// A container that lives: it was there before the observer, or before this part of a recording.
     Life(Box<LifeFact>),
+    /// What this kernel calls the reasons for which it drops packets, by number.
+    DropReasons(Vec<(u32, String)>),
     /// The run is over: nothing later is coming.
     End(End),
 }

@@ -44,7 +44,8 @@ pub struct Pipeline {
 
 impl Pipeline {
     pub fn new(settings: Settings) -> Self {
-        let model = Model::new(settings.ready_wait_ns, settings.follow, settings.webhooks.clone());
+        let model =
+            Model::new(settings.ready_wait_ns, settings.follow).with_webhooks(settings.webhooks.clone());
         let tally = settings.follow.then(|| Tally::new(settings.stats_interval_ns));
         Pipeline {
             settings,
@@ -277,6 +278,12 @@ impl Pipeline {
                 "what is said on them is not decoded; calls of webhooks among it are seen by their packets alone",
             ),
             (self.model.evicted(), "processes", "more processes were of interest than are remembered"),
+            (
+                self.model.lookups_given_up(),
+                "look-ups",
+                "more names were being looked up at once than are followed",
+            ),
+            (self.model.dns_garbage(), "messages to or from port 53", "they are none that can be read"),
             (self.model.late, "records", "they came so late that others may have been judged without them"),
         ];
         lacks.extend(counts.into_iter().filter(|(count, ..)| *count > 0).map(|(count, what, why)| {

@@ -1,11 +1,13 @@
 //! One file a family: hook, read fields, emit. Names match `wire/` and `observer/src/probes/`.
 
 mod cgroup;
+mod dns;
 mod fault;
 mod file;
 mod memory;
 mod mount;
 mod namespace;
+mod net;
 mod output;
 mod process;
 mod security;

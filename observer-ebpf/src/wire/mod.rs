@@ -4,11 +4,13 @@
 //! gets a new kind; kinds are never reused.
 
 pub mod cgroup;
+pub mod dns;
 pub mod fault;
 pub mod file;
 pub mod memory;
 pub mod mount;
 pub mod namespace;
+pub mod net;
 pub mod output;
 pub mod packet;
 pub mod process;
@@ -75,7 +77,7 @@ pub struct Syscall {
 pub const MAX_RECORD: usize = 8192;
 
 macro_rules! records {
-    ($family:ident { $($(#[$doc:meta])* $number:literal $name:ident text $text:literal { $($(#[$fdoc:meta])* $field:ident: $ty:ty,)* })* }) => {
+    ($family:ident { $($(#[$doc:meta])* $number:literal $name:ident text $text:tt { $($(#[$fdoc:meta])* $field:ident: $ty:ty,)* })* }) => {
         $(
             $(#[$doc])*
             #[derive(Clone, Copy, Debug, PartialEq, Eq,

@@ -6,6 +6,7 @@ mod prefetch;
 
 use std::{
     collections::{BTreeMap, VecDeque},
+    net::SocketAddr,
     path::PathBuf,
     sync::Arc,
 };
@@ -191,27 +192,30 @@ impl Edge {
                 }
             }
             Want::SocketOwner { cookie, tgid, local, remote } => {
-                let init = self.live.container_of(tgid);
-                match self.permit("a socket") {
-                    Ok(permit) => {
-                        let host = self.host.clone();
-                        let find = move || sockets::owner(&host, tgid, local, remote);
-                        self.look_up(permit, async move {
-                            let found = tokio::task::spawn_blocking(find).await;
-                            let result = found.unwrap_or_else(|error| {
-                                Err(LookupError { what: "a socket".to_owned(), why: error.to_string() })
-                            });
-                            let result = result.map(|owner| Owner { init, ..owner });
-                            FactKind::SocketOwner { cookie, tgid, result }
-                        });
-                    }
-                    Err(error) => self.fact(FactKind::SocketOwner { cookie, tgid, result: Err(error) })?,
-                }
+                self.ask_for_socket(cookie, tgid, (local, remote))?
             }
             Want::ForgetConnection { cookie } => self.live.forget_connection(cookie),
             Want::Unwatch { tgid } => self.live.unwatch(tgid),
             Want::Quiet { init } => self.live.quiet(init),
         }
+        Ok(())
+    }
+
+    /// Asks whether a process has a socket: its table of sockets and its descriptors may be long.
+    fn ask_for_socket(&mut self, cookie: u64, tgid: u32, ends: (SocketAddr, SocketAddr)) -> Result<()> {
+        let init = self.live.container_of(tgid);
+        let permit = match self.permit("a socket") {
+            Ok(permit) => permit,
+            Err(error) => return self.fact(FactKind::SocketOwner { cookie, tgid, result: Err(error) }),
+        };
+        let host = self.host.clone();
+        let find = move || sockets::owner(&host, tgid, ends.0, ends.1);
+        self.look_up(permit, async move {
+            let found = tokio::task::spawn_blocking(find).await;
+            let failed = |why: String| Err(LookupError { what: "a socket".to_owned(), why });
+            let result = found.unwrap_or_else(|error| failed(error.to_string()));
+            FactKind::SocketOwner { cookie, tgid, result: result.map(|owner| Owner { init, ..owner }) }
+        });
         Ok(())
     }
 

@@ -29,6 +29,7 @@ impl Model {
             }
             FactKind::SocketOwner { cookie, result, .. } => self.socket_owner(*cookie, result.as_ref().ok()),
             FactKind::Life(life) => self.lives_already(life, fact.time, make),
+            FactKind::DropReasons(reasons) => self.drops.name(reasons),
             FactKind::End(_) => {}
         }
     }

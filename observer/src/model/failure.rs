@@ -150,6 +150,8 @@ fn failed_call(record: &Record, start: &Start) -> Option<Failed> {
         | Event::Stdio(_)
         | Event::Fault(_)
         | Event::Tls(_)
+        | Event::Dns(_)
+        | Event::Net(_)
         | Event::Webhook(_) => return None,
     };
     Some(Failed { time: record.time, tgid: record.tgid, phase, call, errno, object })

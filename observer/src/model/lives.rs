@@ -50,6 +50,16 @@ pub(super) enum Who {
     Known(Box<Container>),
 }
 
+impl Life {
+    /// Its control group, once that is settled.
+    pub(super) fn cgroup_id(&self) -> Option<u64> {
+        match &self.who {
+            Who::Known(container) => container.cgroup_id,
+            Who::Starting(_) => None,
+        }
+    }
+}
+
 /// The containers that are followed, by the pid of their init.
 #[derive(Default)]
 pub struct Lives {
@@ -114,6 +124,9 @@ impl Model {
         self.begin_life(record, make);
         if let probes::Event::Stdio(event) = &record.event {
             self.stdio(record.time, event, make);
+        }
+        if let probes::Event::Net(event) = &record.event {
+            self.follow_connections(record, event, make);
         }
         self.follow_memory(record, make);
         if let probes::Event::Process(process::Event::Exited { exit_code, .. }) = &record.event {
@@ -191,6 +204,8 @@ impl Model {
     pub(super) fn live_on(&mut self, time: Time, make: &mut impl FnMut(Made)) {
         self.stdio_tick(time, make);
         self.tell_repeated(Some(time), make);
+        self.look_up_on(time, make);
+        self.drops.forget(time);
         if let Some(lives) = &mut self.lives {
             lives.forget(time);
         }

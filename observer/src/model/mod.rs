@@ -1,15 +1,19 @@
 //! Events and facts become who and when: processes, pods, container starts. Pure: no clock, no files.
 
+mod checkpoint;
 mod coldstart;
 mod container;
+mod dns;
 mod facts;
 mod failure;
 pub mod identity;
 mod lives;
 mod markers;
 mod memory;
+mod net;
 mod older;
 mod origin;
+mod owners;
 mod pods;
 mod process;
 mod settle;
@@ -23,13 +27,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use observer_ebpf::control::role;
 
 use crate::{
-    input::{Fact, FactKind, Input, Record, RuntimeVersion},
+    input::{Input, Record, RuntimeVersion},
     output::{self, ColdStart, Want},
     probes::{
         Event,
         invocation::{CniCommand, Command, Invocation},
         mount, namespace, process as proc_events,
-        webhook::Target,
     },
     time::{ClockOffset, Time},
 };
@@ -42,6 +45,8 @@ use webhook::Webhooks;
 
 /// Starts followed at once; the oldest is given up, and counted.
 const MAX_STARTS: usize = 16_384;
+
+pub use dns::zone;
 
 /// What the model makes of an input.
 pub enum Made {
@@ -57,6 +62,8 @@ pub struct Model {
     ready_wait_ns: u64,
     /// Containers that are followed beyond their start, where that is asked for.
     lives: Option<Lives>,
+    /// Look-ups of names that are under way.
+    lookups: dns::Table,
     processes: Processes,
     pods: Pods,
     starts: BTreeMap<StartId, Start>,
@@ -65,6 +72,7 @@ pub struct Model {
     versions: BTreeMap<String, Option<RuntimeVersion>>,
     /// Runtimes that were asked and have not answered.
     unanswered: BTreeSet<String>,
+    drops: net::Drops,
     webhooks: Webhooks,
     clock: ClockOffset,
     lost: BTreeMap<u8, u64>,
@@ -76,17 +84,19 @@ pub struct Model {
 }
 
 impl Model {
-    pub fn new(ready_wait_ns: u64, follow: bool, webhooks: Vec<Target>) -> Self {
+    pub fn new(ready_wait_ns: u64, follow: bool) -> Self {
         Model {
             ready_wait_ns,
             lives: follow.then(Lives::default),
+            lookups: dns::Table::default(),
             processes: Processes::default(),
             pods: Pods::default(),
             starts: BTreeMap::new(),
             member_of: BTreeMap::new(),
             versions: BTreeMap::new(),
             unanswered: BTreeSet::new(),
-            webhooks: Webhooks::new(webhooks),
+            drops: net::Drops::default(),
+            webhooks: Webhooks::default(),
             clock: ClockOffset { wall_minus_boot_ns: 0, error_ns: 0 },
             lost: BTreeMap::new(),
             calls: tls::Calls::default(),
@@ -101,33 +111,6 @@ impl Model {
 
     pub fn lost(&self) -> u64 {
         self.lost.values().sum()
-    }
-
-    /// The inputs behind everything that is still open, in the order of time.
-    pub fn open_inputs(&self, now: Time) -> Vec<Input> {
-        let fact = |what| Input::Fact(Fact { time: now, what });
-        let mut inputs = vec![fact(FactKind::Clock(self.clock))];
-        inputs.extend(self.lost.iter().map(|(family, count)| Input::Lost {
-            time: now,
-            family: *family,
-            count: *count,
-        }));
-        inputs.extend(self.processes.alive().map(|process| fact(FactKind::Process(process))));
-        let mut records: Vec<&Record> = self.pods.records().collect();
-        records.extend(self.starts.values().flat_map(|start| &start.records));
-        records.extend(self.webhooks.records());
-        records.sort_by_key(|record| record.time);
-        records.dedup();
-        inputs.extend(records.into_iter().cloned().map(Input::Record));
-        inputs.extend(self.open_lives().into_iter().map(|life| fact(FactKind::Life(Box::new(life)))));
-        let bundle_of = |tgid, result| fact(FactKind::Bundle { tgid, result });
-        inputs.extend(self.pods.bundles().map(|(tgid, bundle)| bundle_of(*tgid, Ok(bundle.clone()))));
-        for start in self.starts.values() {
-            if let Some(result) = &start.bundle {
-                inputs.push(bundle_of(start.id.root, result.clone()));
-            }
-        }
-        inputs
     }
 
     pub fn step(&mut self, input: &Input, make: &mut impl FnMut(Made)) {
@@ -148,11 +131,6 @@ impl Model {
         self.processes.evicted
     }
 
-    /// Connections to webhooks no longer followed to bound memory.
-    pub fn webhooks_given_up(&self) -> u64 {
-        self.webhooks.evicted()
-    }
-
     fn record(&mut self, record: &Record, make: &mut impl FnMut(Made)) {
         self.late += u64::from(record.late);
         match &record.event {
@@ -160,6 +138,7 @@ impl Model {
             Event::Namespace(event) => self.namespace(record, event),
             Event::Mount(event) => self.mount(record, event),
             Event::Tls(event) => self.calls.record(record, event),
+            Event::Dns(event) => self.follow_lookups(record, event),
             _ => {}
         }
         self.pods.keep(record);

@@ -179,7 +179,7 @@ mod tests {
     }
 
     fn following(lives: &[LifeFact]) -> Model {
-        let mut model = Model::new(0, true, Vec::new());
+        let mut model = Model::new(0, true);
         for life in lives {
             let what = FactKind::Life(Box::new(life.clone()));
             model.step(&Input::Fact(Fact { time: Time(10), what }), &mut |_| {});

@@ -185,7 +185,7 @@ pub fn is_engine_name(comm: &str) -> bool {
 fn is_of_starts(record: &Record) -> bool {
     match &record.event {
         Event::Memory(event) => !event.is_of_payload(),
-        Event::Fault(_) => false,
+        Event::Fault(_) | Event::Net(_) => false,
         _ => true,
     }
 }

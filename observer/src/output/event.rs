@@ -1,8 +1,8 @@
 //! What was seen of a container that lives, as it changes: `observer run`'s events.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
-use super::{Container, Process, names};
+use super::{Container, Dns, Process, names};
 use crate::time::Wall;
 
 /// Something that was seen of a container, or of a process of the node that is in none.
@@ -26,6 +26,8 @@ pub enum What {
     Runtime(Runtime),
     Stdio(Stdio),
     Memory(Memory),
+    Dns(Dns),
+    Net(Net),
     Webhook(Box<Webhook>),
 }
 
@@ -36,6 +38,8 @@ impl What {
             What::Runtime(_) => "runtime",
             What::Stdio(_) => "stdio",
             What::Memory(_) => "memory",
+            What::Dns(_) => "dns",
+            What::Net(_) => "net",
             What::Webhook(_) => "webhook",
         }
     }
@@ -165,6 +169,70 @@ pub struct Memory {
     pub limit_bytes: Option<u64>,
     /// How many alike are told by this one.
     pub count: u64,
+}
+
+/// What became of a TCP connection that a process has opened.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Net {
+    pub action: NetAction,
+    pub outcome: NetOutcome,
+    /// Whom it was opened to, as it was asked for; `None`: that could not be read.
+    pub server: Option<SocketAddr>,
+    pub local: Option<SocketAddr>,
+    /// From when it was asked for until the other side answered; nanoseconds.
+    pub latency_ns: Option<u64>,
+    /// How long it has been there.
+    pub age_ns: Option<u64>,
+    pub errno: Option<i32>,
+    /// Packets sent again; of those, before it was established.
+    pub retransmits: u32,
+    pub syn_retransmits: u32,
+    /// Smoothed round trip, nanoseconds.
+    pub rtt_ns: Option<u64>,
+    pub sent_bytes: Option<u64>,
+    pub received_bytes: Option<u64>,
+    /// A packet between the two that this node dropped meanwhile.
+    pub drop: Option<Drop>,
+}
+
+/// A packet that this node dropped, by the kernel's own reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Drop {
+    /// As `enum skb_drop_reason` calls it.
+    pub reason: String,
+    /// Number of the network namespace.
+    pub netns: Option<u32>,
+    /// It was on its way back.
+    pub of_answer: bool,
+}
+
+names! {
+    NetAction {
+        Connect = "connect",
+        Stall = "stall",
+        Close = "close",
+    }
+}
+
+names! {
+    NetOutcome {
+        Connected = "connected",
+        /// Nobody listens there.
+        Refused = "refused",
+        Unreachable = "unreachable",
+        /// Nobody answered.
+        Timeout = "timeout",
+        Reset = "reset",
+        /// A rule of this node forbids it.
+        Forbidden = "forbidden",
+        /// Whoever asked gave up, at once.
+        Abandoned = "abandoned",
+        /// What is sent is not acknowledged any more.
+        Stalled = "stalled",
+        /// It ended as it should, after packets were sent again.
+        Closed = "closed",
+        Error = "error",
+    }
 }
 
 names! {

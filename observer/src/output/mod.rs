@@ -1,6 +1,7 @@
 //! What comes out of the pipeline. Sinks turn it into tables, JSON, spans and pages; only the live edge
 //! executes a [`Want`]. Times are nanoseconds.
 
+mod dns;
 mod event;
 mod stats;
 
@@ -12,9 +13,11 @@ use crate::{
     time::{Time, Wall},
 };
 
+pub use dns::{Dns, DnsOutcome, DnsQuestion, DnsTransport};
 pub use event::{
-    CallOutcome, CallPhases, CallSeen, Event, FaultKind, FaultRegion, LogFile, Memory, OomScope, Peer,
-    Runtime, RuntimeAction, Seen, Side, Since, Stdio, StdioOutcome, StdioTarget, Webhook, What,
+    CallOutcome, CallPhases, CallSeen, Drop, Event, FaultKind, FaultRegion, LogFile, Memory, Net, NetAction,
+    NetOutcome, OomScope, Peer, Runtime, RuntimeAction, Seen, Side, Since, Stdio, StdioOutcome, StdioTarget,
+    Webhook, What,
 };
 pub use stats::{Resident, Stats};
 

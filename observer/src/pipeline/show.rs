@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fmt, str::FromStr};
 
 use crate::{
     health::{ProbeHealth, Status},
-    output::{CallOutcome, Event, Output, RuntimeAction, StdioOutcome, What},
+    output::{CallOutcome, Event, NetOutcome, Output, RuntimeAction, StdioOutcome, What},
 };
 
 /// A kind of output that can be asked for by name. The summary is always shown.
@@ -14,23 +14,28 @@ pub enum Shown {
     Runtime,
     Stdio,
     Memory,
+    Dns,
+    Net,
     Webhook,
     Stats,
     Health,
 }
 
 impl Shown {
-    pub const ALL: [Shown; 7] = [
+    pub const ALL: [Shown; 9] = [
         Shown::Coldstart,
         Shown::Runtime,
         Shown::Stdio,
         Shown::Memory,
+        Shown::Dns,
+        Shown::Net,
         Shown::Webhook,
         Shown::Stats,
         Shown::Health,
     ];
     /// What `events` stands for.
-    pub const EVENTS: [Shown; 4] = [Shown::Runtime, Shown::Stdio, Shown::Memory, Shown::Webhook];
+    pub const EVENTS: [Shown; 6] =
+        [Shown::Runtime, Shown::Stdio, Shown::Memory, Shown::Dns, Shown::Net, Shown::Webhook];
 
     pub const fn name(self) -> &'static str {
         match self {
@@ -38,6 +43,8 @@ impl Shown {
             Shown::Runtime => "runtime",
             Shown::Stdio => "stdio",
             Shown::Memory => "memory",
+            Shown::Dns => "dns",
+            Shown::Net => "net",
             Shown::Webhook => "webhook",
             Shown::Stats => "stats",
             Shown::Health => "health",
@@ -49,6 +56,8 @@ impl Shown {
             What::Runtime(_) => Shown::Runtime,
             What::Stdio(_) => Shown::Stdio,
             What::Memory(_) => Shown::Memory,
+            What::Dns(_) => Shown::Dns,
+            What::Net(_) => Shown::Net,
             What::Webhook(_) => Shown::Webhook,
         }
     }
@@ -66,7 +75,7 @@ pub struct UnknownKind {
     known: String,
 }
 
-const EVENTS: &str = "runtime, stdio, memory, webhook";
+const EVENTS: &str = "runtime, stdio, memory, dns, net, webhook";
 
 impl Show {
     /// Of a list of events alone, as an exporter takes it: `none` is none of them.
@@ -162,6 +171,18 @@ pub fn event_needs_attention(event: &Event) -> bool {
             | StdioOutcome::HeldUntilExit => true,
         },
         What::Memory(_) => true,
+        What::Dns(dns) => dns.outcome.is_failure(),
+        What::Net(net) => match net.outcome {
+            NetOutcome::Connected | NetOutcome::Abandoned | NetOutcome::Closed => false,
+            // Clients that have what they want hang up like this.
+            NetOutcome::Reset => net.received_bytes.is_none_or(|bytes| bytes == 0),
+            NetOutcome::Refused
+            | NetOutcome::Unreachable
+            | NetOutcome::Timeout
+            | NetOutcome::Forbidden
+            | NetOutcome::Stalled
+            | NetOutcome::Error => true,
+        },
         What::Webhook(call) => match call.outcome {
             CallOutcome::Answered | CallOutcome::Denied | CallOutcome::Unknown => false,
             CallOutcome::Timeout
@@ -185,9 +206,9 @@ mod tests {
     #[test]
     fn lists_are_read_and_written_alike() {
         let read = |list: &str| list.parse::<Show>().map(|show| show.to_string());
-        assert_eq!(read("events"), Ok("runtime,stdio,memory,webhook".into()));
+        assert_eq!(read("events"), Ok("runtime,stdio,memory,dns,net,webhook".into()));
         assert_eq!(read("stats, memory,coldstart"), Ok("coldstart,memory,stats".into()));
-        assert_eq!(read("events,stdio,health"), Ok("runtime,stdio,memory,webhook,health".into()));
+        assert_eq!(read("events,stdio,health"), Ok("runtime,stdio,memory,dns,net,webhook,health".into()));
         for list in ["coldstart,runtime", "stats"] {
             assert_eq!(read(list), Ok(list.to_owned()));
         }
@@ -198,8 +219,8 @@ mod tests {
         let error = "stdio,dsn".parse::<Show>().unwrap_err().to_string();
         assert_eq!(
             error,
-            "nothing is called \"dsn\"; there are coldstart, runtime, stdio, memory, webhook, \
-             stats, health, and events for all of runtime, stdio, memory, webhook"
+            "nothing is called \"dsn\"; there are coldstart, runtime, stdio, memory, dns, net, webhook, stats, \
+             health, and events for all of runtime, stdio, memory, dns, net, webhook"
         );
         assert!("".parse::<Show>().is_err() && "stdio,".parse::<Show>().is_err());
     }
@@ -207,7 +228,7 @@ mod tests {
     #[test]
     fn only_events_are_events() {
         assert_eq!(Show::events("none"), Ok(Show::default()));
-        assert_eq!(Show::events("events"), Show::events("runtime,stdio,memory,webhook"));
+        assert_eq!(Show::events("events"), Show::events("runtime,stdio,memory,dns,net,webhook"));
         assert!(Show::events("stats").is_err());
     }
 }

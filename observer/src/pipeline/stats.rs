@@ -1,14 +1,16 @@
 //! Counts of what was told, by image or container, every interval and at the end. Time is that of ticks.
 
 mod durations;
+mod webhook;
 
 use std::collections::BTreeMap;
 
 use crate::{
     compare::{GroupKey, Sample},
+    model::zone,
     output::{
-        CallOutcome, ColdStart, Container, Event, FaultKind, Resident, Side, Stats, Stdio, StdioOutcome,
-        Webhook, What,
+        ColdStart, Container, Dns, Event, FaultKind, Net, NetAction, NetOutcome, Resident, Stats, Stdio,
+        StdioOutcome, What,
     },
     time::{ClockOffset, Time, Wall},
 };
@@ -93,9 +95,15 @@ impl Tally {
                 duration_ns: None,
                 of: String::new(),
             },
-            What::Webhook(call) => return self.add("webhook", call_key(event, call), self::call(call)),
+            What::Dns(dns) => lookup(dns),
+            // What becomes of a connection later is no connection more.
+            What::Net(net) if net.action != NetAction::Connect => return,
+            What::Net(net) => connection(net),
+            What::Webhook(call) => return self.add("webhook", webhook::key(event, call), webhook::one(call)),
         };
-        self.add(event.what.probe(), subject_key(event), one);
+        let mut key = subject_key(event);
+        add_object(&mut key, &event.what);
+        self.add(event.what.probe(), key, one);
     }
 
     /// How much memory a container holds by now. Of those that are not told apart nobody can tell.
@@ -231,38 +239,28 @@ fn stream(stdio: &Stdio) -> One {
     }
 }
 
-/// A call of a webhook. Its duration is its latency, where there was an answer.
-fn call(call: &Webhook) -> One {
-    let is_answer =
-        matches!(call.outcome, CallOutcome::Answered | CallOutcome::Denied | CallOutcome::HttpError);
+/// A look-up; named by what it asked for.
+fn lookup(dns: &Dns) -> One {
     One {
         count: 1,
-        failed: !matches!(call.outcome, CallOutcome::Answered | CallOutcome::Denied | CallOutcome::Unknown),
-        outcome: call.outcome.name(),
-        duration_ns: call.latency_ns.filter(|_| is_answer),
-        of: client_name(call),
+        failed: dns.outcome.is_failure(),
+        outcome: dns.outcome.name(),
+        duration_ns: dns.latency_ns,
+        of: dns.decided.name.clone(),
     }
 }
 
-fn client_name(call: &Webhook) -> String {
-    let by_address =
-        || call.client.address.map_or_else(|| "unknown".to_owned(), |address| address.to_string());
-    call.client.process.as_ref().map_or_else(by_address, |process| process.comm.clone())
+/// A connection that was asked for. What its program gave up at once did not fail.
+fn connection(net: &Net) -> One {
+    One {
+        count: 1,
+        failed: !matches!(net.outcome, NetOutcome::Connected | NetOutcome::Abandoned),
+        outcome: net.outcome.name(),
+        duration_ns: net.latency_ns,
+        of: net.local.map(|local| local.to_string()).unwrap_or_default(),
+    }
 }
 
-/// By client, server and path: what the client is called, and the webhook.
-fn call_key(event: &Event, call: &Webhook) -> Key {
-    let client = match &event.container {
-        Some(container) if call.side == Side::Client => {
-            container.pod.clone().or(container.name.clone()).unwrap_or_else(|| container.id.clone())
-        }
-        _ => client_name(call),
-    };
-    let path = call.path.as_ref().map(|path| ("path", path.clone()));
-    Key::from([("client", client), ("server", call.name.clone())]).into_iter().chain(path).collect()
-}
-
-/// Which container, and what people call it as far as that is known.
 /// Whom it is counted for: the container, else the program.
 fn subject_key(event: &Event) -> Key {
     match (&event.container, &event.process) {
@@ -272,6 +270,26 @@ fn subject_key(event: &Event) -> Key {
     }
 }
 
+/// Whom something was asked of.
+fn add_object(key: &mut Key, what: &What) {
+    match what {
+        What::Dns(dns) => {
+            key.insert("server", dns.decided.server.to_string());
+            if let Some(backend) = dns.decided.backend {
+                key.insert("backend", backend.to_string());
+            }
+            key.insert("zone", zone(&dns.decided.name));
+        }
+        What::Net(net) => {
+            if let Some(server) = net.server {
+                key.insert("server", server.to_string());
+            }
+        }
+        What::Runtime(_) | What::Stdio(_) | What::Memory(_) | What::Webhook(_) => {}
+    }
+}
+
+/// Which container, and what people call it as far as that is known.
 fn container_key(container: &Container) -> Key {
     let named = [
         ("container", Some(&container.id)),

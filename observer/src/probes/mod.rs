@@ -1,7 +1,8 @@
 //! What each probe family is (its hooks, its cost) and what its records mean. Bytes become types here, in
-//! [`reduce`], and nowhere else; bytes of content do not get past it.
+//! [`Reducer::reduce`], and nowhere else; bytes of content do not get past it.
 
 pub mod cgroup;
+pub mod dns;
 pub mod fault;
 pub mod file;
 pub mod invocation;
@@ -9,6 +10,7 @@ pub mod memory;
 pub mod mount;
 pub mod names;
 pub mod namespace;
+pub mod net;
 pub mod output;
 pub mod packet;
 pub mod process;
@@ -45,10 +47,27 @@ macro_rules! define_events {
         /// What each family hooks, in the order of their ids.
         pub const SPECS: &[&Spec] = &[$(&$module::SPEC),*];
 
-        /// A record by itself.
-        fn decode(family: Family, number: u8, bytes: &[u8]) -> Result<Event, Malformed> {
-            match family { $(Family::$name => $module::decode(number, bytes).map(Event::$name)),* }
+        fn decode(
+            family: Family,
+            number: u8,
+            bytes: &[u8],
+            reducer: &mut Reducer,
+        ) -> Result<Event, Malformed> {
+            match family { $(Family::$name => decode!($module, number, bytes, reducer).map(Event::$name)),* }
         }
+    };
+}
+
+/// Families of which one record does not say it all.
+macro_rules! decode {
+    (dns, $number:ident, $bytes:ident, $reducer:ident) => {
+        dns::decode($number, $bytes, &mut $reducer.dns)
+    };
+    (tls, $number:ident, $bytes:ident, $reducer:ident) => {
+        $reducer.tls.decode($number, $bytes)
+    };
+    ($module:ident, $number:ident, $bytes:ident, $reducer:ident) => {
+        $module::decode($number, $bytes)
     };
 }
 for_each_probe!(define_events);
@@ -99,6 +118,9 @@ pub const fn needs(family: Family) -> &'static [Family] {
         Family::Stdio => &[Family::Process, Family::Cgroup, Family::Mount, Family::Output],
         Family::Fault => &[Family::Process, Family::Cgroup, Family::Mount, Family::Memory],
         Family::Tls => &[Family::Process],
+        // Who asks is then known by its container, not by its pid alone.
+        Family::Dns => &[Family::Process, Family::Cgroup, Family::Mount],
+        Family::Net => &[Family::Process, Family::Cgroup, Family::Mount],
         _ => &[],
     }
 }
@@ -118,6 +140,8 @@ const fn is_for_starts(family: Family) -> bool {
         Family::Stdio => false,
         Family::Fault => false,
         Family::Tls => false,
+        Family::Dns => false,
+        Family::Net => false,
         Family::Webhook => false,
     }
 }
@@ -146,14 +170,17 @@ pub struct Reduced {
     pub lost: u64,
 }
 
-/// Turns records' bytes into their typed, reduced form, one after the other. Remembers of those before only what it
-/// takes to understand messages that come in pieces. Never panics, whatever the bytes.
+/// Turns records into their typed, reduced form, in the order in which they come. Remembers of those before only what
+/// it takes to understand messages that come in pieces.
 #[derive(Default)]
 pub struct Reducer {
-    streams: tls::Streams,
+    dns: dns::Streams,
+    tls: tls::Streams,
 }
 
 impl Reducer {
+    /// Never panics, whatever the bytes.
+    ///
     /// # Errors
     /// [`Malformed`] when the bytes are no record of this version.
     pub fn reduce(&mut self, bytes: &[u8]) -> Result<Reduced, Malformed> {
@@ -163,11 +190,7 @@ impl Reducer {
             return Err(Malformed::Length);
         }
         let family = Family::of(header.kind).ok_or(Malformed::Kind(header.kind))?;
-        let number = header.kind as u8;
-        let event = match family {
-            Family::Tls => Event::Tls(self.streams.decode(number, bytes)?),
-            _ => decode(family, number, bytes)?,
-        };
+        let event = decode(family, header.kind as u8, bytes, self)?;
         let record = Record {
             time: Time(header.time_ns),
             tgid: header.tgid,
@@ -180,10 +203,10 @@ impl Reducer {
     }
 }
 
-/// The same of a record by itself.
+/// One record that needs no others.
 ///
 /// # Errors
-/// See [`Reducer::reduce`].
+/// As [`Reducer::reduce`].
 pub fn reduce(bytes: &[u8]) -> Result<Reduced, Malformed> {
     Reducer::default().reduce(bytes)
 }

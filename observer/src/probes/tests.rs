@@ -10,6 +10,8 @@ use zerocopy::IntoBytes;
 
 mod calls;
 mod faults;
+mod net;
+mod packets;
 mod streams;
 mod webhooks;
 
@@ -220,6 +222,8 @@ fn every_kind(op: u32) -> Vec<(Vec<u8>, Event)> {
     .chain(faults::every_kind())
     .chain(streams::every_kind())
     .chain(calls::every_kind())
+    .chain(packets::every_kind())
+    .chain(net::every_kind())
     .chain(webhooks::every_kind())
     .collect()
 }

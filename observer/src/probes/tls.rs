@@ -147,11 +147,6 @@ pub struct Response {
     pub is_cut: bool,
 }
 
-/// A record by itself, without those before it.
-pub fn decode(number: u8, bytes: &[u8]) -> Result<Event, Malformed> {
-    Streams::default().decode(number, bytes)
-}
-
 fn library_of(wire: u32) -> Result<Library, Malformed> {
     match wire {
         library::OPENSSL => Ok(Library::OpenSsl),

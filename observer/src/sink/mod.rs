@@ -13,6 +13,7 @@ pub mod html;
 pub mod json;
 mod keep;
 pub mod otlp;
+mod rcode;
 mod signal;
 pub mod table;
 mod timeline;

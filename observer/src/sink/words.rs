@@ -1,5 +1,8 @@
 //! What happened, in plain words with its numbers. The text is not escaped: whoever shows it does that.
 
+mod dns;
+mod webhook;
+
 use std::collections::BTreeMap;
 
 use super::{
@@ -7,8 +10,8 @@ use super::{
     units::{self, bytes_text, ms_text, process_text},
 };
 use crate::output::{
-    CallOutcome, CallPhases, Event, Exit, FaultKind, FaultRegion, Memory, OomScope, Process, Resident,
-    Runtime, RuntimeAction, Seen, Side, Since, Stats, Stdio, StdioOutcome, StdioTarget, Webhook, What,
+    Event, Exit, FaultKind, FaultRegion, Memory, Net, NetAction, OomScope, Process, Resident, Runtime,
+    RuntimeAction, Seen, Since, Stats, Stdio, StdioOutcome, StdioTarget, What,
 };
 
 /// `stderr: 1.2 MiB written, 64.0 KiB still queued, nobody reads (reader-gone)`.
@@ -19,9 +22,13 @@ pub(super) fn event(event: &Event) -> String {
         }
         What::Stdio(stream) => stdio(stream),
         What::Memory(fault) => memory(fault, event.process.as_ref()),
-        What::Webhook(call) => webhook(call),
+        // In no container the line is about the process already.
+        What::Dns(lookup) => dns::dns(lookup, event.process.as_ref().filter(|_| event.container.is_some())),
+        What::Net(connection) => net(connection),
+        What::Webhook(call) => webhook::webhook(call),
     };
-    if event.since == Since::Attach && !matches!(event.what, What::Runtime(_) | What::Webhook(_)) {
+    let is_counted = matches!(event.what, What::Stdio(_) | What::Memory(_));
+    if event.since == Since::Attach && is_counted {
         text.push_str(", counted since observer attached");
     }
     if let Some(why) = &event.why {
@@ -111,6 +118,30 @@ const fn target_text(target: StdioTarget) -> &'static str {
     }
 }
 
+/// `connect to 10.43.0.1:443: timeout after 3.000 ms, sent 2 times again; dropped here (NETFILTER_DROP)`.
+fn net(net: &Net) -> String {
+    let server = net.server.map_or_else(|| "?".to_owned(), |server| server.to_string());
+    let mut text = match net.action {
+        NetAction::Connect => format!("connect to {server}: {}", net.outcome.name()),
+        NetAction::Stall | NetAction::Close => format!("connection to {server}: {}", net.outcome.name()),
+    };
+    if let Some(name) = net.errno.and_then(errno::name) {
+        text.push_str(&format!(" ({name})"));
+    }
+    if let Some(age) = net.latency_ns.or(net.age_ns) {
+        text.push_str(&format!(" after {} ms", ms_text(age)));
+    }
+    if net.retransmits > 0 {
+        text.push_str(&format!(", {} packets sent again", net.retransmits));
+    }
+    if let Some(drop) = &net.drop {
+        let what = if drop.of_answer { "an answer" } else { "a packet" };
+        let place = drop.netns.map(|netns| format!(" in network namespace {netns}")).unwrap_or_default();
+        text.push_str(&format!("; {what} was dropped here: {}{place}", drop.reason));
+    }
+    text
+}
+
 fn memory(memory: &Memory, process: Option<&Process>) -> String {
     let mut parts = vec![what_failed(memory)];
     match memory.handled {
@@ -172,61 +203,6 @@ fn place(memory: &Memory) -> String {
     memory.address.map_or_else(|| region.to_owned(), |address| format!(" at {address:#x}{region}"))
 }
 
-/// `gatekeeper: POST /v1/admit answered after 12.3 ms (server 12.0) of 3000 ms, status 200`.
-fn webhook(call: &Webhook) -> String {
-    let asked: Vec<&str> = [call.method.as_deref(), call.path.as_deref()].into_iter().flatten().collect();
-    let mut text = format!("{}: ", call.name);
-    for word in asked {
-        text.push_str(&format!("{word} "));
-    }
-    text.push_str(what_came_of_it(call));
-    if let Some(ns) = call.latency_ns {
-        text.push_str(&format!(" after {} ms", ms_text(ns)));
-    }
-    let CallPhases { connect_ns, tls_ns, send_ns, server_ns, receive_ns } = call.phases;
-    let phases = [
-        ("connect", connect_ns),
-        ("tls", tls_ns),
-        ("send", send_ns),
-        ("server", server_ns),
-        ("receive", receive_ns),
-    ];
-    let phases: Vec<String> =
-        phases.into_iter().filter_map(|(name, ns)| Some(format!("{name} {}", ms_text(ns?)))).collect();
-    if !phases.is_empty() {
-        text.push_str(&format!(" ({})", phases.join(", ")));
-    }
-    if let Some(ns) = call.deadline_ns {
-        text.push_str(&format!(" of {} ms", ms_text(ns)));
-    }
-    if let Some(status) = call.status {
-        text.push_str(&format!(", status {status}"));
-    }
-    if let Some(message) = &call.message {
-        text.push_str(&format!(", \"{message}\""));
-    }
-    match &call.server.process {
-        Some(process) if call.side == Side::Client => {
-            text.push_str(&format!(", by {}", process_text(process)));
-        }
-        _ => {}
-    }
-    text
-}
-
-const fn what_came_of_it(call: &Webhook) -> &'static str {
-    match call.outcome {
-        CallOutcome::Answered => "answered",
-        CallOutcome::Denied => "denied",
-        CallOutcome::Timeout => "not answered in time, the client gave up",
-        CallOutcome::Refused => "refused, nobody listens",
-        CallOutcome::Reset => "not answered, the server ended the connection",
-        CallOutcome::TlsFailed => "not made, TLS failed",
-        CallOutcome::HttpError => "answered with an error",
-        CallOutcome::Unknown => "what came of it is not known",
-    }
-}
-
 fn errno_text(number: i32) -> String {
     errno::name(number).map_or_else(|| format!("errno {number}"), ToOwned::to_owned)
 }
@@ -236,9 +212,16 @@ pub(super) fn stats(stats: &Stats) -> String {
     let outcomes = |outcomes: &BTreeMap<&str, u64>| {
         outcomes.iter().map(|(name, count)| format!("{count} {name}")).collect::<Vec<_>>().join(", ")
     };
+    let of: Vec<&str> = ["server", "path"]
+        .iter()
+        .filter(|_| stats.probe == "webhook")
+        .filter_map(|name| stats.key.get(name))
+        .map(String::as_str)
+        .collect();
+    let of = [&[stats.probe][..], &of].concat().join(" ");
     let mut text = match (stats.count, stats.resident) {
-        (0, Some(_)) => stats.probe.to_owned(),
-        _ => format!("{}: {} ({})", stats.probe, stats.count, outcomes(&stats.outcomes)),
+        (0, Some(_)) => of,
+        _ => format!("{of}: {} ({})", stats.count, outcomes(&stats.outcomes)),
     };
     if let Some(resident) = stats.resident {
         let Resident { rss_bytes, rss_peak_bytes, rss_growth_bytes } = resident;

@@ -43,6 +43,20 @@ fn exec(role: u32, filename: &str, argv: &str, environ: &str) -> Vec<u8> {
 const CREATE: &str = "crun\0--root\0/r\0create\0--bundle\0/b\0c1\0";
 const CNI: &str = "CNI_COMMAND=ADD\0CNI_CONTAINERID=c1\0CNI_NETNS=/n\0CNI_IFNAME=eth0\0";
 
+/// For AAAA of db.test, and an answer to it whose names are compressed.
+const QUERY: &[u8] = b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0\x02db\x04test\0\0\x1c\0\x01";
+const REPLY: &[u8] = b"\x12\x34\x81\x80\0\x01\0\x02\0\0\0\0\x02db\x04test\0\0\x1c\0\x01\
+    \xc0\x0c\0\x05\0\x01\0\0\0\x1e\0\x04\x01a\xc0\x0f\
+    \xc0\x27\0\x1c\0\x01\0\0\0\x1e\0\x10\xfd\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01";
+
+/// Messages as they are, and in segments as the target cuts them: socket and direction, number, length.
+fn messages() -> Vec<(&'static str, Vec<u8>)> {
+    let framed = [&[0, QUERY.len() as u8], QUERY].concat();
+    let (one, two) = framed.split_at(9);
+    let segments = [&[0x11, 0, 9], one, &[0x11, 9, two.len() as u8], two].concat();
+    vec![("query", QUERY.to_vec()), ("reply", REPLY.to_vec()), ("segments", segments)]
+}
+
 fn records() -> Vec<(&'static str, Vec<u8>)> {
     let (header, syscall, runtime) = (HEADER, SYSCALL, role::RUNTIME);
     let cgroup = wire::cgroup::Mkdir { header, id: 3, hierarchy: 1, path_len: 3 };
@@ -62,6 +76,28 @@ fn records() -> Vec<(&'static str, Vec<u8>)> {
         pad: 0,
         comm: *b"node\0\0\0\0\0\0\0\0\0\0\0\0",
     };
+    let packet = wire::packet::Packet {
+        cookie: 7,
+        remote_port: 53,
+        protocol: wire::packet::protocol::UDP,
+        direction: wire::packet::direction::OUT,
+        payload_len: QUERY.len() as u32,
+        ..wire::packet::Packet::default()
+    };
+    let owner = wire::packet::Owner { tgid: 7, ..wire::packet::Owner::default() };
+    let dns = wire::dns::Message { header, packet, owner, copied: QUERY.len() as u32, pad: 0 };
+    let dropped = wire::net::Dropped {
+        header,
+        source: [1; 16],
+        destination: [2; 16],
+        source_port: 40_000,
+        destination_port: 443,
+        reason: 3,
+        netns: 4,
+        count: 1,
+        protocol: wire::packet::protocol::TCP,
+        pad: [0; 7],
+    };
     let head = wire::webhook::Head {
         header,
         cookie: 5,
@@ -77,6 +113,8 @@ fn records() -> Vec<(&'static str, Vec<u8>)> {
         connection: wire::webhook::Connection { endpoint: 1, syn_ns: 4, ..Default::default() },
     };
     vec![
+        ("dns", record(dns, QUERY)),
+        ("net", record(dropped, b"")),
         ("fault", record(fault, b"")),
         ("exec", exec(runtime, "/usr/bin/crun", CREATE, "")),
         ("exec-cni", exec(role::HELPER, "/opt/cni/bin/bridge", "", CNI)),
@@ -181,6 +219,7 @@ fn main() {
     let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds");
     let sets = [
         ("reduce", records()),
+        ("dns", messages()),
         ("invocation", invocations()),
         ("webhook", heads()),
         ("recording", vec![("two-segments", recording())]),

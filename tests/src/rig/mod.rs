@@ -1,8 +1,10 @@
 //! Rigs: the stage of `observer demo`, and what tests need beside it.
 
 pub mod bpftrace;
+pub mod dns;
 pub mod engines;
 pub mod memory;
+pub mod net;
 pub mod run;
 pub mod stdio;
 pub mod tls;

@@ -159,6 +159,12 @@ impl Cat {
         self.child.wait().expect("cat");
     }
 
+    /// The text that it took, when there is no more.
+    pub fn said(&mut self) -> String {
+        self.ends();
+        fs::read_to_string(&self.taken).expect("text")
+    }
+
     /// All that it took, when there is no more.
     pub fn ends(&mut self) -> u64 {
         until("cat to end", || self.child.try_wait().expect("wait"));

@@ -11,17 +11,20 @@ use crate::{
         containers::{self, Older},
         procfs,
     },
+    time::Time,
 };
 
 impl Edge {
     /// Says how the probes were attached and what was there before: attach, then snapshot, so that nothing
     /// falls between.
     pub fn begin(&mut self, plans: &[ProbePlan]) -> Result<()> {
+        let attached = super::now();
         self.clock()?;
         for plan in plans {
             self.report(status(plan))?;
         }
         self.own_cost()?;
+        self.fact(FactKind::DropReasons(self.live.drop_reasons().to_vec()))?;
         match procfs::snapshot(&self.host) {
             Ok(processes) => {
                 for process in processes {
@@ -32,11 +35,11 @@ impl Edge {
             }
             Err(error) => talk::say(format_args!("cannot list processes that were there before: {error}")),
         }
-        if self.follows { self.older_containers() } else { Ok(()) }
+        if self.follows { self.older_containers(attached) } else { Ok(()) }
     }
 
     /// Containers that were there before: first who they are, then what their streams are.
-    fn older_containers(&mut self) -> Result<()> {
+    fn older_containers(&mut self, attached: Time) -> Result<()> {
         let older = match containers::snapshot(&self.host) {
             Ok(older) => older,
             Err(error) => {
@@ -45,6 +48,10 @@ impl Edge {
             }
         };
         for Older { life, members } in older {
+            // The kernel programs see this one from its start; a half-made container would be taken for what it is not.
+            if life.start > attached {
+                continue;
+            }
             // A full map: as above.
             if self.live.watch_older(life.init, &members).unwrap_or(true) {
                 self.fact(FactKind::Life(Box::new(life)))?;

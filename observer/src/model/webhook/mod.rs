@@ -67,18 +67,9 @@ struct Ended {
 }
 
 impl Webhooks {
-    pub fn new(targets: Vec<Target>) -> Webhooks {
-        Webhooks { targets, ..Webhooks::default() }
-    }
-
     /// The records from which a recording's next segment goes on.
     pub fn records(&self) -> impl Iterator<Item = &Record> {
         self.connections.records()
-    }
-
-    /// Connections no longer followed to bound memory.
-    pub fn evicted(&self) -> u64 {
-        self.connections.evicted
     }
 
     /// What ended, as it is told; `None`: it is no call, or told of the other end.
@@ -158,6 +149,17 @@ fn deadline_said(call: &Call) -> Option<u64> {
 }
 
 impl Model {
+    /// With these taken for webhooks; kernel records name them by their places, from 1.
+    pub fn with_webhooks(mut self, targets: Vec<Target>) -> Model {
+        self.webhooks.targets = targets;
+        self
+    }
+
+    /// Connections to webhooks no longer followed to bound memory.
+    pub fn webhooks_given_up(&self) -> u64 {
+        self.webhooks.connections.evicted
+    }
+
     /// What a record means for the calls that are followed.
     pub(super) fn follow_webhooks(&mut self, record: &Record, make: &mut impl FnMut(Made)) {
         let crate::probes::Event::Webhook(event) = &record.event else { return };

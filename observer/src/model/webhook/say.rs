@@ -9,8 +9,7 @@ use super::{
     verdict::Verdict,
 };
 use crate::{
-    output::{CallSeen, Container, Event, Peer, Process, Side, Since, Webhook, What},
-    probes::packet::Owner,
+    output::{CallSeen, Event, Peer, Process, Side, Since, Webhook, What},
     time::Time,
 };
 
@@ -21,7 +20,7 @@ impl Model {
         let own = owner.map(|owner| self.process_of(owner));
         let theirs = others.as_ref().map(|owner| self.process_of(owner));
         let is_client = followed.seen.is_clients();
-        let container = owner.and_then(|owner| self.container_of_owner(owner));
+        let (container, _, unknown) = owner.map_or((None, Since::Attach, None), |owner| self.whose(owner));
         let began = call.as_ref().map(|call| call.began);
         let what = Webhook {
             deadline_ns: *deadline_ns,
@@ -33,38 +32,20 @@ impl Model {
                 if is_client { (own.clone(), theirs) } else { (theirs, own.clone()) },
             )
         };
-        let mut why = verdict.why.clone();
-        if owner.is_none() {
-            let unknown = "whose socket it is, is not known: it is older than the observer, or was accepted";
-            why = Some(why.map_or_else(|| unknown.to_owned(), |why| format!("{why}; {unknown}")));
-        }
+        let unknown = match owner {
+            None => Some("whose socket it is, is not known: it is older than the observer, or was accepted"),
+            Some(_) => unknown,
+        };
+        let why: Vec<&str> = verdict.why.as_deref().into_iter().chain(unknown).collect();
         make(Made::Event(Box::new(Event {
             time: self.clock.wall(*at),
             began: began.or(followed.seen.syn).or(followed.seen.hello).map(|time| self.clock.wall(time)),
             container,
             process: own,
             since: if followed.is_fresh() { Since::Start } else { Since::Attach },
-            why,
+            why: (!why.is_empty()).then(|| why.join("; ")),
             what: What::Webhook(Box::new(what)),
         })));
-    }
-
-    /// The container that a process belongs to, if that is followed.
-    fn container_of_owner(&self, owner: &Owner) -> Option<Container> {
-        let life = self.lives.as_ref()?.get(owner.init?)?;
-        self.container_of(life)
-    }
-
-    fn process_of(&self, owner: &Owner) -> Process {
-        let known = self.processes.get(owner.tgid).filter(|info| info.start == owner.start);
-        Process {
-            pid: owner.tgid,
-            tid: owner.tid,
-            ppid: known.map(|info| info.ppid),
-            comm: owner.comm.clone(),
-            exe: known.and_then(|info| info.exe.clone()),
-            start: Some(self.clock.wall(owner.start)),
-        }
     }
 }
 

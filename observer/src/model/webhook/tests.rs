@@ -51,7 +51,7 @@ struct Line {
 
 impl Line {
     fn new(target: &str) -> Line {
-        let model = Model::new(0, true, vec![target.parse().unwrap()]);
+        let model = Model::new(0, true).with_webhooks(vec![target.parse().unwrap()]);
         Line { model, cookie: COOKIE, now: connection(known::TLS), told: Vec::new() }
     }
 

@@ -6,8 +6,11 @@ use crate::{
     health::{OwnCost, ProbeReport, Report, Status},
     input::*,
     probes::{
-        Call, Event, cgroup, fault, file, invocation::*, memory, mount, namespace, output, packet, process,
-        security, socket, stdio, tls, webhook,
+        Call, Event, cgroup, dns, fault, file,
+        invocation::*,
+        memory, mount, namespace, net, output,
+        packet::{Flow, Owner, Transport},
+        process, security, socket, stdio, tls, webhook,
     },
     time::{ClockOffset, Time},
 };
@@ -200,6 +203,23 @@ fn events() -> Vec<Event> {
             pipe: Some(stdio::PipeState::default()),
             now: stdio::Object::default(),
         }),
+        Event::Dns(dns::Event::Packet(packet())),
+        Event::Dns(dns::Event::Failed(dns::Failed {
+            cookie: u64::MAX,
+            local: ([127, 0, 0, 1], 4_000).into(),
+            remote: ([0, 0, 0, 0, 0, 0, 0, 1], 53).into(),
+            errno: 111,
+            owner: None,
+        })),
+        Event::Net(net::Event::Refused { owner: owner(), remote: None, errno: 101 }),
+        Event::Net(net::Event::Dropped(net::Dropped {
+            transport: Transport::Udp,
+            source: ([0, 0, 0, 0, 0, 0, 0, 1], 53).into(),
+            destination: ([10, 0, 0, 1], 4_000).into(),
+            reason: u32::MAX,
+            netns: None,
+            count: 1,
+        })),
         Event::Socket(socket::Event {
             call: CALL,
             fd: 3,
@@ -213,18 +233,6 @@ fn events() -> Vec<Event> {
     ]);
     events.extend(webhooks());
     events
-}
-
-fn owner() -> packet::Owner {
-    packet::Owner {
-        tgid: 3,
-        tid: 4,
-        start: Time(5),
-        init: None,
-        role: 0,
-        cgroup: process::CgroupIds::default(),
-        comm: "k3s\u{fffd}".into(),
-    }
 }
 
 fn webhooks() -> Vec<Event> {
@@ -264,11 +272,50 @@ fn webhooks() -> Vec<Event> {
     [webhook::Event::Moved(Box::new(moved))].into_iter().chain(heads).map(Event::Webhook).collect()
 }
 
+fn owner() -> Owner {
+    Owner {
+        tgid: 9,
+        tid: 10,
+        start: Time(3),
+        init: Some(8),
+        role: 16,
+        cgroup: process::CgroupIds { memory: 1, unified: u64::MAX },
+        comm: "\u{1b}x".into(),
+    }
+}
+
+fn packet() -> dns::Packet {
+    let question = dns::Question { name: "\\027.test".into(), qtype: dns::RecordType(64_999) };
+    dns::Packet {
+        flow: Flow {
+            cookie: 1,
+            transport: Transport::Tcp,
+            local: ([10, 0, 0, 2], 4_000).into(),
+            remote: ([0xfd00, 0, 0, 0, 0, 0, 0, 10], 53).into(),
+            peer: None,
+        },
+        sent: false,
+        owner: Some(owner()),
+        messages: vec![dns::Message {
+            id: u16::MAX,
+            is_reply: true,
+            opcode: 0,
+            rcode: 3,
+            is_truncated: true,
+            question: Some(question),
+            answers: u16::MAX,
+            matching: None,
+        }],
+        garbage: 1,
+    }
+}
+
 fn facts() -> Vec<FactKind> {
     let error = || LookupError { what: "bundle".into(), why: "No such file".into() };
     let labels = BTreeMap::from([("app".to_owned(), "web".to_owned())]);
     vec![
         FactKind::Clock(ClockOffset { wall_minus_boot_ns: -5, error_ns: 900 }),
+        FactKind::DropReasons(vec![(u32::MAX, "NO_SOCKET".into())]),
         FactKind::Process(ProcessFact {
             tgid: 1,
             ppid: 0,

@@ -4,6 +4,8 @@ use serde::Serialize;
 
 use super::{
     container::{ContainerJson, ProcessJson},
+    dns::DnsJson,
+    net::NetJson,
     webhook::WebhookJson,
 };
 use crate::{
@@ -34,6 +36,8 @@ enum WhatJson<'a> {
     Runtime(RuntimeJson),
     Stdio(StdioJson<'a>),
     Memory(MemoryJson),
+    Dns(DnsJson<'a>),
+    Net(NetJson<'a>),
     Webhook(Box<WebhookJson<'a>>),
 }
 
@@ -50,6 +54,8 @@ impl<'a> EventBody<'a> {
                 What::Runtime(runtime) => WhatJson::Runtime(RuntimeJson::of(runtime)),
                 What::Stdio(stdio) => WhatJson::Stdio(StdioJson::of(stdio)),
                 What::Memory(memory) => WhatJson::Memory(MemoryJson::of(memory)),
+                What::Dns(dns) => WhatJson::Dns(DnsJson::of(dns)),
+                What::Net(net) => WhatJson::Net(NetJson::of(net)),
                 What::Webhook(call) => WhatJson::Webhook(Box::new(WebhookJson::of(call))),
             },
         }

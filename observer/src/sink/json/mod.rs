@@ -4,9 +4,11 @@
 mod coldstart;
 mod comparison;
 mod container;
+mod dns;
 mod event;
 mod health;
 mod line;
+mod net;
 mod stats;
 mod summary;
 mod webhook;

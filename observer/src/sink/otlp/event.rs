@@ -1,9 +1,10 @@
 //! An event as one span, a trace of its own, over the time that it took: `stdio.blocked`, `memory.fault`,
 //! `runtime.exit`. Pure.
 
-use opentelemetry_proto::tonic::trace::v1::{
-    ResourceSpans, Span, Status, span::SpanKind, status::StatusCode,
-};
+mod dns;
+mod webhook;
+
+use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, Span, Status, status::StatusCode};
 
 use super::{
     ids::{event_trace_id, span_id},
@@ -12,10 +13,7 @@ use super::{
 };
 use crate::{
     layer::Layer,
-    output::{
-        CallOutcome, CallPhases, Event, FaultKind, FaultRegion, Kind, Memory, OomScope, Peer, Runtime, Side,
-        Stdio, StdioTarget, Webhook, What,
-    },
+    output::{Event, FaultKind, FaultRegion, Kind, Memory, Net, OomScope, Runtime, Stdio, StdioTarget, What},
     pipeline::event_needs_attention,
     sink::{errno, signal, words},
 };
@@ -37,7 +35,9 @@ fn span(event: &Event, host: &Host) -> Span {
         What::Runtime(runtime) => runtime_attributes(&mut to, runtime),
         What::Stdio(stdio) => stdio_attributes(&mut to, stdio),
         What::Memory(memory) => memory_attributes(&mut to, memory),
-        What::Webhook(call) => webhook_attributes(&mut to, call),
+        What::Dns(lookup) => dns::attributes(&mut to, lookup),
+        What::Net(net) => net_attributes(&mut to, net),
+        What::Webhook(call) => webhook::attributes(&mut to, call),
     };
     let mut status = None;
     // What needs nobody's attention leaves the status unset, as the conventions ask.
@@ -51,7 +51,7 @@ fn span(event: &Event, host: &Host) -> Span {
         span_id: span_id(&trace, 0).to_vec(),
         flags: FLAGS,
         name,
-        kind: kind(&event.what).into(),
+        kind: webhook::kind(&event.what).into(),
         start_time_unix_nano: unix_ns(event.began.unwrap_or(event.time).min(event.time), 0),
         end_time_unix_nano: unix_ns(event.time, 0),
         attributes: to.into_vec(),
@@ -65,16 +65,9 @@ fn name(what: &What) -> String {
         What::Runtime(runtime) => format!("runtime.{}", runtime.action.name()),
         What::Stdio(stdio) => format!("stdio.{}", stdio.outcome.name()),
         What::Memory(_) => "memory.fault".to_owned(),
+        What::Dns(_) => "dns.lookup".to_owned(),
+        What::Net(net) => format!("net.{}", net.action.name()),
         What::Webhook(_) => "webhook.call".to_owned(),
-    }
-}
-
-/// A call is the span of whoever it was seen at.
-fn kind(what: &What) -> SpanKind {
-    match what {
-        What::Webhook(call) if call.side == Side::Client => SpanKind::Client,
-        What::Webhook(_) => SpanKind::Server,
-        What::Runtime(_) | What::Stdio(_) | What::Memory(_) => SpanKind::Internal,
     }
 }
 
@@ -129,6 +122,20 @@ fn stdio_attributes(to: &mut Attributes, stdio: &Stdio) -> String {
     stdio.outcome.name().to_owned()
 }
 
+fn net_attributes(to: &mut Attributes, net: &Net) -> String {
+    to.text("network.transport", "tcp");
+    if let Some(server) = net.server {
+        to.text("network.peer.address", server.ip().to_string().as_str());
+        to.int("network.peer.port", server.port());
+    }
+    to.text("observer.net.outcome", net.outcome.name());
+    optional(to, "observer.net.retransmits", Some(net.retransmits).filter(|count| *count > 0));
+    if let Some(drop) = &net.drop {
+        to.text("observer.net.drop_reason", drop.reason.as_str());
+    }
+    net.errno.and_then(errno::name).unwrap_or(net.outcome.name()).to_owned()
+}
+
 fn memory_attributes(to: &mut Attributes, memory: &Memory) -> String {
     to.text("observer.memory.kind", memory.kind.name());
     to.text("observer.memory.region", memory.region.map(FaultRegion::name));
@@ -151,45 +158,6 @@ fn memory_attributes(to: &mut Attributes, memory: &Memory) -> String {
         (FaultKind::MapFailed, Some(errno), _) => errno.to_owned(),
         (FaultKind::Fault, _, Some(number)) => signal::text(number),
         (kind, ..) => kind.name().to_owned(),
-    }
-}
-
-fn webhook_attributes(to: &mut Attributes, call: &Webhook) -> String {
-    to.text("observer.webhook.name", call.name.as_str());
-    to.text("observer.webhook.outcome", call.outcome.name());
-    to.text("observer.webhook.seen", call.seen.name());
-    to.text("observer.webhook.side", call.side.name());
-    let address = |peer: &Peer| peer.address.map(|address| address.to_string());
-    to.text("client.address", address(&call.client).as_deref());
-    optional(to, "client.port", call.client.port);
-    to.text("server.address", call.server.host.clone().or_else(|| address(&call.server)).as_deref());
-    optional(to, "server.port", call.server.port);
-    to.text("network.peer.address", address(&call.server).as_deref());
-    optional(to, "network.peer.port", call.server.port);
-    to.text("http.request.method", call.method.as_deref());
-    to.text("url.path", call.path.as_deref());
-    optional(to, "http.response.status_code", call.status);
-    to.bool("observer.webhook.allowed", call.allowed);
-    to.text("observer.webhook.message", call.message.as_deref());
-    let CallPhases { connect_ns, tls_ns, send_ns, server_ns, receive_ns } = call.phases;
-    for (key, ns) in [
-        ("observer.webhook.deadline_ms", call.deadline_ns),
-        ("observer.webhook.latency_ms", call.latency_ns),
-        ("observer.webhook.connection_age_ms", call.connection_age_ns),
-        ("observer.webhook.connect_ms", connect_ns),
-        ("observer.webhook.tls_ms", tls_ns),
-        ("observer.webhook.send_ms", send_ns),
-        ("observer.webhook.server_ms", server_ns),
-        ("observer.webhook.receive_ms", receive_ns),
-    ] {
-        if let Some(ns) = ns {
-            to.double(key, ms(ns));
-        }
-    }
-    to.int("observer.webhook.retransmits", call.retransmits);
-    match call.status.filter(|_| call.outcome == CallOutcome::HttpError) {
-        Some(status) => status.to_string(),
-        None => call.outcome.name().to_owned(),
     }
 }
 

@@ -1,7 +1,11 @@
 //! Whether a process has a socket: by the addresses in its network namespace and the links of its descriptors,
 //! which are read and never opened.
 
-use std::{fs, net::SocketAddr};
+use std::{
+    collections::BTreeSet,
+    fs,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+};
 
 use super::{HostRoot, procfs};
 use crate::{
@@ -9,7 +13,8 @@ use crate::{
     probes::{packet::Owner, process::CgroupIds},
 };
 
-/// The process as the owner of the connected TCP socket between these places, if it is.
+/// The process as the owner of the connected TCP socket between these places, if it is: it has the socket, or, as
+/// connections to a server may be gone by now, the one that listens at its local end.
 ///
 /// # Errors
 /// It is not, or it could not be found out.
@@ -22,17 +27,28 @@ pub fn owner(
     let error =
         |why: &str| LookupError { what: format!("socket {local} of process {tgid}"), why: why.to_owned() };
     let stat = procfs::stat(host, tgid).ok_or_else(|| error("the process is gone"))?;
-    let inode = ["tcp", "tcp6"]
+    let tables: Vec<String> = ["tcp", "tcp6"]
         .iter()
         .filter_map(|table| host.read_proc(format!("{tgid}/net/{table}")).ok())
-        .find_map(|table| inode(&table, local, remote))
-        .ok_or_else(|| error("not in its network namespace"))?;
-    let wanted = format!("socket:[{inode}]");
+        .collect();
+    let anywhere = [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
+    let places =
+        [local.ip()].into_iter().chain(anywhere).map(|address| SocketAddr::new(address, local.port()));
+    let listening = places.flat_map(|place| anywhere.map(|nobody| (place, SocketAddr::new(nobody, 0))));
+    let sockets: BTreeSet<String> = [(local, remote)]
+        .into_iter()
+        .chain(listening)
+        .flat_map(|ends| tables.iter().filter_map(move |table| inode(table, ends)))
+        .map(|inode| format!("socket:[{inode}]"))
+        .collect();
+    if sockets.is_empty() {
+        return Err(error("not in its network namespace"));
+    }
     let folder = fs::read_dir(host.proc(format!("{tgid}/fd"))).map_err(|why| error(&why.to_string()))?;
-    let is_it = |entry: fs::DirEntry| {
-        fs::read_link(entry.path()).is_ok_and(|link| link.as_os_str() == wanted.as_str())
+    let is_one = |entry: fs::DirEntry| {
+        fs::read_link(entry.path()).is_ok_and(|link| link.to_str().is_some_and(|link| sockets.contains(link)))
     };
-    if !folder.flatten().any(is_it) {
+    if !folder.flatten().any(is_one) {
         return Err(error("it has no such descriptor"));
     }
     Ok(Owner {
@@ -47,11 +63,12 @@ pub fn owner(
 }
 
 /// Of a table of the kernel's: the socket between these places.
-fn inode(table: &str, local: SocketAddr, remote: SocketAddr) -> Option<u64> {
+fn inode(table: &str, between: (SocketAddr, SocketAddr)) -> Option<u64> {
     table.lines().skip(1).find_map(|line| {
         let mut fields = line.split_ascii_whitespace().skip(1);
         let ends = (place(fields.next()?)?, place(fields.next()?)?);
-        (ends == (local, remote)).then(|| fields.nth(6)?.parse().ok())?
+        // One that nobody has any more is there for a while, without a number.
+        (ends == between).then(|| fields.nth(6)?.parse().ok().filter(|inode| *inode != 0))?
     })
 }
 
@@ -63,8 +80,8 @@ fn place(text: &str) -> Option<SocketAddr> {
         bytes.extend(u32::from_str_radix(address.get(at..at + 8)?, 16).ok()?.to_ne_bytes());
     }
     let address = match bytes.len() {
-        4 => std::net::IpAddr::from(<[u8; 4]>::try_from(bytes).ok()?),
-        16 => std::net::IpAddr::from(<[u8; 16]>::try_from(bytes).ok()?).to_canonical(),
+        4 => IpAddr::from(<[u8; 4]>::try_from(bytes).ok()?),
+        16 => IpAddr::from(<[u8; 16]>::try_from(bytes).ok()?).to_canonical(),
         _ => return None,
     };
     Some(SocketAddr::new(address, u16::from_str_radix(port, 16).ok()?))
@@ -90,6 +107,9 @@ mod tests {
             assert!(owner(&host, parent, ends.0, ends.1).is_err());
             let nowhere = SocketAddr::new(ends.1.ip(), 1);
             assert!(owner(&host, own, ends.0, nowhere).is_err());
+            // A connection to whoever listens, which is over.
+            assert_eq!(owner(&host, own, ends.1, nowhere).unwrap().tgid, own);
+            assert!(owner(&host, parent, ends.1, nowhere).is_err());
         }
     }
 
@@ -99,7 +119,7 @@ mod tests {
         for table in
             ["", "head\n", "head\n 0: 0100007F 0:", "head\n 0: 0100007F:1F90 zz:1 01 x", "head\n0: :1 :2"]
         {
-            assert_eq!(inode(table, local, local), None, "{table:?}");
+            assert_eq!(inode(table, (local, local)), None, "{table:?}");
         }
     }
 }

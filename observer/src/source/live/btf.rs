@@ -159,6 +159,17 @@ impl KernelTypes {
         })
     }
 
+    /// The values of an enumeration, with their names.
+    pub fn enumerators(&self, name: &str) -> Vec<(u32, String)> {
+        let types = self.btf.resolve_types_by_name(name).unwrap_or_default();
+        let found = types.into_iter().find_map(|found| match found {
+            Type::Enum(found) => Some(found),
+            _ => None,
+        });
+        let members = found.iter().flat_map(|found| &found.members);
+        members.filter_map(|member| Some((member.val(), self.btf.resolve_name(member).ok()?))).collect()
+    }
+
     fn structure(&self, name: &str) -> Option<Type> {
         let found = self.btf.resolve_types_by_name(name).ok()?;
         found.into_iter().find(|found| matches!(found, Type::Struct(_)))

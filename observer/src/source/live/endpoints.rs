@@ -37,7 +37,7 @@ impl Endpoints {
         Ok(Self {
             ports: Array::try_from(take(ebpf, "ENDPOINT_PORTS")?)?,
             endpoints: HashMap::try_from(take(ebpf, "ENDPOINTS")?)?,
-            connections: HashMap::try_from(take(ebpf, "CONNECTIONS")?)?,
+            connections: HashMap::try_from(take(ebpf, "WEBHOOK_CONNECTIONS")?)?,
             watched: BTreeSet::new(),
         })
     }

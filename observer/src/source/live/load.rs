@@ -16,6 +16,7 @@ use zerocopy::IntoBytes;
 use super::{
     attach::{self, Kernel, Link},
     btf::KernelTypes,
+    drops::DropReasons,
     endpoints::{Endpoint, Endpoints},
     engine::Engines,
     log::KernelLog,
@@ -83,6 +84,7 @@ pub struct Live {
     ring: Ring,
     maps: Maps,
     streams: Streams,
+    drops: DropReasons,
     reorder: Reorder,
     links: Vec<Link>,
     plans: Vec<ProbePlan>,
@@ -121,6 +123,7 @@ impl Live {
         let maps = Maps::take(&mut ebpf, options.names)?;
         let mut streams = Streams::take(&mut ebpf)?;
         let libraries = Libraries::take(&mut ebpf)?;
+        let drops = DropReasons::take(&mut ebpf, types.as_ref())?;
         let endpoints = Endpoints::take(&mut ebpf)?;
 
         let kernel = Kernel {
@@ -144,6 +147,7 @@ impl Live {
             ring,
             maps,
             streams,
+            drops,
             reorder: Reorder::default(),
             links,
             plans,
@@ -159,6 +163,11 @@ impl Live {
 
     pub fn plans(&self) -> &[ProbePlan] {
         &self.plans
+    }
+
+    /// What this kernel calls the reasons for which it drops packets, by number.
+    pub fn drop_reasons(&self) -> &[(u32, String)] {
+        self.drops.named()
     }
 
     /// Takes everything out of the ring and hands on, in order, what is old enough, then a tick. `fresh`

@@ -3,6 +3,7 @@
 mod attach;
 mod btf;
 mod code;
+mod drops;
 mod endpoints;
 mod engine;
 mod hierarchy;

@@ -41,6 +41,7 @@ pub fn hand_over(ebpf: &mut Ebpf, btf: &Btf, syscall: &str, program: &str) -> Re
 fn number(syscall: &str) -> Option<u32> {
     let number = match syscall {
         "capset" => libc::SYS_capset,
+        "connect" => libc::SYS_connect,
         "chroot" => libc::SYS_chroot,
         "faccessat" => libc::SYS_faccessat,
         "faccessat2" => libc::SYS_faccessat2,

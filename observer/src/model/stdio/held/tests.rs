@@ -33,8 +33,7 @@ impl Watched {
     }
 
     fn of(life: LifeFact) -> Self {
-        let mut watched =
-            Watched { model: Model::new(0, true, Vec::new()), told: Vec::new(), looks: 0, asks: 0 };
+        let mut watched = Watched { model: Model::new(0, true), told: Vec::new(), looks: 0, asks: 0 };
         let life = LifeFact { init: INIT, id: "c".to_owned(), ..life };
         watched.fact(1, FactKind::Life(Box::new(life)));
         (watched.looks, watched.told) = (0, Vec::new());

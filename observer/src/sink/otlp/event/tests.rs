@@ -1,8 +1,11 @@
-use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use opentelemetry_proto::tonic::{common::v1::any_value::Value, trace::v1::span::SpanKind};
 
 use super::*;
 use crate::{
-    output::{Container, FaultRegion, Instance, Process, RuntimeAction, Seen, Since, StdioOutcome},
+    output::{
+        CallOutcome, CallPhases, CallSeen, Container, FaultRegion, Instance, Peer, Process, RuntimeAction,
+        Seen, Side, Since, StdioOutcome, Webhook,
+    },
     time::{Time, Wall},
 };
 
@@ -121,6 +124,57 @@ fn a_fault_says_what_it_was() {
         read.map(|key| value(&span, key)),
         ["SIGSEGV", "0x10", "null", "memcg"].map(|text| Some(text.to_owned()))
     );
+}
+
+#[test]
+fn a_call_is_the_span_of_its_client() {
+    let peer = |address: &str, port| Peer {
+        address: Some(address.parse().unwrap()),
+        port: Some(port),
+        host: Some("svc".into()),
+        pod: None,
+        process: None,
+    };
+    let call = Webhook {
+        name: "gk".into(),
+        client: peer("10.0.0.1", 40_000),
+        server: peer("fd00::1", 8443),
+        side: Side::Client,
+        method: Some("POST".into()),
+        path: Some("/v1/admit".into()),
+        deadline_ns: Some(3_000_000_000),
+        latency_ns: Some(1_500_000),
+        phases: CallPhases { server_ns: Some(1_000_000), ..CallPhases::default() },
+        connection_age_ns: None,
+        status: Some(503),
+        allowed: None,
+        message: None,
+        outcome: CallOutcome::HttpError,
+        seen: CallSeen::Plain,
+        overlapping: false,
+        retransmits: 0,
+        connects: 1,
+        unacknowledged_bytes: None,
+    };
+    let span = only(&event(What::Webhook(Box::new(call.clone()))));
+    assert_eq!((span.name.as_str(), span.kind), ("webhook.call", SpanKind::Client as i32));
+    let read = [
+        "error.type",
+        "server.address",
+        "network.peer.address",
+        "http.response.status_code",
+        "url.path",
+        "observer.webhook.server_ms",
+        "observer.webhook.connect_ms",
+    ];
+    assert_eq!(
+        read.map(|key| value(&span, key)),
+        [Some("503"), Some("svc"), Some("fd00::1"), Some("503"), Some("/v1/admit"), Some("1"), None]
+            .map(|text| text.map(str::to_owned))
+    );
+    let answered = Webhook { outcome: CallOutcome::Answered, side: Side::Server, ..call };
+    let span = only(&event(What::Webhook(Box::new(answered))));
+    assert_eq!((span.kind, span.status), (SpanKind::Server as i32, None));
 }
 
 #[test]

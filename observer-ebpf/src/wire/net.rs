@@ -1,0 +1,81 @@
+//! TCP connections that watched processes open, how they fare, and packets that this node drops on their way.
+
+use super::{
+    packet::{Address, Owner},
+    records,
+};
+
+/// What became of a connection: [`Connection::state`].
+pub mod state {
+    /// The other side has answered.
+    pub const ESTABLISHED: u32 = 1;
+    /// It was given up before the other side had answered.
+    pub const FAILED: u32 = 2;
+    /// It has ended, after it was established.
+    pub const CLOSED: u32 = 3;
+    /// What was sent, the first packet included, was sent again more than once, and nothing was acknowledged.
+    pub const STALLED: u32 = 4;
+}
+
+/// Packets are dropped for this many reasons at most, each with a number below.
+pub const MAX_REASONS: u32 = 256;
+
+/// A drop is told of at most this often while packets of its kind keep being dropped; nanoseconds.
+pub const TELL_DROPS_NS: u64 = 100_000_000;
+
+records! { Net {
+    /// A connection has changed. `header` is of the process that opened it.
+    1 Connection text 0 {
+        owner: Owner,
+        local: Address,
+        remote: Address,
+        cookie: u64,
+        /// When it was asked for.
+        began_ns: u64,
+        /// When it was established; 0: it was not.
+        established_ns: u64,
+        bytes_acked: u64,
+        bytes_received: u64,
+        local_port: u16,
+        remote_port: u16,
+        /// `sk->sk_err`: an errno, 0 for none.
+        error: u32,
+        /// One of [`state`].
+        state: u32,
+        /// Packets sent again so far.
+        retransmits: u32,
+        /// Of those, before it was established.
+        syn_retransmits: u32,
+        /// Smoothed round trip, microseconds; 0: not measured.
+        rtt_us: u32,
+        /// Number of the network namespace.
+        netns: u32,
+        /// 1: the other side has reset it.
+        was_reset: u32,
+    }
+    /// `connect` failed before anything was sent.
+    2 Refused text 0 {
+        owner: Owner,
+        remote: Address,
+        /// errno, positive.
+        error: u32,
+        remote_port: u16,
+        pad: u16,
+    }
+    /// A packet to or from somebody that a watched process connects to was dropped on this node.
+    3 Dropped text 0 {
+        source: Address,
+        destination: Address,
+        source_port: u16,
+        destination_port: u16,
+        /// `enum skb_drop_reason` of this kernel.
+        reason: u32,
+        /// Number of the network namespace where it was dropped; 0: not known.
+        netns: u32,
+        /// Like this one, so far.
+        count: u32,
+        /// As IP has it.
+        protocol: u8,
+        pad: [u8; 7],
+    }
+} }

@@ -1,0 +1,78 @@
+//! Look-ups of names, of every process of the node: begun by a query, told as one event when they are over.
+
+mod lookup;
+mod name;
+mod table;
+
+use super::{Made, Model};
+use crate::{
+    output::{Event, Since, What},
+    probes::{Record, dns},
+    time::Time,
+};
+pub use name::zone;
+use table::Open;
+pub use table::Table;
+
+const NOBODY: &str = "the process is not known: its socket was opened before observer attached";
+const CUT: &str = "the run ended before it was over";
+
+impl Model {
+    /// Look-ups given up to bound memory.
+    pub fn lookups_given_up(&self) -> u64 {
+        self.lookups.given_up
+    }
+
+    /// Messages that are none, or that nobody can read.
+    pub fn dns_garbage(&self) -> u64 {
+        self.lookups.garbage
+    }
+
+    pub(super) fn follow_lookups(&mut self, record: &Record, event: &dns::Event) {
+        if self.lives.is_none() {
+            return;
+        }
+        match event {
+            dns::Event::Packet(packet) => self.lookups.packet(record, packet),
+            dns::Event::Failed(failed) => self.lookups.failed(record, failed),
+        }
+    }
+
+    /// Time has passed for the look-ups under way.
+    pub(super) fn look_up_on(&mut self, time: Time, make: &mut impl FnMut(Made)) {
+        for open in self.lookups.take_due(time) {
+            self.tell_lookup(&open, time, false, make);
+        }
+    }
+
+    /// The run is over.
+    pub(super) fn end_lookups(&mut self, time: Time, make: &mut impl FnMut(Made)) {
+        for open in self.lookups.take_all() {
+            self.tell_lookup(&open, time, true, make);
+        }
+    }
+
+    fn tell_lookup(&self, open: &Open, time: Time, cut: bool, make: &mut impl FnMut(Made)) {
+        let Some(told) = open.lookup.tell(cut) else { return };
+        let began = open.lookup.began;
+        let ended = told.latency_ns.map_or(time, |ns| began.plus(ns));
+        let (container, since, lack) = match &open.owner {
+            Some(owner) => self.whose(owner),
+            None => (None, Since::Attach, Some(NOBODY)),
+        };
+        let cut = Some(CUT).filter(|_| told.outcome == crate::output::DnsOutcome::Unknown);
+        let why: Vec<&str> = lack.into_iter().chain(cut).collect();
+        make(Made::Event(Box::new(Event {
+            time: self.clock.wall(ended),
+            began: Some(self.clock.wall(began)),
+            container,
+            process: open.owner.as_ref().map(|owner| self.process_of(owner)),
+            since,
+            why: (!why.is_empty()).then(|| why.join("; ")),
+            what: What::Dns(told),
+        })));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,212 @@
+//! What became of the TCP connections of containers and engines, and which packets of them this node dropped.
+//!
+//! The kernel side tells each connection's end, and when it stalls; a drop is told apart from it, and joined by the
+//! address that was connected to: a connection that nobody answered may be one whose packets never left.
+
+use std::{collections::BTreeMap, net::SocketAddr};
+
+use super::{Made, Model};
+use crate::{
+    input::Record,
+    output::{Drop, Event, Net, NetAction, NetOutcome, Since, What},
+    probes::{
+        net::{self, Connection, Dropped, State},
+        packet::Owner,
+    },
+    time::Time,
+};
+
+/// Addresses whose drops are remembered; the one dropped at longest ago goes first.
+const MAX_REMEMBERED: usize = 1024;
+
+/// How long a drop is remembered for connections that began before it. Linux gives up after 127 s.
+const REMEMBER_NS: u64 = 180_000_000_000;
+
+const EPERM: i32 = 1;
+const EACCES: i32 = 13;
+const ENETUNREACH: i32 = 101;
+const ECONNRESET: i32 = 104;
+const ETIMEDOUT: i32 = 110;
+const ECONNREFUSED: i32 = 111;
+const EHOSTUNREACH: i32 = 113;
+
+/// Drops by the address that was connected to.
+#[derive(Default)]
+pub(super) struct Drops {
+    /// What the kernel calls its reasons.
+    names: BTreeMap<u32, String>,
+    by_remote: BTreeMap<SocketAddr, (Time, Dropped)>,
+    /// `connect` has failed in this thread, and its connection has been told.
+    told: BTreeMap<u32, (Time, i32)>,
+}
+
+impl Drops {
+    pub(super) fn name(&mut self, reasons: &[(u32, String)]) {
+        self.names = reasons.iter().cloned().collect();
+    }
+
+    pub(super) fn names(&self) -> Vec<(u32, String)> {
+        self.names.iter().map(|(number, name)| (*number, name.clone())).collect()
+    }
+
+    fn remember(&mut self, time: Time, dropped: &Dropped) {
+        // Either may be whom somebody connects to: a request is dropped as well as an answer.
+        for remote in [dropped.destination, dropped.source] {
+            self.by_remote.insert(remote, (time, dropped.clone()));
+        }
+        while self.by_remote.len() > MAX_REMEMBERED {
+            let oldest = self.by_remote.iter().min_by_key(|(_, (time, _))| *time);
+            let Some(oldest) = oldest.map(|(remote, _)| *remote) else { break };
+            self.by_remote.remove(&oldest);
+        }
+    }
+
+    fn since(&self, began: Time, remote: SocketAddr) -> Option<Drop> {
+        let (time, dropped) = self.by_remote.get(&remote)?;
+        (*time >= began).then(|| Drop {
+            reason: self.names.get(&dropped.reason).cloned().unwrap_or_else(|| dropped.reason.to_string()),
+            netns: dropped.netns,
+            // Whether what was dropped was on its way there, or back.
+            of_answer: dropped.source == remote,
+        })
+    }
+
+    pub(super) fn forget(&mut self, time: Time) {
+        self.by_remote.retain(|_, (at, _)| time.since(*at) < REMEMBER_NS);
+        self.told.retain(|_, (at, _)| time.since(*at) < SAME_CALL_NS);
+    }
+}
+
+/// A connection's failure and that of its `connect` are this close together.
+const SAME_CALL_NS: u64 = 50_000_000;
+
+impl Model {
+    /// What a record means for the connections that are followed.
+    pub(super) fn follow_connections(
+        &mut self,
+        record: &Record,
+        event: &net::Event,
+        make: &mut impl FnMut(Made),
+    ) {
+        match event {
+            net::Event::Dropped(dropped) => self.drops.remember(record.time, dropped),
+            net::Event::Connection(connection) => {
+                if let Some(errno) = connection.errno {
+                    self.drops.told.insert(connection.owner.tid, (record.time, errno));
+                }
+                if let Some(what) = self.connection(record.time, connection) {
+                    let began = (connection.state != State::Closed).then_some(connection.began);
+                    self.tell_of(&connection.owner, record.time, began, What::Net(what), make);
+                }
+            }
+            net::Event::Refused { owner, remote, errno } => {
+                let told = self.drops.told.get(&owner.tid);
+                if !told.is_some_and(|(time, told)| told == errno && record.time.since(*time) < SAME_CALL_NS)
+                {
+                    self.tell_of(owner, record.time, None, What::Net(refused(*remote, *errno)), make);
+                }
+            }
+        }
+    }
+
+    fn connection(&self, time: Time, seen: &Connection) -> Option<Net> {
+        let (action, outcome) = match seen.state {
+            State::Established => (NetAction::Connect, NetOutcome::Connected),
+            State::Failed => (NetAction::Connect, failed(seen)),
+            State::Stalled => (NetAction::Stall, NetOutcome::Stalled),
+            State::Closed => (NetAction::Close, closed(seen)?),
+        };
+        let is_answered = outcome == NetOutcome::Connected || outcome == NetOutcome::Refused;
+        let answered = seen.established.unwrap_or(time);
+        Some(Net {
+            action,
+            outcome,
+            server: Some(seen.remote),
+            local: Some(seen.local),
+            latency_ns: (action == NetAction::Connect && is_answered).then(|| answered.since(seen.began)),
+            age_ns: Some(time.since(seen.began)),
+            errno: seen.errno,
+            retransmits: seen.retransmits,
+            syn_retransmits: seen.syn_retransmits,
+            rtt_ns: seen.rtt_ns,
+            sent_bytes: seen.established.map(|_| seen.bytes_acked),
+            received_bytes: seen.established.map(|_| seen.bytes_received),
+            drop: (outcome != NetOutcome::Connected)
+                .then(|| self.drops.since(seen.began, seen.remote))
+                .flatten(),
+        })
+    }
+
+    /// Hands on what a process did with a socket: of its container, if it is in one.
+    pub(super) fn tell_of(
+        &self,
+        owner: &Owner,
+        time: Time,
+        began: Option<Time>,
+        what: What,
+        make: &mut impl FnMut(Made),
+    ) {
+        let (container, since, why) = self.whose(owner);
+        make(Made::Event(Box::new(Event {
+            time: self.clock.wall(time),
+            began: began.map(|began| self.clock.wall(began)),
+            // It was there before the observer, or not: this was seen from its beginning.
+            since: if container.is_some() { since } else { Since::Start },
+            container,
+            process: Some(self.process_of(owner)),
+            why: why.map(str::to_owned),
+            what,
+        })));
+    }
+}
+
+fn failed(seen: &Connection) -> NetOutcome {
+    match seen.errno {
+        Some(errno) => of_errno(errno),
+        // Whoever asked has given up, after something was sent again in vain, or for reasons of its own.
+        None if seen.syn_retransmits > 0 => NetOutcome::Timeout,
+        None => NetOutcome::Abandoned,
+    }
+}
+
+fn of_errno(errno: i32) -> NetOutcome {
+    match errno {
+        ECONNREFUSED => NetOutcome::Refused,
+        ETIMEDOUT => NetOutcome::Timeout,
+        EHOSTUNREACH | ENETUNREACH => NetOutcome::Unreachable,
+        ECONNRESET => NetOutcome::Reset,
+        EACCES | EPERM => NetOutcome::Forbidden,
+        _ => NetOutcome::Error,
+    }
+}
+
+/// How an established connection ended; nothing if it did as it should.
+fn closed(seen: &Connection) -> Option<NetOutcome> {
+    match seen.errno {
+        _ if seen.was_reset => Some(NetOutcome::Reset),
+        Some(errno) => Some(of_errno(errno)),
+        None if seen.retransmits > seen.syn_retransmits => Some(NetOutcome::Closed),
+        None => None,
+    }
+}
+
+fn refused(remote: Option<SocketAddr>, errno: i32) -> Net {
+    Net {
+        action: NetAction::Connect,
+        outcome: of_errno(errno),
+        server: remote,
+        local: None,
+        latency_ns: None,
+        age_ns: None,
+        errno: Some(errno),
+        retransmits: 0,
+        syn_retransmits: 0,
+        rtt_ns: None,
+        sent_bytes: None,
+        received_bytes: None,
+        drop: None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

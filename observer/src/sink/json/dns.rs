@@ -1,0 +1,98 @@
+//! The fields of an `event` of probe `dns`: a look-up and its questions.
+
+use std::net::SocketAddr;
+
+use serde::Serialize;
+
+use crate::{
+    output::{Dns, DnsQuestion},
+    sink::{errno, rcode, units::ms},
+};
+
+#[derive(Serialize)]
+pub(super) struct DnsJson<'a> {
+    name: &'a str,
+    qtype: &'a str,
+    server: AddressJson,
+    backend: Option<AddressJson>,
+    transport: &'static str,
+    rcode: Option<u8>,
+    rcode_name: Option<&'static str>,
+    latency_ms: Option<f64>,
+    attempts: u64,
+    errno: Option<i32>,
+    errno_name: Option<&'static str>,
+    outcome: &'static str,
+    questions: Vec<QuestionJson<'a>>,
+    /// Questions that are not listed, for want of room.
+    questions_left_out: u64,
+}
+
+#[derive(Serialize)]
+struct QuestionJson<'a> {
+    name: &'a str,
+    qtype: &'a str,
+    server: AddressJson,
+    backend: Option<AddressJson>,
+    transport: &'static str,
+    rcode: Option<u8>,
+    rcode_name: Option<&'static str>,
+    latency_ms: Option<f64>,
+    attempts: u64,
+    errno: Option<i32>,
+    errno_name: Option<&'static str>,
+    outcome: &'static str,
+}
+
+#[derive(Serialize)]
+struct AddressJson {
+    address: String,
+    port: u16,
+}
+
+impl AddressJson {
+    fn of(address: SocketAddr) -> Self {
+        AddressJson { address: address.ip().to_string(), port: address.port() }
+    }
+}
+
+impl<'a> DnsJson<'a> {
+    pub(super) fn of(dns: &'a Dns) -> Self {
+        let decided = QuestionJson::of(&dns.decided);
+        DnsJson {
+            name: decided.name,
+            qtype: decided.qtype,
+            server: decided.server,
+            backend: decided.backend,
+            transport: decided.transport,
+            rcode: decided.rcode,
+            rcode_name: decided.rcode_name,
+            latency_ms: dns.latency_ns.map(ms),
+            attempts: dns.attempts,
+            errno: decided.errno,
+            errno_name: decided.errno_name,
+            outcome: dns.outcome.name(),
+            questions: dns.questions.iter().map(QuestionJson::of).collect(),
+            questions_left_out: dns.questions_left_out,
+        }
+    }
+}
+
+impl<'a> QuestionJson<'a> {
+    fn of(question: &'a DnsQuestion) -> Self {
+        QuestionJson {
+            name: &question.name,
+            qtype: &question.qtype,
+            server: AddressJson::of(question.server),
+            backend: question.backend.map(AddressJson::of),
+            transport: question.transport.name(),
+            rcode: question.rcode,
+            rcode_name: question.rcode.and_then(rcode::name),
+            latency_ms: question.latency_ns.map(ms),
+            attempts: question.attempts,
+            errno: question.errno,
+            errno_name: question.errno.and_then(errno::name),
+            outcome: question.outcome.name(),
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! Name servers and resolvers of every kind, on a stage of their own; and what the observer said of look-ups.
+
+use std::{fs, path::PathBuf, process::Command, time::Duration};
+
+use serde_json::Value;
+
+use super::{
+    Bundle, Ran, Stage, program,
+    stage::Running,
+    stdio::until,
+    watch::Seen,
+    workload::{self, SOURCES, build},
+};
+
+/// dnsmasq: `good.test` (both addresses), `four.test` (IPv4 only), `db.cluster.test`; nothing else below `test`.
+pub const DNSMASQ: &str = "127.0.1.1";
+/// The same by IPv6.
+pub const DNSMASQ6: &str = "::1";
+/// unbound: `refused.test`, `nothing.test` (no data), `silent.test`, `big.test` (too much for a datagram), and
+/// `dead.test`, whose own server is not there.
+pub const UNBOUND: &str = "127.0.1.2";
+/// Where that server would be.
+pub const DEAD: &str = "127.0.1.9";
+/// `workloads/nameserver.c`.
+pub const OWN: &str = "127.0.1.3";
+
+/// Servers that answer, and what asks them.
+pub struct Names<'stage> {
+    pub stage: &'stage Stage,
+    servers: Vec<Running>,
+}
+
+impl<'stage> Names<'stage> {
+    /// Returns once all of them answer.
+    ///
+    /// # Panics
+    /// One cannot be started, or never answers.
+    pub fn new(stage: &'stage Stage) -> Names<'stage> {
+        fs::write(stage.path("resolv.conf"), "").expect("resolv.conf");
+        let bind = "mount --bind $0 /etc/resolv.conf";
+        ran(stage, stage.command("/bin/sh").args(["-c", bind]).arg(stage.path("resolv.conf")));
+        workload::compile("nameserver", stage.path("nameserver"), &["-static"]);
+        let servers = vec![dnsmasq(stage), unbound(stage), own(stage, OWN, 53)];
+        let names = Names { stage, servers };
+        for (server, name) in
+            [(DNSMASQ, "good.test"), (DNSMASQ6, "good.test"), (UNBOUND, "nothing.test"), (OWN, "ready.test")]
+        {
+            until("a name server", || {
+                let mut dig = stage.command(program("dig"));
+                dig.args(["+time=1", "+tries=1", &format!("@{server}"), name]);
+                let ran = stage.run(&mut dig).expect("dig");
+                (ran.code() == 0 && ran.stdout.contains("status: NOERROR")).then_some(())
+            });
+        }
+        names
+    }
+
+    /// What resolvers on the stage are told from now on.
+    ///
+    /// # Panics
+    /// It cannot be written.
+    pub fn configure(&self, lines: &[&str]) {
+        fs::write(self.stage.path("resolv.conf"), lines.join("\n") + "\n").expect("resolv.conf");
+    }
+
+    pub fn ask(&self, server: &str) {
+        self.configure(&[&format!("nameserver {server}")]);
+    }
+
+    /// glibc: addresses of all kinds.
+    pub fn getent(&self, name: &str) -> Ran {
+        self.ran(self.stage.command(program("getent")).args(["ahosts", name]))
+    }
+
+    pub fn run(&self, program: PathBuf, name: &str) -> Ran {
+        self.ran(self.stage.command(program).arg(name))
+    }
+
+    fn ran(&self, command: &mut Command) -> Ran {
+        self.stage.run(command).expect("a resolver")
+    }
+
+    /// What the server of ours was asked since it began: bytes, type and name of each.
+    pub fn asked(&self) -> Vec<String> {
+        let said = self.servers[2].stdout();
+        said.lines().skip(1).map(str::to_owned).collect()
+    }
+
+    /// A second server of ours, on another port.
+    pub fn on_port(&self, port: u16) -> Running {
+        own(self.stage, OWN, port)
+    }
+}
+
+fn ran(stage: &Stage, command: &mut Command) {
+    stage.run(command).and_then(Ran::success).expect("a command on the stage");
+}
+
+fn dnsmasq(stage: &Stage) -> Running {
+    let mut command = stage.command(program("dnsmasq"));
+    command.args([
+        "--keep-in-foreground",
+        "--conf-file=/dev/null",
+        "--no-resolv",
+        "--no-hosts",
+        "--user=root",
+    ]);
+    command.args(["--pid-file=", "--bind-interfaces", "--local=/test/", "--cache-size=0"]);
+    command.args([DNSMASQ, DNSMASQ6].map(|address| format!("--listen-address={address}")));
+    let records = ["good.test,10.1.2.3,fd00::3", "four.test,10.1.2.4", "db.cluster.test,10.1.2.5"];
+    command.args(records.map(|record| format!("--host-record={record}")));
+    stage.spawn(&mut command).expect("dnsmasq")
+}
+
+fn unbound(stage: &Stage) -> Running {
+    let many = (1..=60).map(|n| format!("  local-data: \"big.test. A 10.2.0.{n}\"\n"));
+    let config = format!(
+        "server:\n  interface: {UNBOUND}\n  do-daemonize: no\n  chroot: \"\"\n  username: \"\"\n  \
+         directory: \"/\"\n  pidfile: \"\"\n  use-syslog: no\n  do-not-query-localhost: no\n  \
+         module-config: \"iterator\"\n  local-zone: \"refused.test.\" always_refuse\n  \
+         local-zone: \"nothing.test.\" always_nodata\n  local-zone: \"silent.test.\" always_deny\n  \
+         local-zone: \"big.test.\" static\n{}\
+         remote-control:\n  control-enable: no\n\
+         forward-zone:\n  name: \"dead.test.\"\n  forward-addr: {DEAD}\n",
+        many.collect::<String>()
+    );
+    let path = stage.path("unbound.conf");
+    fs::write(&path, config).expect("unbound.conf");
+    stage.spawn(stage.command(program("unbound")).arg("-d").arg("-c").arg(path)).expect("unbound")
+}
+
+fn own(stage: &Stage, address: &str, port: u16) -> Running {
+    let mut command = stage.command(stage.path("nameserver"));
+    let server = stage.spawn(command.args([address, &port.to_string()])).expect("the server");
+    until("the server of ours", || server.stdout().starts_with("ready").then_some(()));
+    server
+}
+
+/// A resolver that is musl's, without any library at run time.
+pub fn musl(stage: &Stage) -> PathBuf {
+    let path = stage.path("resolve-musl");
+    let mut command = Command::new(program("musl-gcc"));
+    build(command.args(["-static", "-O2", "-o"]).arg(&path).arg(format!("{SOURCES}/resolve.c")));
+    path
+}
+
+pub fn cares(stage: &Stage) -> PathBuf {
+    workload::compile("resolve_cares", stage.path("resolve-cares"), &["-lcares"])
+}
+
+/// Go's own resolver, which a program gets that is built without C.
+pub fn go(stage: &Stage) -> PathBuf {
+    let path = stage.path("resolve-go");
+    let mut command = Command::new(program("go"));
+    command.env("CGO_ENABLED", "0").env("GOCACHE", stage.path("go-cache"));
+    command.env("GOTOOLCHAIN", "local").env("GO111MODULE", "off");
+    build(command.args(["build", "-o"]).arg(&path).arg(format!("{SOURCES}/resolve.go")));
+    path
+}
+
+/// A container that has `getent`, which asks by glibc, on the network of the stage. `resolv_conf`: `None` is none
+/// at all.
+pub fn contained(resolv_conf: Option<&str>, args: &[&str]) -> Bundle {
+    let getent = program("getent");
+    let listed = Command::new(program("ldd")).arg(&getent).output().expect("ldd");
+    let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+    let mut bundle = Bundle::new(args).host_network();
+    bundle = bundle.file("bin/getent", &fs::read(&getent).expect("getent"));
+    // Each line has one path: that of the library, or of the loader.
+    for path in listed.split_whitespace().filter(|word| word.starts_with('/')) {
+        bundle = bundle.file(&path[1..], &fs::read(path).expect("a library"));
+    }
+    match resolv_conf {
+        Some(text) => bundle.file("etc/resolv.conf", text.as_bytes()),
+        None => bundle,
+    }
+}
+
+/// How long the observer may need to tell what has ended: more than it waits for a sibling, or a next step.
+pub const TOLD_AFTER: Duration = Duration::from_millis(1_500);
+
+impl Seen {
+    /// The look-ups of one program.
+    pub fn lookups_by(&self, comm: &str) -> Vec<&Value> {
+        let events = self.of_type("event").filter(|event| event["probe"] == "dns");
+        events.filter(|event| event["process"]["comm"] == comm).collect()
+    }
+
+    /// The one look-up of a program that ended with this name.
+    ///
+    /// # Panics
+    /// There is none, or more.
+    pub fn lookup(&self, comm: &str, name: &str) -> &Value {
+        let all: Vec<&Value> =
+            self.lookups_by(comm).into_iter().filter(|event| event["name"] == name).collect();
+        let [one] = all[..] else {
+            panic!("{comm} {name}: {} look-ups instead of one: {all:#?}\n{}", all.len(), self.stdout)
+        };
+        one
+    }
+}

@@ -1,0 +1,174 @@
+//! Two network namespaces of our own with a cable between them, and containers in one of them.
+
+use std::{
+    fs,
+    net::{Ipv4Addr, SocketAddr, TcpListener},
+    os::{
+        fd::{AsFd, AsRawFd},
+        unix::fs::MetadataExt,
+    },
+    process::Command,
+    sync::atomic::{AtomicU32, Ordering},
+    thread,
+};
+
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+use super::{
+    Bundle, Stage, program,
+    run::Run,
+    stdio::{Cat, Container, Streams},
+    workload,
+};
+
+/// Where containers are, and where servers are.
+pub struct Cable {
+    name: String,
+    pub near: Ipv4Addr,
+    pub far: Ipv4Addr,
+}
+
+static CABLES: AtomicU32 = AtomicU32::new(0);
+
+impl Cable {
+    /// # Panics
+    /// It cannot be laid.
+    pub fn lay() -> Cable {
+        let number = CABLES.fetch_add(1, Ordering::Relaxed);
+        let cable = Cable {
+            name: format!("obs{}-{number}", std::process::id()),
+            near: Ipv4Addr::new(10, 201, number as u8, 1),
+            far: Ipv4Addr::new(10, 201, number as u8, 2),
+        };
+        let (near, far) = (cable.namespace("near"), cable.namespace("far"));
+        for namespace in [&near, &far] {
+            ip(&["netns", "add", namespace]);
+            ip(&["-n", namespace, "link", "set", "lo", "up"]);
+        }
+        let ends = ["type", "veth", "peer", "name", "eth1", "netns", &far];
+        cable.ip_near(&[&["link", "add", "name", "eth0"][..], &ends].concat());
+        for (namespace, device, address) in [(&near, "eth0", cable.near), (&far, "eth1", cable.far)] {
+            ip(&["-n", namespace, "address", "add", &format!("{address}/24"), "dev", device]);
+            ip(&["-n", namespace, "link", "set", device, "up"]);
+        }
+        cable
+    }
+
+    fn namespace(&self, end: &str) -> String {
+        format!("{}-{end}", self.name)
+    }
+
+    /// `ip -n NEAR ..`.
+    pub fn ip_near(&self, words: &[&str]) {
+        ip(&[&["-n", &self.namespace("near")], words].concat());
+    }
+
+    pub fn ip_far(&self, words: &[&str]) {
+        ip(&[&["-n", &self.namespace("far")], words].concat());
+    }
+
+    /// Rules of a table `t` with a chain `c`, at the far end: `add rule inet t c ..`.
+    pub fn nft_far(&self, hook: &str, rule: &str) {
+        let chain = format!("add chain inet t c {{ type filter hook {hook} priority 0; }}");
+        for words in ["add table inet t", &chain, &format!("add rule inet t c {rule}")] {
+            let mut command = Command::new(program("ip"));
+            command.args(["netns", "exec", &self.namespace("far")]).arg(program("nft")).arg(words);
+            succeed(&mut command);
+        }
+    }
+
+    /// The number by which the kernel knows an end.
+    ///
+    /// # Panics
+    /// It is not there.
+    pub fn number(&self, end: &str) -> u64 {
+        fs::metadata(self.path(end)).expect("a network namespace").ino()
+    }
+
+    fn path(&self, end: &str) -> String {
+        format!("/var/run/netns/{}", self.namespace(end))
+    }
+
+    /// Does something at the far end, on a thread of its own.
+    ///
+    /// # Panics
+    /// Whatever it does panics.
+    pub fn at_far<T: Send>(&self, what: impl FnOnce() -> T + Send) -> T {
+        let path = self.path("far");
+        thread::scope(|scope| {
+            let there = move || {
+                let file = fs::File::open(path).expect("a network namespace");
+                let kind = Some(LinkNameSpaceType::Network);
+                move_into_link_name_space(file.as_fd(), kind).expect("to go there");
+                what()
+            };
+            scope.spawn(there).join().expect("what was done there")
+        })
+    }
+
+    /// A server at the far end that accepts nobody: the kernel answers for it.
+    ///
+    /// # Panics
+    /// It cannot listen.
+    pub fn listens(&self, port: u16) -> TcpListener {
+        let address = SocketAddr::from((self.far, port));
+        self.at_far(|| TcpListener::bind(address).expect("a port"))
+    }
+
+    /// A container at the near end that dials; what it is told is in `tests/workloads/dialer.c`.
+    pub fn dials(&self, stage: &Stage, name: &str, words: &str) -> Dialed {
+        let args: Vec<&str> = ["/bin/dialer"].into_iter().chain(words.split(' ')).collect();
+        let dialer = stage.path("dialer");
+        if !dialer.exists() {
+            workload::static_program("dialer", &stage.path(""));
+        }
+        let dialer = fs::read(dialer).expect("the workload just built");
+        // The stage has mounts of its own, without those of `ip netns`.
+        let near = fs::File::open(self.path("near")).expect("a network namespace");
+        let path = format!("/proc/{}/fd/{}", std::process::id(), near.as_raw_fd());
+        let bundle = Bundle::new(&args).file("bin/dialer", &dialer).joins("network", &path);
+        let (streams, out) = Streams::merged();
+        let out = Cat::begin(stage, &format!("{name}-out"), out);
+        Dialed { container: Container::of(stage, name, bundle, streams), out, _near: near }
+    }
+}
+
+impl Drop for Cable {
+    fn drop(&mut self) {
+        for end in ["near", "far"] {
+            let _ = Command::new(program("ip")).args(["netns", "del", &self.namespace(end)]).status();
+        }
+    }
+}
+
+/// A container that has dialled.
+pub struct Dialed {
+    pub container: Container,
+    out: Cat,
+    // The runtime opens it by this process's descriptor.
+    _near: fs::File,
+}
+
+impl Dialed {
+    /// Its id and what it said, once it has ended and the observer has seen it.
+    ///
+    /// # Panics
+    /// It fails.
+    pub fn ends(mut self, run: &Run) -> (String, String) {
+        let code = self.container.ends();
+        let said = self.out.said();
+        assert_eq!(code, 0, "{said}");
+        let id = self.container.id.clone();
+        run.wait_for("its end", |object| object["container"]["id"] == *id && object["action"] == "exit");
+        (id, said)
+    }
+}
+
+fn ip(words: &[&str]) {
+    succeed(Command::new(program("ip")).args(words));
+}
+
+fn succeed(command: &mut Command) {
+    let ran = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    assert!(ran.status.success(), "{command:?}: {}", String::from_utf8_lossy(&ran.stderr));
+}
