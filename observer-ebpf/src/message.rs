@@ -42,10 +42,11 @@ struct Connection {
     written: u32,
     /// Which way an answer will go: [`WRITTEN`], [`READ`], or 0 where no request was seen.
     awaits: u32,
-    pad: u32,
+    /// A single byte was read that may begin a request: 1.
+    begun: u32,
 }
 
-const FRESH: Connection = Connection { socket: UNKNOWN, left: 0, written: 0, awaits: 0, pad: 0 };
+const FRESH: Connection = Connection { socket: UNKNOWN, left: 0, written: 0, awaits: 0, begun: 0 };
 pub const UNKNOWN: Socket =
     Socket { cookie: 0, local: [0; 16], remote: [0; 16], local_port: 0, remote_port: 0, pad: 0 };
 
@@ -99,7 +100,10 @@ pub fn passed(asked: u32, passed: &Passed) {
     let way = if passed.written { WRITTEN } else { READ };
     let wanted = if passed.written { side::CLIENT } else { side::SERVER };
     let begins = first_bytes(passed);
-    let part = if is_request(begins, passed.written) {
+    let begun = known.is_some_and(|known| known.begun != 0) && !passed.written;
+    let part = if begun && begins & FOUR == OST && asked & wanted != 0 {
+        part::REQUEST_REST
+    } else if is_request(begins, passed.written) {
         if asked & wanted != 0 { part::REQUEST } else { 0 }
     } else if begins == HTTP2 {
         if asked & wanted != 0 { part::HTTP2 } else { 0 }
@@ -111,6 +115,9 @@ pub fn passed(asked: u32, passed: &Passed) {
         }
     };
     if part == 0 {
+        if passed.len == 1 && !passed.written && asked & wanted != 0 {
+            begin(&key, passed);
+        }
         return;
     }
     let Some(connection) = entry(&key) else { return };
@@ -121,13 +128,27 @@ pub fn passed(asked: u32, passed: &Passed) {
     if part != part::MORE {
         connection.left = if part == part::HTTP2 { 0 } else { MAX_MESSAGE };
     }
-    if part == part::REQUEST {
+    connection.begun = 0;
+    if part == part::REQUEST || part == part::REQUEST_REST {
         connection.awaits = if passed.written { READ } else { WRITTEN };
     }
     let left = connection.left;
     let take = if passed.len < u64::from(left) { passed.len as u32 } else { left };
     connection.left = left - take;
     hand_over(passed, part, &connection.socket, take);
+}
+
+/// A single byte was read: it may be the first of a request.
+#[inline(always)]
+fn begin(key: &ConnectionKey, passed: &Passed) {
+    let mut byte = 0u8;
+    // SAFETY: `byte` has room; the helper checks the address, and leaves a zero where it fails.
+    unsafe { bpf_probe_read_user((&raw mut byte).cast(), 1, passed.buffer as *const _) };
+    if byte == b'P'
+        && let Some(connection) = entry(key)
+    {
+        connection.begun = 1;
+    }
 }
 
 /// The connection, begun if it is not known yet.
@@ -164,6 +185,8 @@ pub fn user_word(address: u64) -> u64 {
 /// The first bytes of messages, as a word of memory holds them.
 const POST: u64 = u64::from_ne_bytes(*b"POST \0\0\0");
 const FIVE: u64 = u64::from_ne_bytes([0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0]);
+const OST: u64 = u64::from_ne_bytes(*b"OST \0\0\0\0");
+const FOUR: u64 = u64::from_ne_bytes([0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0]);
 const CONNECT: u64 = u64::from_ne_bytes(*b"CONNECT ");
 const RESPONSE: u64 = u64::from_ne_bytes(*b"HTTP/1.\0");
 const SEVEN: u64 = u64::from_ne_bytes([0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0]);

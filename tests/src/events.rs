@@ -1,5 +1,6 @@
 //! Events and counts as the pipeline hands them to the sinks: made up, one of each kind of news.
 
+mod lookups;
 mod webhooks;
 
 use std::collections::BTreeMap;
@@ -7,7 +8,6 @@ use std::collections::BTreeMap;
 use observer::{output::*, time::Time};
 
 use crate::starts::{at, cri_pod, crun_hello, hostile, process, youki_wasm};
-use webhooks::webhook_events;
 
 fn event(ms: i64, container: Container, what: What) -> Event {
     Event {
@@ -207,7 +207,6 @@ pub fn stats() -> Vec<Stats> {
         to: at(5_000),
     };
     let image = [("image", "registry.example/shop/app:1.2"), ("t0", "shim")];
-    let hook = [("client", "k3s"), ("server", "gatekeeper"), ("path", "/v1/admit")];
     let stream = [("container", "0123456789abcdef"), ("name", "nginx"), ("pod", "web-0")];
     vec![
         Stats {
@@ -229,24 +228,37 @@ pub fn stats() -> Vec<Stats> {
             ..of("memory", &stream, &[])
         },
         Stats {
-            failed: 1,
-            p50_ns: Some(12_300_000),
-            p90_ns: Some(12_300_000),
-            p99_ns: Some(12_300_000),
-            max_ns: Some(12_300_000),
-            worst: vec!["k3s".to_owned()],
-            ..of("webhook", &hook, &[("answered", 1), ("timeout", 1)])
+            failed: 2,
+            p50_ns: Some(1_234_567),
+            p90_ns: Some(2_000_000),
+            p99_ns: Some(2_000_000),
+            max_ns: Some(2_000_000),
+            worst: vec!["db.shop.svc.cluster.local".to_owned()],
+            ..of(
+                "dns",
+                &[&stream[..], &[("server", "10.96.0.10:53"), ("zone", "cluster.local")]].concat(),
+                &[("answered", 90), ("timeout", 2)],
+            )
         },
+        Stats { failed: 1, ..of("webhook", &webhooks::KEY, &[("answered", 1), ("timeout", 1)]) },
         Stats { failed: 1, ..of("stdio", &stream, &[("delivered", 4), ("reader-gone", 1)]) },
     ]
 }
 
 /// Every event, the counts, then what a run ends with.
 pub fn outputs() -> Vec<Output> {
-    let events =
-        [runtime_events(), stdio_events(), memory_events(), webhook_events(), vec![hostile_event()]].concat();
+    let events = [
+        runtime_events(),
+        stdio_events(),
+        memory_events(),
+        webhooks::webhook_events(),
+        vec![hostile_event()],
+        lookups::lookups(),
+    ]
+    .concat();
     let mut summary = crate::starts::summary(2, 1);
-    summary.events = Some(BTreeMap::from([("memory", 6), ("runtime", 5), ("stdio", 10), ("webhook", 4)]));
+    summary.events =
+        Some(BTreeMap::from([("dns", 6), ("memory", 6), ("runtime", 5), ("stdio", 10), ("webhook", 4)]));
     summary.command_exit = None;
     let events = events.into_iter().map(|event| Output::Event(Box::new(event)));
     let ending = [Output::Health(crate::starts::health()), Output::Summary(summary)];

@@ -41,7 +41,7 @@ fn what_servers_say() {
     assert_eq!(names.getent("four.test").code(), 0);
     assert_eq!(names.getent("missing.test").code(), 2);
     names.ask(UNBOUND);
-    for name in ["refused.test", "nothing.test", "dead.test"] {
+    for name in ["refused.test", "nothing.test"] {
         assert_eq!(names.getent(name).code(), 2, "{name}");
     }
     names.ask(OWN);
@@ -73,16 +73,6 @@ fn what_servers_say() {
     failed(seen.lookup("getent", "refused.test"), UNBOUND, "refused", json!("REFUSED"));
     failed(seen.lookup("getent", "nothing.test"), UNBOUND, "nodata", json!("NOERROR"));
     failed(seen.lookup("getent", "servfail.test"), OWN, "servfail", json!("SERVFAIL"));
-    // The server's own look-up fails because nobody is there, and so does whoever asked it.
-    failed(seen.lookup("getent", "dead.test"), UNBOUND, "servfail", json!("SERVFAIL"));
-    let forwarded = seen.lookups_by("unbound");
-    assert!(!forwarded.is_empty(), "{}", seen.stdout);
-    for event in forwarded {
-        expect(
-            event,
-            &[("outcome", json!("error")), ("errno_name", json!("ECONNREFUSED")), ("server", address(DEAD))],
-        );
-    }
     assert_eq!(seen.lost(), 0);
 }
 
@@ -94,13 +84,18 @@ fn what_is_silent_and_what_is_slow() {
     names.configure(&[&format!("nameserver {OWN}"), "options timeout:1 attempts:2"]);
     assert_eq!(names.getent("slow.test").code(), 0);
     assert_eq!(names.getent("silent.test").code(), 2);
+    // A server whose own server is not there has nothing to say either.
+    names.configure(&[&format!("nameserver {UNBOUND}"), "options timeout:1 attempts:1"]);
+    assert_eq!(names.getent("dead.test").code(), 2);
     // The second server answers what the first does not.
     names.configure(&[&format!("nameserver {DEAD}"), &format!("nameserver {DNSMASQ}")]);
     assert_eq!(names.getent("good.test").code(), 0);
     names.configure(&[&format!("nameserver {UNBOUND}"), &format!("nameserver {OWN}"), "options timeout:1"]);
     assert_eq!(names.getent("any.silent.test").code(), 0);
     // Nothing but time tells that nobody will answer.
-    run.wait_for("the end of waiting", |event| event["name"] == "silent.test");
+    let by_getent = |event: &Value| event["process"]["comm"] == "getent";
+    run.wait_for("the end of waiting", |event| by_getent(event) && event["name"] == "silent.test");
+    run.wait_for("the end of waiting", |event| by_getent(event) && event["name"] == "dead.test");
     let seen = run.end();
 
     let slow = seen.lookup("getent", "slow.test");
@@ -109,6 +104,13 @@ fn what_is_silent_and_what_is_slow() {
     let silent = seen.lookup("getent", "silent.test");
     failed(silent, OWN, "timeout", Value::Null);
     expect(silent, &[("attempts", json!(4)), ("latency_ms", Value::Null)]);
+    failed(seen.lookup("getent", "dead.test"), UNBOUND, "timeout", Value::Null);
+    let forwarded = seen.lookups_by("unbound");
+    assert!(!forwarded.is_empty(), "{}", seen.stdout);
+    for event in forwarded {
+        expect(event, &[("errno_name", json!("ECONNREFUSED")), ("outcome", json!("error"))]);
+        expect(event, &[("name", json!("dead.test")), ("server", address(DEAD))]);
+    }
     let second = seen.lookup("getent", "good.test");
     failed(second, DNSMASQ, "answered", json!("NOERROR"));
     assert!(second["attempts"].as_u64().is_some_and(|attempts| attempts > 2), "{second:#}");
@@ -127,9 +129,14 @@ fn what_is_too_much_for_a_datagram() {
     assert!(ran.stdout.contains("10.2.0.60"), "{}", ran.stdout);
     sleep(TOLD_AFTER);
     let seen = run.end();
-    let big = seen.lookup("getent", "big.test");
-    expect(big, &[("outcome", json!("answered")), ("transport", json!("tcp")), ("server", address(UNBOUND))]);
-    assert!(big["attempts"].as_u64().is_some_and(|attempts| attempts >= 3), "UDP first: {big:#}");
+    // glibc asks anew with more room when there are more addresses than it expected.
+    let all = seen.lookups_by("getent");
+    assert!((1..=4).contains(&all.len()), "{}", seen.stdout);
+    for event in all {
+        expect(event, &[("name", json!("big.test")), ("outcome", json!("answered"))]);
+        expect(event, &[("transport", json!("tcp")), ("server", address(UNBOUND))]);
+        assert!(event["attempts"].as_u64().is_some_and(|attempts| attempts >= 3), "UDP first: {event:#}");
+    }
 }
 
 #[test]

@@ -54,7 +54,7 @@ fn each_resolver_is_seen() {
 fn containers_with_and_without_resolver_files() {
     let stage = stage();
     let _names = Names::new(&stage);
-    let run = Run::begin(&stage, &["--show", "dns,runtime"]);
+    let run = Run::begin(&stage, &[]);
     let crun = stage.runtime(program("crun"));
     let ends = |name: &str, resolv_conf: Option<&str>, asked: &str| {
         let name = format!("{name}-{}", stage.id());
@@ -99,7 +99,7 @@ fn containers_with_and_without_resolver_files() {
 fn what_is_executed_in_a_container_asks_for_it() {
     let stage = stage();
     let _names = Names::new(&stage);
-    let run = Run::begin(&stage, &["--show", "dns"]);
+    let run = Run::begin(&stage, &[]);
     let crun = stage.runtime(program("crun"));
     let bundle = contained(Some(&format!("nameserver {DNSMASQ}\n")), &["/bin/sleep", "1000"]);
     let bundle = bundle.write(&stage, &format!("exec-{}", stage.id())).expect("bundle");

@@ -186,6 +186,8 @@ fn by_the_server(webhook: impl Fn(&Shop) -> Webhook, library: &str) {
     client.call("POST /allow?timeout=10s");
     client.call("POST /deny?timeout=5s");
     drop(client);
+    // A server says that it has answered when it does, which may be after its client has left.
+    watched.run.wait_for("the last call", |object| object["probe"] == "webhook" && object["path"] == "/deny");
     let seen = watched.end();
     let calls = seen.calls();
     assert_eq!(paths(&calls), [Some("/allow"), Some("/deny")], "{calls:#?}");

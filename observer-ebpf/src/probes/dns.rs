@@ -83,8 +83,10 @@ const AF_INET: u16 = 2;
 fn failed(args: *const u64) {
     let socket = arg(args, 0);
     let mut reader = Reader::new();
+    // Sockets that collect errors are told of one before it is set, and once more when it is.
+    let errno: i32 = reader.at(socket, offset!(sock_error));
     let port: u16 = reader.at(socket, offset!(sock_remote_port));
-    if u16::from_be(port) != PORT {
+    if u16::from_be(port) != PORT || errno == 0 {
         return;
     }
     let cookie: u64 = reader.at(socket, offset!(sock_cookie));
@@ -95,7 +97,6 @@ fn failed(args: *const u64) {
     } else {
         (reader.at(socket, offset!(sock_local6)), reader.at(socket, offset!(sock_remote6)))
     };
-    let errno: i32 = reader.at(socket, offset!(sock_error));
     let owner = owner::known(cookie);
     let record = SocketError {
         header: NO_HEADER,

@@ -16,6 +16,9 @@ pub mod part {
     pub const MORE: u32 = 3;
     /// The beginning of an HTTP/2 connection. Nothing follows.
     pub const HTTP2: u32 = 4;
+    /// The beginning of a request without its first byte, a `P`. Servers of Go read that by itself where a request comes
+    /// while they still see whether their client is there.
+    pub const REQUEST_REST: u32 = 5;
 }
 
 /// Which library a connection is of: [`Piece::library`].

@@ -50,16 +50,6 @@ pub(super) enum Who {
     Known(Box<Container>),
 }
 
-impl Life {
-    /// Its control group, once that is settled.
-    pub(super) fn cgroup_id(&self) -> Option<u64> {
-        match &self.who {
-            Who::Known(container) => container.cgroup_id,
-            Who::Starting(_) => None,
-        }
-    }
-}
-
 /// The containers that are followed, by the pid of their init.
 #[derive(Default)]
 pub struct Lives {
@@ -250,6 +240,14 @@ impl Model {
             exit.reason.clone_from(&life.reason);
         }
         Some(container)
+    }
+
+    /// The control group of a container, as far as it is known by now.
+    pub(super) fn cgroup_id_of(&self, life: &Life) -> Option<u64> {
+        match &life.who {
+            Who::Known(container) => container.cgroup_id,
+            Who::Starting(_) => self.container_of(life)?.cgroup_id,
+        }
     }
 
     fn init_process(&self, life: &Life, container: &Container) -> Process {

@@ -24,15 +24,13 @@ mod webhook;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use observer_ebpf::control::role;
-
 use crate::{
     input::{Input, Record, RuntimeVersion},
     output::{self, ColdStart, Want},
     probes::{
         Event,
         invocation::{CniCommand, Command, Invocation},
-        mount, namespace, process as proc_events,
+        process as proc_events,
     },
     time::{ClockOffset, Time},
 };
@@ -306,22 +304,6 @@ impl Model {
         let slot = if starting { &mut shim.starter } else { &mut shim.daemon };
         if slot.as_ref().is_none_or(|(_, known)| known.tgid != process.tgid || known.start != process.start) {
             *slot = Some((record.time, process));
-        }
-    }
-
-    fn namespace(&mut self, record: &Record, event: &namespace::Event) {
-        let by_engine = event.role & (role::ENGINE | role::HELPER) != 0;
-        if by_engine && event.call.ret == 0 && event.flags & namespace::NEW_NET != 0 {
-            self.pods.unshared_net(record.tid, event.call.entered);
-        }
-    }
-
-    fn mount(&mut self, record: &Record, event: &mount::Event) {
-        let by_engine = event.role & (role::ENGINE | role::HELPER) != 0;
-        if let (true, Some(target), 0) = (by_engine, &event.target, event.call.ret) {
-            let engine = self.processes.get(record.tgid).cloned();
-            let engine = engine.unwrap_or(ProcessInfo { tgid: record.tgid, ..ProcessInfo::default() });
-            self.pods.mounted(record.tid, target, &engine);
         }
     }
 

@@ -29,7 +29,7 @@ impl Model {
         // The root of a hierarchy is nobody's own.
         let own = |id: u64| id > 1 && ids.contains(&id);
         let lives = self.lives.as_ref()?;
-        lives.iter().filter(|life| life.ended.is_none()).find(|life| life.cgroup_id().is_some_and(own))
+        lives.iter().filter(|life| life.ended.is_none()).find(|life| self.cgroup_id_of(life).is_some_and(own))
     }
 
     /// The process itself.

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, VecDeque};
 
 use observer_ebpf::control::role;
 
-use super::{markers::Marker, process::ProcessInfo, start::StartId};
+use super::{Model, markers::Marker, process::ProcessInfo, start::StartId};
 use crate::{
     input::{Bundle, Record},
-    probes::{Event, process},
+    probes::{Event, mount, namespace, process},
     time::Time,
 };
 
@@ -215,4 +215,22 @@ impl Pods {
 /// /var/run and /run are the same place on every distribution of interest.
 fn canonical(path: &str) -> String {
     path.strip_prefix("/var/run/").map_or_else(|| path.to_owned(), |rest| format!("/run/{rest}"))
+}
+
+impl Model {
+    pub(super) fn namespace(&mut self, record: &Record, event: &namespace::Event) {
+        let by_engine = event.role & (role::ENGINE | role::HELPER) != 0;
+        if by_engine && event.call.ret == 0 && event.flags & namespace::NEW_NET != 0 {
+            self.pods.unshared_net(record.tid, event.call.entered);
+        }
+    }
+
+    pub(super) fn mount(&mut self, record: &Record, event: &mount::Event) {
+        let by_engine = event.role & (role::ENGINE | role::HELPER) != 0;
+        if let (true, Some(target), 0) = (by_engine, &event.target, event.call.ret) {
+            let engine = self.processes.get(record.tgid).cloned();
+            let engine = engine.unwrap_or(ProcessInfo { tgid: record.tgid, ..ProcessInfo::default() });
+            self.pods.mounted(record.tid, target, &engine);
+        }
+    }
 }

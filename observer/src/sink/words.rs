@@ -27,8 +27,8 @@ pub(super) fn event(event: &Event) -> String {
         What::Net(connection) => net(connection),
         What::Webhook(call) => webhook::webhook(call),
     };
-    let is_counted = matches!(event.what, What::Stdio(_) | What::Memory(_));
-    if event.since == Since::Attach && is_counted {
+    let is_whole = matches!(event.what, What::Runtime(_) | What::Dns(_) | What::Net(_) | What::Webhook(_));
+    if event.since == Since::Attach && !is_whole {
         text.push_str(", counted since observer attached");
     }
     if let Some(why) = &event.why {

@@ -98,6 +98,20 @@ fn records() -> Vec<(&'static str, Vec<u8>)> {
         protocol: wire::packet::protocol::TCP,
         pad: [0; 7],
     };
+    vec![
+        ("dns", record(dns, QUERY)),
+        ("net", record(dropped, b"")),
+        ("fault", record(fault, b"")),
+        ("exec", exec(runtime, "/usr/bin/crun", CREATE, "")),
+        ("exec-cni", exec(role::HELPER, "/opt/cni/bin/bridge", "", CNI)),
+        ("cgroup", record(cgroup, b"/c1")),
+        ("mount", record(mount, b"/dev")),
+        ("file", record(file, b"/lib")),
+    ]
+}
+
+fn webhooks() -> Vec<(&'static str, Vec<u8>)> {
+    let header = HEADER;
     let head = wire::webhook::Head {
         header,
         cookie: 5,
@@ -112,18 +126,7 @@ fn records() -> Vec<(&'static str, Vec<u8>)> {
         owner: wire::packet::Owner::default(),
         connection: wire::webhook::Connection { endpoint: 1, syn_ns: 4, ..Default::default() },
     };
-    vec![
-        ("dns", record(dns, QUERY)),
-        ("net", record(dropped, b"")),
-        ("fault", record(fault, b"")),
-        ("exec", exec(runtime, "/usr/bin/crun", CREATE, "")),
-        ("exec-cni", exec(role::HELPER, "/opt/cni/bin/bridge", "", CNI)),
-        ("cgroup", record(cgroup, b"/c1")),
-        ("mount", record(mount, b"/dev")),
-        ("file", record(file, b"/lib")),
-        ("webhook-head", record(head, REQUEST)),
-        ("webhook-moved", record(moved, b"")),
-    ]
+    vec![("webhook-head", record(head, REQUEST)), ("webhook-moved", record(moved, b""))]
 }
 
 const REQUEST: &[u8] = b"POST /v1/admit?timeout=10s HTTP/1.1\r\nUser-Agent: kube-apiserver-admission\r\n\r\n{}";
@@ -218,7 +221,7 @@ fn table() -> Vec<u8> {
 fn main() {
     let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds");
     let sets = [
-        ("reduce", records()),
+        ("reduce", [records(), webhooks()].concat()),
         ("dns", messages()),
         ("invocation", invocations()),
         ("webhook", heads()),

@@ -5,6 +5,10 @@ use observer::output::*;
 use super::event;
 use crate::starts::{crun_hello, process};
 
+/// By what calls are counted.
+pub(super) const KEY: [(&str, &str); 3] =
+    [("client", "k3s"), ("server", "gatekeeper"), ("path", "/v1/admit")];
+
 /// A call that was answered, by a connection that was there before.
 fn call() -> Webhook {
     let peer = |address: &str, port, process| Peer {

@@ -119,7 +119,7 @@ fn unbound(stage: &Stage) -> Running {
          directory: \"/\"\n  pidfile: \"\"\n  use-syslog: no\n  do-not-query-localhost: no\n  \
          module-config: \"iterator\"\n  local-zone: \"refused.test.\" always_refuse\n  \
          local-zone: \"nothing.test.\" always_nodata\n  local-zone: \"silent.test.\" always_deny\n  \
-         local-zone: \"big.test.\" static\n{}\
+         local-zone: \"dead.test.\" transparent\n  local-zone: \"big.test.\" static\n{}\
          remote-control:\n  control-enable: no\n\
          forward-zone:\n  name: \"dead.test.\"\n  forward-addr: {DEAD}\n",
         many.collect::<String>()

@@ -2,7 +2,7 @@
 
 use super::command::expect;
 use super::container::{GREETING, bundle};
-use super::{faults, observed, report::Report, streams};
+use super::{faults, lookups, net, observed, report::Report, streams};
 use anyhow::{Result, ensure};
 use std::fs;
 
@@ -28,6 +28,8 @@ pub fn run_all(report: &mut Report) {
         Err(error) => report.failed("run", &format!("{error:#}")),
     }
     report.case("faults", faults::faults_are_told);
+    report.case("lookups", lookups::lookups_are_told);
+    report.case("connections", net::a_refusal_is_told);
 }
 
 /// The premise of all that follows: one hierarchy, and the controllers that limits need.

@@ -7,6 +7,8 @@ mod cases;
 mod command;
 mod container;
 mod faults;
+mod lookups;
+mod net;
 mod observed;
 mod report;
 mod streams;

@@ -1,14 +1,15 @@
 //! One look-up: what was asked for it, what came back, and what that means.
 
-use std::net::SocketAddr;
-
-use super::name::are_steps;
+use super::{
+    name::are_steps,
+    question::{Query, Question},
+};
 use crate::{
-    output::{Dns, DnsOutcome, DnsQuestion, DnsTransport},
+    output::{Dns, DnsOutcome, DnsQuestion},
     probes::{
         Record,
         dns::{Message, RecordType},
-        packet::{Flow, Transport},
+        packet::Flow,
     },
     time::Time,
 };
@@ -19,17 +20,11 @@ pub const NO_ANSWER_NS: u64 = 6_000_000_000;
 const SIBLING_NS: u64 = 50_000_000;
 /// How long one that came to nothing waits for the next search domain, or the next server.
 const NEXT_STEP_NS: u64 = 500_000_000;
-/// A query that is sent again at once is another look-up's: resolvers wait before they do.
-const RESEND_NS: u64 = 200_000_000;
-/// After this long without an answer a resolver may have gone on to the next search domain.
-const GIVEN_UP_NS: u64 = 900_000_000;
 /// Resolvers give up by then, with as many servers as they take. They send a query anew with the id that it had,
 /// but for a few, whose own limit is the shorter one: then somebody asks anew.
 const LONGEST_NS: u64 = 30_000_000_000;
 const LONGEST_WITH_OTHER_IDS_NS: u64 = 12_000_000_000;
 const MAX_QUESTIONS: usize = 32;
-/// Attempts of a question that are kept; of more the last is replaced.
-const MAX_ATTEMPTS: usize = 16;
 const MAX_RECORDS: usize = 64;
 
 /// See the module.
@@ -42,51 +37,6 @@ pub struct Lookup {
     attempts: u64,
     /// What all this is known from.
     pub records: Vec<Record>,
-}
-
-#[derive(Clone, Debug)]
-struct Question {
-    name: String,
-    /// In lower case: resolvers may mix cases, and servers answer in theirs.
-    key: String,
-    qtype: RecordType,
-    attempts: Vec<Attempt>,
-    count: u64,
-}
-
-#[derive(Clone, Debug)]
-struct Attempt {
-    sent: Time,
-    cookie: u64,
-    id: u16,
-    server: SocketAddr,
-    backend: Option<SocketAddr>,
-    transport: DnsTransport,
-    came: Option<Came>,
-}
-
-/// What came back for an attempt.
-#[derive(Clone, Copy, Debug)]
-struct Came {
-    at: Time,
-    outcome: DnsOutcome,
-    rcode: Option<u8>,
-    errno: Option<i32>,
-}
-
-/// A query that was sent.
-pub struct Query<'a> {
-    pub time: Time,
-    pub flow: &'a Flow,
-    pub id: u16,
-    pub name: &'a str,
-    pub qtype: RecordType,
-}
-
-impl Query<'_> {
-    fn key(&self) -> String {
-        self.name.to_ascii_lowercase()
-    }
 }
 
 impl Lookup {
@@ -110,24 +60,25 @@ impl Lookup {
 
     /// Whether any of it went through this socket.
     pub fn uses(&self, cookie: u64) -> bool {
-        self.questions.iter().any(|question| question.attempts.iter().any(|attempt| attempt.cookie == cookie))
-    }
-
-    fn knows(&self, id: u16) -> bool {
-        self.questions.iter().any(|question| question.attempts.iter().any(|attempt| attempt.id == id))
+        self.questions.iter().any(|question| question.uses(cookie))
     }
 
     /// Whether a query of the same process is part of this look-up.
     pub fn takes(&self, query: &Query) -> bool {
         let age = query.time.since(self.began);
-        let longest = if self.knows(query.id) { LONGEST_NS } else { LONGEST_WITH_OTHER_IDS_NS };
+        let longest = if self.questions.iter().any(|question| question.knows(query.id)) {
+            LONGEST_NS
+        } else {
+            LONGEST_WITH_OTHER_IDS_NS
+        };
         if age >= longest {
             return false;
         }
         let key = query.key();
         let same: Vec<&Question> = self.questions.iter().filter(|question| question.key == key).collect();
         if let Some(question) = same.iter().find(|question| question.qtype == query.qtype) {
-            return question.may_be_sent_again(query.time);
+            // Answers may be thrown away, and the same be asked by TCP, or once more.
+            return question.knows(query.id) || question.may_be_sent_again(query.time);
         }
         if !same.is_empty() {
             let is_address = |question: &&Question| asks_for_address(question.qtype);
@@ -153,8 +104,7 @@ impl Lookup {
                 return;
             }
             None => {
-                let (name, qtype) = (query.name.to_owned(), query.qtype);
-                self.questions.push(Question { name, key, qtype, attempts: Vec::new(), count: 0 });
+                self.questions.push(Question::new(query));
                 self.questions.len() - 1
             }
         };
@@ -178,12 +128,9 @@ impl Lookup {
 
     /// Takes what a socket was told.
     pub fn failed(&mut self, time: Time, cookie: u64, errno: i32) -> bool {
-        let attempts = self.questions.iter_mut().flat_map(|question| &mut question.attempts);
         let mut any = false;
-        for attempt in attempts.filter(|attempt| attempt.cookie == cookie && attempt.came.is_none()) {
-            let outcome = DnsOutcome::Error;
-            attempt.came = Some(Came { at: time, outcome, rcode: None, errno: Some(errno) });
-            any = true;
+        for question in &mut self.questions {
+            any |= question.failed(time, cookie, errno);
         }
         if any {
             self.last = self.last.max(time);
@@ -212,7 +159,7 @@ impl Lookup {
         let rank = |question: &&DnsQuestion| RANKS.iter().position(|outcome| *outcome == question.outcome);
         let decided = told.iter().filter(|question| question.name == *name).min_by_key(rank)?.clone();
         let ended =
-            self.questions.iter().filter(|question| question.name == *name).filter_map(Question::ended);
+            self.questions.iter().filter(|question| question.is_for(name)).filter_map(Question::ended);
         let is_known = !matches!(decided.outcome, DnsOutcome::Timeout | DnsOutcome::Unknown);
         let latency_ns = ended.max().filter(|_| is_known).map(|ended| ended.since(self.began));
         Some(Dns {
@@ -242,132 +189,4 @@ const RANKS: [DnsOutcome; 10] = [
 
 fn asks_for_address(qtype: RecordType) -> bool {
     [RecordType::A, RecordType::AAAA, RecordType::HTTPS, RecordType::SVCB].contains(&qtype)
-}
-
-/// Nobody asks further after these.
-fn is_final(outcome: DnsOutcome) -> bool {
-    matches!(outcome, DnsOutcome::Answered | DnsOutcome::Nxdomain | DnsOutcome::Nodata)
-}
-
-impl Question {
-    fn has(&self, cookie: u64, id: u16) -> bool {
-        self.attempts.iter().any(|attempt| attempt.cookie == cookie && attempt.id == id)
-    }
-
-    /// The attempt that decides, if one does: the first whose answer was final, else the last.
-    fn deciding(&self) -> Option<&Attempt> {
-        let came = |attempt: &&Attempt| attempt.came.is_some_and(|came| is_final(came.outcome));
-        let first = self.attempts.iter().filter(came).min_by_key(|attempt| attempt.came.map(|came| came.at));
-        first.or(self.attempts.last())
-    }
-
-    /// `None` while an answer may come.
-    fn outcome(&self) -> Option<DnsOutcome> {
-        self.deciding()?.came.map(|came| came.outcome)
-    }
-
-    fn ended(&self) -> Option<Time> {
-        self.deciding()?.came.map(|came| came.at)
-    }
-
-    /// Since when an answer is waited for that could still decide.
-    fn waits_since(&self) -> Option<Time> {
-        if self.outcome().is_some_and(is_final) {
-            return None;
-        }
-        let silent = self.attempts.iter().filter(|attempt| attempt.came.is_none());
-        silent.map(|attempt| attempt.sent).max()
-    }
-
-    fn may_be_sent_again(&self, time: Time) -> bool {
-        match self.outcome() {
-            Some(outcome) => !is_final(outcome),
-            None => self.is_silent_for(time, RESEND_NS),
-        }
-    }
-
-    fn came_to_nothing(&self, time: Time) -> bool {
-        match self.outcome() {
-            Some(outcome) => outcome != DnsOutcome::Answered,
-            None => self.is_silent_for(time, GIVEN_UP_NS),
-        }
-    }
-
-    fn is_silent_for(&self, time: Time, ns: u64) -> bool {
-        self.waits_since().is_some_and(|since| time.since(since) >= ns)
-    }
-
-    fn sent(&mut self, query: &Query) {
-        let flow = query.flow;
-        let server = flow.peer.unwrap_or(flow.remote);
-        self.count += 1;
-        if self.attempts.len() >= MAX_ATTEMPTS {
-            self.attempts.pop();
-        }
-        self.attempts.push(Attempt {
-            sent: query.time,
-            cookie: flow.cookie,
-            id: query.id,
-            server,
-            backend: (flow.remote != server).then_some(flow.remote),
-            transport: match flow.transport {
-                Transport::Udp => DnsTransport::Udp,
-                Transport::Tcp => DnsTransport::Tcp,
-            },
-            came: None,
-        });
-    }
-
-    fn answered(&mut self, time: Time, flow: &Flow, message: &Message) {
-        let open = |attempt: &Attempt| {
-            attempt.cookie == flow.cookie && attempt.id == message.id && attempt.came.is_none()
-        };
-        let from = |attempt: &Attempt| attempt.server == flow.remote || attempt.backend == Some(flow.remote);
-        let at = self.attempts.iter().position(|attempt| open(attempt) && from(attempt));
-        let Some(at) = at.or_else(|| self.attempts.iter().position(open)) else { return };
-        let attempt = &mut self.attempts[at];
-        if !from(attempt) && flow.peer.is_none() {
-            // A socket that is connected to nobody does not say whom it asked; the answer comes from there.
-            attempt.backend = Some(attempt.server);
-            attempt.server = flow.remote;
-        }
-        let outcome = outcome_of(message);
-        attempt.came = Some(Came { at: time, outcome, rcode: Some(message.rcode), errno: None });
-    }
-
-    fn tell(&self, cut: bool) -> DnsQuestion {
-        let nobody: SocketAddr = ([0, 0, 0, 0], 0).into();
-        let deciding = self.deciding();
-        let came = deciding.and_then(|attempt| attempt.came);
-        let silent = if cut { DnsOutcome::Unknown } else { DnsOutcome::Timeout };
-        DnsQuestion {
-            name: self.name.clone(),
-            qtype: self.qtype.name(),
-            outcome: came.map_or(silent, |came| came.outcome),
-            server: deciding.map_or(nobody, |attempt| attempt.server),
-            backend: deciding.and_then(|attempt| attempt.backend),
-            transport: deciding.map_or(DnsTransport::Udp, |attempt| attempt.transport),
-            rcode: came.and_then(|came| came.rcode),
-            errno: came.and_then(|came| came.errno),
-            latency_ns: came.zip(deciding).map(|(came, attempt)| came.at.since(attempt.sent)),
-            attempts: self.count,
-        }
-    }
-}
-
-fn outcome_of(message: &Message) -> DnsOutcome {
-    const NOERROR: u8 = 0;
-    const SERVFAIL: u8 = 2;
-    const NXDOMAIN: u8 = 3;
-    const REFUSED: u8 = 5;
-    match message.rcode {
-        NOERROR if message.is_truncated => DnsOutcome::Truncated,
-        // Names that lead on to others are no answer by themselves.
-        NOERROR if message.answers == 0 || message.matching == Some(0) => DnsOutcome::Nodata,
-        NOERROR => DnsOutcome::Answered,
-        SERVFAIL => DnsOutcome::Servfail,
-        NXDOMAIN => DnsOutcome::Nxdomain,
-        REFUSED => DnsOutcome::Refused,
-        _ => DnsOutcome::Error,
-    }
 }

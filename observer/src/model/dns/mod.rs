@@ -2,6 +2,7 @@
 
 mod lookup;
 mod name;
+mod question;
 mod table;
 
 use super::{Made, Model};

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::lookup::{Lookup, Query};
+use super::{lookup::Lookup, question::Query};
 use crate::{
     probes::{
         Record,

@@ -62,14 +62,14 @@ impl Streams {
         }
         let (wire, bytes) = fixed::<Piece>(bytes)?;
         let bytes = bytes.get(..wire.len as usize).ok_or(Malformed::Text)?;
-        if !(part::REQUEST..=part::HTTP2).contains(&wire.part) {
+        if !(part::REQUEST..=part::REQUEST_REST).contains(&wire.part) {
             return Err(Malformed::Operation(wire.part));
         }
         let key = (wire.header.tgid, wire.conn);
         let tunnel = self.streams.get(&(wire.header.tgid, wire.below)).and_then(|below| below.tunnel.clone());
         let stream = self.stream(key);
         stream.socket = socket_of(&wire.socket).or(stream.socket);
-        let is_request = wire.part == part::REQUEST || wire.part == part::HTTP2;
+        let is_request = matches!(wire.part, part::REQUEST | part::REQUEST_REST | part::HTTP2);
         let mut connection = Connection {
             address: wire.conn,
             socket: stream.socket,
@@ -86,7 +86,8 @@ impl Streams {
             part::MORE => {}
             _ => {
                 stream.called &= !is_request;
-                stream.message = Some(Gathered { is_request, began, bytes: Vec::new() });
+                let first = if wire.part == part::REQUEST_REST { &b"P"[..] } else { b"" };
+                stream.message = Some(Gathered { is_request, began, bytes: first.to_vec() });
             }
         }
         let Some(message) = &mut stream.message else { return Ok(Event::Ordinary) };

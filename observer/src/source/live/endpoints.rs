@@ -9,7 +9,7 @@ use aya::{
 use observer_ebpf::wire::webhook::{Connection, Endpoint as WireEndpoint};
 use zerocopy::{FromBytes, IntoBytes};
 
-use super::{LoadError, maps::take};
+use super::{Live, LoadError, maps::take};
 
 /// The wire's types as aya wants keys and values: plain words.
 type KeyWords = [u64; size_of::<WireEndpoint>() / 8];
@@ -43,7 +43,7 @@ impl Endpoints {
     }
 
     /// Watches these as well. Connections to what was watched before go on being so.
-    pub fn watch(&mut self, endpoints: &[Endpoint]) -> Result<(), LoadError> {
+    fn watch(&mut self, endpoints: &[Endpoint]) -> Result<(), LoadError> {
         for endpoint in endpoints {
             if self.watched.contains(endpoint) {
                 continue;
@@ -60,11 +60,21 @@ impl Endpoints {
         }
         Ok(())
     }
+}
+
+impl Live {
+    /// Watches connections to these endpoints as well.
+    ///
+    /// # Errors
+    /// When the kernel's map is full.
+    pub fn watch_endpoints(&mut self, endpoints: &[Endpoint]) -> Result<(), LoadError> {
+        self.endpoints.watch(endpoints)
+    }
 
     /// Nothing more will come of this connection.
-    pub fn forget(&mut self, cookie: u64) {
+    pub fn forget_connection(&mut self, cookie: u64) {
         // The kernel side may have seen its end by now.
-        let _ = self.connections.remove(&cookie);
+        let _ = self.endpoints.connections.remove(&cookie);
     }
 }
 

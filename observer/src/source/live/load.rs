@@ -17,7 +17,7 @@ use super::{
     attach::{self, Kernel, Link},
     btf::KernelTypes,
     drops::DropReasons,
-    endpoints::{Endpoint, Endpoints},
+    endpoints::Endpoints,
     engine::Engines,
     log::KernelLog,
     maps::{self, Maps},
@@ -29,7 +29,6 @@ use super::{
 use crate::{
     health::{ProbePlan, Status},
     input::{Input, Record},
-    output::Side,
     probes::stdio::{PipeState, Written},
     source::facts::HostRoot,
     time::Time,
@@ -87,15 +86,15 @@ pub struct Live {
     drops: DropReasons,
     reorder: Reorder,
     links: Vec<Link>,
-    plans: Vec<ProbePlan>,
+    pub(super) plans: Vec<ProbePlan>,
     reported_lost: [u64; observer_ebpf::FAMILIES],
     offsets: Offsets,
     log: Option<KernelLog>,
     engines: Engines,
-    libraries: Libraries,
-    endpoints: Endpoints,
+    pub(super) libraries: Libraries,
+    pub(super) endpoints: Endpoints,
     // Holds the programs; dropped last.
-    ebpf: Ebpf,
+    pub(super) ebpf: Ebpf,
 }
 
 impl Live {
@@ -258,31 +257,6 @@ impl Live {
         let hook = self.engines.attach(&mut self.ebpf, host, tgid, path, &mut self.links)?;
         plan.hooks.push(hook);
         Some(plan.clone())
-    }
-
-    /// Has webhook calls of process `tgid` seen in its TLS library, where that is asked for at all: how that family is
-    /// attached from now on, if that has changed.
-    pub fn ask_tls(&mut self, host: &HostRoot, tgid: u32, side: Side, now: Time) -> Option<ProbePlan> {
-        let plan = self.plans.iter_mut().find(|plan| plan.family == Family::Tls)?;
-        self.libraries.ask(&mut self.ebpf, host, (tgid, side), now, plan)
-    }
-
-    /// The same of processes that had loaded no such library before.
-    pub fn look_for_tls(&mut self, host: &HostRoot, now: Time) -> Option<ProbePlan> {
-        let plan = self.plans.iter_mut().find(|plan| plan.family == Family::Tls)?;
-        self.libraries.turn(&mut self.ebpf, host, now, plan)
-    }
-
-    /// Watches connections to these endpoints as well.
-    ///
-    /// # Errors
-    /// When the kernel's map is full.
-    pub fn watch_endpoints(&mut self, endpoints: &[Endpoint]) -> Result<(), LoadError> {
-        self.endpoints.watch(endpoints)
-    }
-
-    pub fn forget_connection(&mut self, cookie: u64) {
-        self.endpoints.forget(cookie);
     }
 
     /// The init of the container that the kernel programs know a process to be of.

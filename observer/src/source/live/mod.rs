@@ -8,6 +8,7 @@ mod endpoints;
 mod engine;
 mod hierarchy;
 mod load;
+mod loaded;
 mod log;
 mod maps;
 mod reorder;

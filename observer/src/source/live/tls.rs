@@ -2,10 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs::File,
-    io,
     os::fd::OwnedFd,
-    path::Path,
     time::Duration,
 };
 
@@ -17,27 +14,23 @@ use aya::{
         uprobe::{UProbeLink, UProbeScope},
     },
 };
-use observer_ebpf::wire::tls::side;
+use observer_ebpf::{Family, wire::tls::side};
 use rustix::{
     event::{PollFd, PollFlags, poll},
-    fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, openat2},
     process::{Pid, PidfdFlags, pidfd_open},
 };
 
 use super::{
-    LoadError,
+    Live, LoadError,
     attach::{explain, load_once, program_mut},
     code::{self, Points},
+    loaded::{FileId, Found, OPENSSL_HOOK, find, reopened},
     maps::take,
 };
 use crate::{
     health::{HookPlan, ProbePlan, Status},
     output::Side,
-    probes::tls::OPENSSL,
-    source::facts::{
-        HostRoot,
-        files::{self, Last},
-    },
+    source::facts::{HostRoot, files},
     time::Time,
 };
 
@@ -52,13 +45,6 @@ const SOON: Duration = Duration::from_millis(50);
 const LATER: Duration = Duration::from_secs(30);
 /// How often it is seen whether processes have ended.
 const EVERY: Duration = Duration::from_secs(1);
-
-/// What `health` calls the two kinds.
-const OPENSSL_HOOK: &str = "OpenSSL";
-const GO_HOOK: &str = "Go crypto/tls";
-
-/// Device and inode.
-type FileId = (u64, u64);
 
 /// Processes asked for, and the files that are attached to for them.
 pub struct Libraries {
@@ -80,14 +66,6 @@ struct Process {
 struct Attached {
     users: BTreeSet<u32>,
     links: Vec<UProbeLink>,
-}
-
-/// A file that a process runs or has loaded, opened.
-struct Found {
-    hook: &'static str,
-    path: String,
-    id: FileId,
-    handle: OwnedFd,
 }
 
 impl Libraries {
@@ -316,61 +294,17 @@ fn attach_at(ebpf: &mut Ebpf, program: &str, path: &str, at: u64) -> Result<UPro
     program.take_link(id).map_err(|error| explain(&error))
 }
 
-/// What of a process may be a TLS library: those of OpenSSL that it has loaded, and its own program.
-fn find(host: &HostRoot, tgid: u32) -> Vec<Found> {
-    let Ok(root) = files::open_root(&host.proc(format!("{tgid}/root"))) else { return Vec::new() };
-    let maps = host.read_proc(format!("{tgid}/maps")).unwrap_or_default();
-    let exe = std::fs::read_link(host.proc(format!("{tgid}/exe"))).ok();
-    let exe = exe.map(|path| (GO_HOOK, path.to_string_lossy().into_owned()));
-    let named = libraries(&maps).into_iter().map(|path| (OPENSSL_HOOK, path.to_owned())).chain(exe);
-    named.filter_map(|(hook, path)| open(&root, hook, path).ok()).collect()
-}
-
-fn open(root: &OwnedFd, hook: &'static str, path: String) -> io::Result<Found> {
-    let handle = files::locate(root, Path::new(&path), Last::Follow)?;
-    let stat = fstat(&handle)?;
-    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+impl Live {
+    /// Has webhook calls of process `tgid` seen in its TLS library, where that is asked for at all: how that family is
+    /// attached from now on, if that has changed.
+    pub fn ask_tls(&mut self, host: &HostRoot, tgid: u32, side: Side, now: Time) -> Option<ProbePlan> {
+        let plan = self.plans.iter_mut().find(|plan| plan.family == Family::Tls)?;
+        self.libraries.ask(&mut self.ebpf, host, (tgid, side), now, plan)
     }
-    Ok(Found { hook, path, id: (stat.st_dev, stat.st_ino), handle })
-}
 
-/// To be read: what the handle names is known to be a regular file.
-fn reopened(handle: &OwnedFd) -> io::Result<File> {
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    Ok(File::from(openat2(CWD, files::own_link(handle), flags, Mode::empty(), ResolveFlags::empty())?))
-}
-
-/// The files of OpenSSL in the text of `/proc/PID/maps`, each once: of lines that may be executed.
-fn libraries(maps: &str) -> BTreeSet<&str> {
-    let library = OPENSSL[0].entry.library;
-    maps.lines()
-        .filter_map(|line| {
-            let (_, rest) = line.split_once(' ')?;
-            let is_code = rest.as_bytes().get(2) == Some(&b'x');
-            let path = &line[line.find('/')?..];
-            let name = path.rsplit('/').next()?;
-            (is_code && name.starts_with(library)).then_some(path)
-        })
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn libraries_are_found_by_their_code() {
-        let maps = "\
-7f00-7f01 r--p 00000000 fe:00 12 /usr/lib/libssl.so.3
-7f01-7f02 r-xp 00001000 fe:00 12 /usr/lib/libssl.so.3
-7f02-7f03 r-xp 00002000 fe:00 12 /usr/lib/libssl.so.3
-7f03-7f04 r-xp 00000000 fe:00 13 /opt/my libs/libssl.so.1.1
-7f04-7f05 r--p 00000000 fe:00 14 /tmp/libssl.so.data
-7f05-7f06 r-xp 00000000 fe:00 15 /usr/lib/libcrypto.so.3
-7f06-7f07 r-xp 00000000 00:00 0 [vdso]
-7f07-7f08 rw-p 00000000 00:00 0 \n";
-        let found: Vec<&str> = libraries(maps).into_iter().collect();
-        assert_eq!(found, ["/opt/my libs/libssl.so.1.1", "/usr/lib/libssl.so.3"]);
+    /// The same of processes that had loaded no such library before.
+    pub fn look_for_tls(&mut self, host: &HostRoot, now: Time) -> Option<ProbePlan> {
+        let plan = self.plans.iter_mut().find(|plan| plan.family == Family::Tls)?;
+        self.libraries.turn(&mut self.ebpf, host, now, plan)
     }
 }

@@ -129,6 +129,17 @@ fn a_message_may_come_in_any_pieces() {
 }
 
 #[test]
+fn a_first_byte_that_was_read_by_itself_is_put_back() {
+    let mut side = Side::server();
+    let call = format!("{CALL}{REVIEW}");
+    side.pass(CONN, true, part::REQUEST_REST, &call[1..], |_| {});
+    assert_eq!(
+        (side.only_request().method.as_str(), side.only_request().path.as_str()),
+        ("POST", "/validate")
+    );
+}
+
+#[test]
 fn other_traffic_gives_nothing() {
     let mut side = Side::client();
     side.request("POST /api/v1/secrets HTTP/1.1\r\nUser-Agent: kubectl\r\nContent-Length: 17\r\n\r\n{\"kind\":\"Secret\"}");
