@@ -192,7 +192,7 @@ impl Edge {
                 }
             }
             Want::SocketOwner { cookie, tgid, local, remote } => {
-                self.ask_for_socket(cookie, tgid, (local, remote))?
+                self.ask_for_socket(cookie, tgid, (local, remote))?;
             }
             Want::ForgetConnection { cookie } => self.live.forget_connection(cookie),
             Want::Unwatch { tgid } => self.live.unwatch(tgid),

@@ -6,11 +6,15 @@ use aya::{
     Ebpf,
     programs::{UProbe, uprobe::UProbeScope},
 };
+use observer_ebpf::Family;
 use rustix::fs::{FileType, fstat};
 
-use super::attach::{Link, explain, load_once, program_mut};
+use super::{
+    Live,
+    attach::{Link, explain, load_once, program_mut},
+};
 use crate::{
-    health::HookPlan,
+    health::{HookPlan, ProbePlan, Status},
     probes::fault::ENGINE,
     source::facts::{
         HostRoot,
@@ -65,6 +69,20 @@ impl Engines {
             return Err(format!("{MAX_ENGINES} files are attached to already"));
         }
         Ok(self.known.insert((stat.st_dev, stat.st_ino)).then_some(file))
+    }
+}
+
+impl Live {
+    /// Attaches to an engine library that process `tgid` has opened, where faults are watched: how that family is
+    /// attached from now on, if that has changed.
+    pub fn attach_engine(&mut self, host: &HostRoot, tgid: u32, path: &str) -> Option<ProbePlan> {
+        let plan = self.plans.iter_mut().find(|plan| plan.family == Family::Fault)?;
+        if plan.status == Status::Off {
+            return None;
+        }
+        let hook = self.engines.attach(&mut self.ebpf, host, tgid, path, &mut self.links)?;
+        plan.hooks.push(hook);
+        Some(plan.clone())
     }
 }
 

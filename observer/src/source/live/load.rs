@@ -27,7 +27,7 @@ use super::{
     tls::Libraries,
 };
 use crate::{
-    health::{ProbePlan, Status},
+    health::ProbePlan,
     input::{Input, Record},
     probes::stdio::{PipeState, Written},
     source::facts::HostRoot,
@@ -85,12 +85,12 @@ pub struct Live {
     streams: Streams,
     drops: DropReasons,
     reorder: Reorder,
-    links: Vec<Link>,
+    pub(super) links: Vec<Link>,
     pub(super) plans: Vec<ProbePlan>,
     reported_lost: [u64; observer_ebpf::FAMILIES],
     offsets: Offsets,
     log: Option<KernelLog>,
-    engines: Engines,
+    pub(super) engines: Engines,
     pub(super) libraries: Libraries,
     pub(super) endpoints: Endpoints,
     // Holds the programs; dropped last.
@@ -245,18 +245,6 @@ impl Live {
             (value != NO_OFFSET).then_some(value)
         });
         Offsets::PATHS.iter().map(|path| (*path).to_owned()).zip(values).collect()
-    }
-
-    /// Attaches to an engine library that process `tgid` has opened, where faults are watched: how that family is
-    /// attached from now on, if that has changed.
-    pub fn attach_engine(&mut self, host: &HostRoot, tgid: u32, path: &str) -> Option<ProbePlan> {
-        let plan = self.plans.iter_mut().find(|plan| plan.family == Family::Fault)?;
-        if plan.status == Status::Off {
-            return None;
-        }
-        let hook = self.engines.attach(&mut self.ebpf, host, tgid, path, &mut self.links)?;
-        plan.hooks.push(hook);
-        Some(plan.clone())
     }
 
     /// The init of the container that the kernel programs know a process to be of.
