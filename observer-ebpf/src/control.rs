@@ -69,6 +69,9 @@ offsets! {
     fdtable_max_fds: "fdtable.max_fds",
     file_inode: "file.f_inode",
     file_mode: "file.f_mode",
+    file_private: "file.private_data",
+    socket_sk: "socket.sk",
+    sock_protocol: "sock.sk_protocol",
     inode_mode: "inode.i_mode",
     inode_ino: "inode.i_ino",
     inode_rdev: "inode.i_rdev",
@@ -164,6 +167,8 @@ pub mod role {
     pub const UNCOUNTED: u32 = 1 << 9;
     /// Of a runtime at its exec: who reads its pipes is not known.
     pub const EXPECTS: u32 = 1 << 10;
+    /// kube-apiserver: calls webhooks. What it starts is of no interest.
+    pub const CALLER: u32 = 1 << 11;
     /// A shim that is its own runtime (runwasi): treated as SHIM and RUNTIME.
     pub const SELF_RUNTIME: u32 = SHIM | RUNTIME;
 }

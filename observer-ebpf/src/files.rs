@@ -1,12 +1,19 @@
 //! What a descriptor of the current task refers to, and what is in a pipe.
 
 use aya_ebpf::helpers::bpf_get_current_task_btf;
-use observer_ebpf::wire::stdio::{Object, PipeState, state};
+use observer_ebpf::wire::{
+    stdio::{Object, PipeState, state},
+    tls::Socket,
+};
 
-use crate::kernel::{Reader, offset};
+use crate::{
+    kernel::{Reader, offset},
+    packet::mapped,
+};
 
 const S_IFMT: u32 = 0o170_000;
 const S_IFIFO: u32 = 0o010_000;
+const S_IFSOCK: u32 = 0o140_000;
 /// Buffers of a pipe that are added up: all of one of 256 KiB.
 const MAX_BUFFERS: u32 = 64;
 
@@ -19,7 +26,48 @@ pub fn inode_of(fd: u32, reader: &mut Reader) -> u64 {
     if files.is_null() {
         return 0;
     }
-    inode_in(pointer(files, offset!(files_fdt)) as u64, fd, reader)
+    let file = file_in(pointer(files, offset!(files_fdt)) as u64, fd, reader);
+    if file == 0 { 0 } else { reader.at(file, offset!(file_inode)) }
+}
+
+/// The TCP socket behind a descriptor of the current task; what it is not is left alone.
+#[inline(always)]
+pub fn tcp_socket(fd: u32, socket: &mut Socket) {
+    const IPPROTO_TCP: u16 = 6;
+    const AF_INET: u16 = 2;
+    let mut reader = Reader::new();
+    // SAFETY: the current task is always valid.
+    let task = unsafe { bpf_get_current_task_btf() } as *const u8;
+    let files = pointer(task, offset!(task_files));
+    if files.is_null() {
+        return;
+    }
+    let file = file_in(pointer(files, offset!(files_fdt)) as u64, fd, &mut reader);
+    if file == 0 {
+        return;
+    }
+    let inode: u64 = reader.at(file, offset!(file_inode));
+    let mode: u16 = reader.at(inode, offset!(inode_mode));
+    if u32::from(mode) & S_IFMT != S_IFSOCK {
+        return;
+    }
+    let kernels: u64 = reader.at(file, offset!(file_private));
+    let sock: u64 = reader.at(kernels, offset!(socket_sk));
+    let protocol: u16 = reader.at(sock, offset!(sock_protocol));
+    if protocol != IPPROTO_TCP || reader.failed() {
+        return;
+    }
+    let family: u16 = reader.at(sock, offset!(sock_family));
+    socket.cookie = reader.at(sock, offset!(sock_cookie));
+    socket.local_port = reader.at(sock, offset!(sock_local_port));
+    socket.remote_port = u16::from_be(reader.at(sock, offset!(sock_remote_port)));
+    if family == AF_INET {
+        socket.local = mapped(reader.at(sock, offset!(sock_local4)));
+        socket.remote = mapped(reader.at(sock, offset!(sock_remote4)));
+    } else {
+        socket.local = reader.at(sock, offset!(sock_local6));
+        socket.remote = reader.at(sock, offset!(sock_remote6));
+    }
 }
 
 /// Read like any memory, without a call: the verifier knows the type, and the offset is a constant to it.
@@ -30,14 +78,13 @@ fn pointer(base: *const u8, offset: u32) -> *const u8 {
 }
 
 #[inline(always)]
-fn inode_in(table: u64, fd: u32, reader: &mut Reader) -> u64 {
+fn file_in(table: u64, fd: u32, reader: &mut Reader) -> u64 {
     let max_fds: u32 = reader.at(table, offset!(fdtable_max_fds));
     if fd >= max_fds {
         return 0;
     }
     let slots: u64 = reader.at(table, offset!(fdtable_fd));
-    let file: u64 = reader.at(slots, fd << 3);
-    if file == 0 { 0 } else { reader.at(file, offset!(file_inode)) }
+    reader.at(slots, fd << 3)
 }
 
 #[inline(always)]

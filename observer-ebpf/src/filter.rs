@@ -139,6 +139,9 @@ pub fn inherited(parent: &Watch) -> Option<Watch> {
     if flags & role::QUIET != 0 || is_quiet(parent.init) {
         return None;
     }
+    if flags & !role::READER == role::CALLER {
+        return None;
+    }
     if flags == role::READER {
         return Some(Watch { flags, init: 0, outputs: 0, pad: 0 }); // it has the reading end, too
     }

@@ -25,6 +25,7 @@ macro_rules! for_each_probe {
             11 fault Fault
             12 dns Dns
             13 webhook Webhook
+            14 tls Tls
             15 net Net
         }
     };

@@ -5,15 +5,24 @@
 //!
 //! Connections to port 18443 are taken for those of a webhook.
 
-use std::{collections::BTreeMap, fs, path::PathBuf, process::Command, thread, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::PathBuf,
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result};
 use observer::{
+    output::Side,
     probes::names::watched_names,
     source::{
         facts::HostRoot,
         live::{Endpoint, Live, Options, Tracefs},
     },
+    time::Time,
 };
 use observer_ebpf::Family;
 
@@ -34,6 +43,7 @@ fn main() -> Result<()> {
         names: &names,
     };
     let mut live = Live::load(&options)?;
+    let (host, began) = (HostRoot::find(), Instant::now());
     live.watch_endpoints(&[Endpoint { address: None, port: 18_443, target: 1 }])?;
     let mut child = Command::new(program).args(words).spawn()?;
     let status = loop {
@@ -42,6 +52,10 @@ fn main() -> Result<()> {
         }
         // Readers of pipes are reported when they are asked for.
         live.look_through_open_files().map_err(anyhow::Error::msg)?;
+        // What the command says to its TLS library, it says as one that calls webhooks.
+        let now = Time(began.elapsed().as_nanos() as u64);
+        live.ask_tls(&host, child.id(), Side::Client, now);
+        live.look_for_tls(&host, now);
         thread::sleep(Duration::from_millis(5));
     };
     thread::sleep(Duration::from_millis(100));

@@ -242,7 +242,8 @@ impl Pipeline {
 
     /// What was missing for a complete picture, and what it would have given.
     fn not_measured(&self) -> Vec<NotMeasured> {
-        let lacking = |probe: &&ProbeHealth| !matches!(probe.status, Status::Attached);
+        // What waits for something that is not there has missed nothing.
+        let lacking = |probe: &&ProbeHealth| !matches!(probe.status, Status::Attached | Status::Waiting);
         let mut lacks: Vec<NotMeasured> = self
             .probes
             .values()
@@ -265,6 +266,16 @@ impl Pipeline {
                 self.model.webhooks_given_up(),
                 "connections to webhooks",
                 "more were open at once than are followed",
+            ),
+            (
+                self.model.calls_given_up(),
+                "calls of webhooks in TLS libraries",
+                "more were under way at once than are remembered",
+            ),
+            (
+                self.model.http2_connections(),
+                "connections of HTTP/2 in TLS libraries",
+                "what is said on them is not decoded; calls of webhooks among it are seen by their packets alone",
             ),
             (self.model.evicted(), "processes", "more processes were of interest than are remembered"),
             (

@@ -4,7 +4,7 @@
 use std::{fs, path::PathBuf};
 
 use expect_test::expect_file;
-use observer::probes::reduce;
+use observer::probes::{Reducer, reduce};
 use observer_ebpf::Family;
 
 fn fixtures() -> PathBuf {
@@ -29,8 +29,10 @@ fn real_records_decode_as_before() {
         let path = fixtures().join(format!("{}.bin", family.name()));
         let bytes = fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let mut text = String::new();
+        let mut reducer = Reducer::default();
         for record in split(&bytes) {
-            let reduced = reduce(record).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            let reduced =
+                reducer.reduce(record).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
             assert_eq!(reduced.family, *family);
             text.push_str(&format!("{:?}\n", reduced.record));
         }

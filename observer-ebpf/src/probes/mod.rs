@@ -13,6 +13,7 @@ mod process;
 mod security;
 mod socket;
 mod stdio;
+pub mod tls;
 mod webhook;
 
 /// The header of a record under construction: `emit` fills it in.

@@ -19,6 +19,7 @@ use crate::{
     kernel::{Reader, current},
     owner,
     packet::{self, PASS},
+    probes::tls,
 };
 use records::{Stretch, recognise, records};
 use step::{Step, also, flow_of, is, speak};
@@ -86,6 +87,9 @@ fn follow(ctx: &SkBuffContext, slot: &mut Slot) {
     let (scratch, seen) = (&mut slot.scratch, Seen::within(&mut slot.beside));
     let packet = &seen.packet;
     let is_sent = packet.direction == direction::OUT;
+    if is_sent && packet.payload_len != 0 {
+        tls::bind(packet);
+    }
     let opens = packet.tcp_flags & (tcp::SYN | tcp::ACK | tcp::RST) == tcp::SYN;
     if opens && !is_sent {
         return asked(packet, seen.now);

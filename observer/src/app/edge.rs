@@ -105,6 +105,9 @@ impl Edge {
         let samples = of_groups.chain(self.pipes.samples(&mut self.live));
         self.samples.extend(samples.map(Input::Sample));
         self.feed_in_order(inputs)?;
+        if let Some(plan) = self.live.look_for_tls(&self.host, now()) {
+            self.report(status(&plan))?;
+        }
         if let Some(endpoints) = self.webhooks.as_mut().and_then(Names::poll) {
             // Full only if there are hundreds: what fits is watched.
             let _ = self.live.watch_endpoints(&endpoints);
@@ -180,6 +183,11 @@ impl Edge {
             Want::FindReaders => self.pipes.wanted = true,
             Want::Engine { tgid, path } => {
                 if let Some(plan) = self.live.attach_engine(&self.host, tgid, &path) {
+                    self.report(status(&plan))?;
+                }
+            }
+            Want::TlsLibrary { tgid, side } => {
+                if let Some(plan) = self.live.ask_tls(&self.host, tgid, side, now()) {
                     self.report(status(&plan))?;
                 }
             }

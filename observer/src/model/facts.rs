@@ -16,7 +16,10 @@ impl Model {
     pub(super) fn fact(&mut self, fact: &Fact, make: &mut impl FnMut(Made)) {
         match &fact.what {
             FactKind::Clock(offset) => self.clock = *offset,
-            FactKind::Process(process) => self.was_there(process),
+            FactKind::Process(process) => {
+                self.was_there(process);
+                self.ask_caller(process.tgid, &process.comm, make);
+            }
             FactKind::Bundle { tgid, result } => self.bundle(*tgid, result, fact.time, make),
             FactKind::Cri { id, result } => self.cri(id, result, fact.time, make),
             FactKind::LogFile { init, path, result } => self.log_looked_at(*init, path, fact.time, result),

@@ -149,6 +149,7 @@ fn failed_call(record: &Record, start: &Start) -> Option<Failed> {
         | Event::Process(_)
         | Event::Stdio(_)
         | Event::Fault(_)
+        | Event::Tls(_)
         | Event::Dns(_)
         | Event::Net(_)
         | Event::Webhook(_) => return None,

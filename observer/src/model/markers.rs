@@ -103,7 +103,12 @@ impl<'a> Reading<'a> {
             Event::Output(event) => self.output(tgid, time, event),
             Event::Socket(event) => self.socket(tgid, time, event),
             // No part of a start.
-            Event::Stdio(_) | Event::Fault(_) | Event::Dns(_) | Event::Net(_) | Event::Webhook(_) => {}
+            Event::Stdio(_)
+            | Event::Fault(_)
+            | Event::Dns(_)
+            | Event::Net(_)
+            | Event::Tls(_)
+            | Event::Webhook(_) => {}
         }
     }
 
@@ -303,6 +308,7 @@ pub fn call_of(event: &Event) -> Option<Call> {
         | Event::Cgroup(_)
         | Event::Stdio(_)
         | Event::Fault(_)
+        | Event::Tls(_)
         | Event::Dns(_)
         | Event::Net(_)
         | Event::Webhook(_) => None,

@@ -19,6 +19,7 @@ mod process;
 mod settle;
 mod start;
 mod stdio;
+mod tls;
 mod webhook;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -73,6 +74,8 @@ pub struct Model {
     webhooks: Webhooks,
     clock: ClockOffset,
     lost: BTreeMap<u8, u64>,
+    /// Calls of webhooks as TLS libraries have them, where containers are followed.
+    calls: tls::Calls,
     pub given_up: u64,
     /// Records that came after a tick that had promised their time was over.
     pub late: u64,
@@ -94,6 +97,7 @@ impl Model {
             webhooks: Webhooks::default(),
             clock: ClockOffset { wall_minus_boot_ns: 0, error_ns: 0 },
             lost: BTreeMap::new(),
+            calls: tls::Calls::default(),
             given_up: 0,
             late: 0,
         }
@@ -131,6 +135,7 @@ impl Model {
             Event::Process(event) => self.process(record, event, make),
             Event::Namespace(event) => self.namespace(record, event),
             Event::Mount(event) => self.mount(record, event),
+            Event::Tls(event) => self.calls.record(record, event),
             Event::Dns(event) => self.follow_lookups(record, event),
             _ => {}
         }
@@ -235,6 +240,7 @@ impl Model {
             _ => {}
         }
         self.remember_forebears(tgid);
+        self.ask_caller(tgid, &exec.comm, make);
     }
 
     /// A start keeps the members it has as they are now; later pids may be reused.

@@ -27,6 +27,7 @@ impl Model {
         }
         self.live_on(time, make);
         self.webhooks_tick(time, make);
+        self.calls_tick(time, make);
     }
 
     fn is_settled(&self, start: &Start, time: Time) -> bool {
@@ -62,6 +63,7 @@ impl Model {
         self.tell_repeated(None, make);
         self.end_lookups(time, make);
         self.end_webhooks(time, make);
+        self.end_of_calls(time, make);
         self.end_streams(time, make);
         self.let_all_go(make);
     }

@@ -317,8 +317,9 @@ pub struct Webhook {
 /// One end of a connection.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Peer {
-    pub address: IpAddr,
-    pub port: u16,
+    /// `None`: seen by what was said alone, whose connection is not known.
+    pub address: Option<IpAddr>,
+    pub port: Option<u16>,
     /// The name that the client asked for.
     pub host: Option<String>,
     pub pod: Option<String>,

@@ -64,6 +64,8 @@ pub enum Want {
     Engine { tgid: u32, path: String },
     /// Nothing but the end of this container init is of interest from now on.
     Quiet { init: u32 },
+    /// See the webhook calls that this process makes, or answers, in its TLS library.
+    TlsLibrary { tgid: u32, side: Side },
 }
 
 /// A container, as far as it is known. `None` is "not known", never "none".

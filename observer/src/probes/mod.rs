@@ -19,6 +19,7 @@ pub mod socket;
 pub mod spec;
 pub mod stdio;
 mod text;
+pub mod tls;
 pub mod webhook;
 
 use observer_ebpf::{
@@ -61,6 +62,9 @@ macro_rules! define_events {
 macro_rules! decode {
     (dns, $number:ident, $bytes:ident, $reducer:ident) => {
         dns::decode($number, $bytes, &mut $reducer.dns)
+    };
+    (tls, $number:ident, $bytes:ident, $reducer:ident) => {
+        $reducer.tls.decode($number, $bytes)
     };
     ($module:ident, $number:ident, $bytes:ident, $reducer:ident) => {
         $module::decode($number, $bytes)
@@ -113,6 +117,7 @@ pub const fn needs(family: Family) -> &'static [Family] {
     match family {
         Family::Stdio => &[Family::Process, Family::Cgroup, Family::Mount, Family::Output],
         Family::Fault => &[Family::Process, Family::Cgroup, Family::Mount, Family::Memory],
+        Family::Tls => &[Family::Process],
         // Who asks is then known by its container, not by its pid alone.
         Family::Dns => &[Family::Process, Family::Cgroup, Family::Mount],
         Family::Net => &[Family::Process, Family::Cgroup, Family::Mount],
@@ -134,6 +139,7 @@ const fn is_for_starts(family: Family) -> bool {
         | Family::Socket => true,
         Family::Stdio => false,
         Family::Fault => false,
+        Family::Tls => false,
         Family::Dns => false,
         Family::Net => false,
         Family::Webhook => false,
@@ -164,10 +170,12 @@ pub struct Reduced {
     pub lost: u64,
 }
 
-/// Turns records into their typed, reduced form, in the order in which they come.
-#[derive(Debug, Default)]
+/// Turns records into their typed, reduced form, in the order in which they come. Remembers of those before only what
+/// it takes to understand messages that come in pieces.
+#[derive(Default)]
 pub struct Reducer {
     dns: dns::Streams,
+    tls: tls::Streams,
 }
 
 impl Reducer {

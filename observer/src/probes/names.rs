@@ -43,7 +43,10 @@ const NAMES: &[(&str, u32, Match)] = &[
     ("k3s-server", role::ENGINE, Match::Exact),
     ("k3s-agent", role::ENGINE, Match::Exact),
     ("podman", role::ENGINE, Match::Exact),
+    (KUBE_APISERVER, role::CALLER, Match::Exact),
 ];
+
+const KUBE_APISERVER: &str = "kube-apiserver";
 
 /// What the kernel's name map holds.
 pub fn watched_names() -> Vec<WatchedName> {
@@ -67,6 +70,9 @@ pub fn role_of_comm(comm: &str) -> u32 {
 
 /// The role of a process by the file it runs; 0 for none.
 pub fn role_of_exe(exe: &str) -> u32 {
+    if exe.rsplit('/').next() == Some(KUBE_APISERVER) {
+        return role::CALLER;
+    }
     let Some(program) = Program::from_path(exe) else { return 0 };
     match program {
         Program::WasmShim => role::SELF_RUNTIME,
@@ -78,6 +84,11 @@ pub fn role_of_exe(exe: &str) -> u32 {
             role::ENGINE
         }
     }
+}
+
+/// Whether a process calls admission webhooks, by its name.
+pub fn calls_webhooks(comm: &str) -> bool {
+    comm == KUBE_APISERVER || comm == "k3s" || comm == "k3s-server"
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use observer_ebpf::{
 };
 use zerocopy::IntoBytes;
 
+mod calls;
 mod faults;
 mod net;
 mod packets;
@@ -220,6 +221,7 @@ fn every_kind(op: u32) -> Vec<(Vec<u8>, Event)> {
     .into_iter()
     .chain(faults::every_kind())
     .chain(streams::every_kind())
+    .chain(calls::every_kind())
     .chain(packets::every_kind())
     .chain(net::every_kind())
     .chain(webhooks::every_kind())

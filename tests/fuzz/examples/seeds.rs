@@ -179,6 +179,45 @@ fn recording() -> Vec<u8> {
     fs::read(&path).expect("what was written")
 }
 
+const CALL: &str = "POST /v?timeout=3s HTTP/1.1\r\nUser-Agent: kube-apiserver-admission\r\nContent-Length: 53\r\n\r\n\
+                    {\"kind\":\"AdmissionReview\",\"request\":{\"uid\":\"u-12\"}}\n";
+const ANSWER: &str = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3c\r\n{\"kind\":\"AdmissionReview\",\
+                      \"response\":{\"allowed\":false,\"uid\":\"u-12\",\"status\":{\"message\":\"no\"}}}\r\n0\r\n\r\n";
+
+/// Pieces as the target `tls` takes them.
+fn messages() -> Vec<(&'static str, Vec<u8>)> {
+    let piece = |part: u8, way: u8, text: &str| {
+        let mut text = text.as_bytes().to_vec();
+        text.resize(text.len().next_multiple_of(8), b' ');
+        [vec![(text.len() / 8) as u8, part, way], text].concat()
+    };
+    let (head, body) = CALL.split_at(90);
+    let tunnel = piece(1, 1, "CONNECT 10.0.0.1:443 HTTP/1.1\r\n\r\n");
+    let whole = [piece(1, 0x15, CALL), piece(2, 0x14, ANSWER)].concat();
+    vec![
+        ("call", whole.clone()),
+        ("pieces", [piece(1, 0x11, head), piece(3, 0x11, body), piece(2, 0x10, ANSWER)].concat()),
+        ("tunnel", [tunnel, whole].concat()),
+        ("review", CALL.split_once("\r\n\r\n").map_or(Vec::new(), |(_, body)| body.into())),
+    ]
+}
+
+/// A function table as Go 1.20 writes it, with one function.
+fn table() -> Vec<u8> {
+    let name = b"crypto/tls.(*Conn).Read\0";
+    let names_at = 72_u64;
+    let words = [1, 0, 0x40_1000, names_at, 0, 0, 0, names_at + name.len() as u64];
+    let functions = [0_u32, 12, 0x100, 0, 0];
+    [
+        0xffff_fff1_u32.to_le_bytes().to_vec(),
+        vec![0, 0, 1, 8],
+        words.iter().flat_map(|word| word.to_le_bytes()).collect(),
+        name.to_vec(),
+        functions.iter().flat_map(|half| half.to_le_bytes()).collect(),
+    ]
+    .concat()
+}
+
 fn main() {
     let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds");
     let sets = [
@@ -187,6 +226,8 @@ fn main() {
         ("invocation", invocations()),
         ("webhook", heads()),
         ("recording", vec![("two-segments", recording())]),
+        ("tls", messages()),
+        ("pclntab", vec![("go-1.20", table())]),
     ];
     for (target, files) in sets {
         let folder = seeds.join(target);

@@ -6,7 +6,7 @@
 //! cargo +nightly fuzz run --fuzz-dir tests/fuzz reduce tests/fuzz/corpus/reduce tests/fuzz/seeds/reduce -- -max_total_time=20
 //! ```
 //!
-//! and the same for `dns`, `invocation` and `recording`. The first folder receives what the run finds (make it
+//! and the same for `dns`, `invocation`, `pclntab`, `recording` and `tls`. The first folder receives what the run finds (make it
 //! before), the second holds the seeds, which `cargo run --example seeds` in tests/fuzz writes anew.
 #![no_main]
 

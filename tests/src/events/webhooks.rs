@@ -12,8 +12,8 @@ pub(super) const KEY: [(&str, &str); 3] =
 /// A call that was answered, by a connection that was there before.
 fn call() -> Webhook {
     let peer = |address: &str, port, process| Peer {
-        address: address.parse().expect("an address"),
-        port,
+        address: Some(address.parse().expect("an address")),
+        port: Some(port),
         host: None,
         pod: None,
         process,

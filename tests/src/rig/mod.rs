@@ -7,6 +7,7 @@ pub mod memory;
 pub mod net;
 pub mod run;
 pub mod stdio;
+pub mod tls;
 pub mod wasmedge;
 pub mod watch;
 pub mod webhook;

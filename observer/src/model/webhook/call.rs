@@ -39,6 +39,10 @@ pub struct Call {
     pub status: Option<u16>,
     /// What its content says, where a library was asked.
     pub said: Option<Said>,
+    /// When the answer's first byte was read, or written, where a library said so.
+    pub answered: Option<Time>,
+    /// Which calls in libraries it is: of this end, and of the other.
+    pub heard: [Option<u64>; 2],
     pub overlapping: bool,
     pub told: bool,
 }
@@ -56,7 +60,7 @@ pub struct Said {
 
 impl Said {
     /// Request and answer are seen one after the other.
-    fn add(&mut self, more: Said) {
+    pub fn add(&mut self, more: Said) {
         self.method = more.method.or(self.method.take());
         self.path = more.path.or(self.path.take());
         self.deadline_ns = more.deadline_ns.or(self.deadline_ns);
@@ -173,6 +177,8 @@ impl Followed {
             head: None,
             status: None,
             said: None,
+            answered: None,
+            heard: [None; 2],
             overlapping: false,
             told: false,
         });
@@ -210,10 +216,11 @@ impl Followed {
         }
     }
 
-    /// What the content of the call under way says.
-    pub fn attach(&mut self, said: Said) {
-        if let Some(call) = self.call.as_mut().filter(|call| !call.told) {
-            call.said.get_or_insert_default().add(said);
+    /// A request was read, one after the other: whatever was offered, HTTP/1 was taken.
+    pub fn speaks_http1(&mut self) {
+        self.shared = None;
+        if let Some(hello) = &mut self.hello {
+            hello.offers = Offers::Http1;
         }
     }
 
@@ -237,7 +244,11 @@ impl Followed {
     }
 
     pub fn answer(&self, call: &Call) -> Answer {
-        Answer::of(&self.seen, call.awaits_tickets, call.began, call.answer.as_ref())
+        let by_packets = Answer::of(&self.seen, call.awaits_tickets, call.began, call.answer.as_ref());
+        match (by_packets, call.answered) {
+            (Answer::Began(_), _) | (_, None) => by_packets,
+            (_, Some(answered)) => Answer::Began(answered),
+        }
     }
 
     /// Something may come of it by time alone.

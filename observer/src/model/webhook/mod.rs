@@ -6,6 +6,7 @@
 mod answer;
 mod call;
 mod connections;
+mod hear;
 mod say;
 mod verdict;
 
@@ -16,14 +17,13 @@ use observer_ebpf::wire::webhook::known;
 use super::{Made, Model};
 use crate::{
     input::Record,
-    output::Want,
+    output::{CallOutcome, Want},
     probes::{
         packet::Owner,
         webhook::{Event, Target},
     },
     time::Time,
 };
-pub use call::Said;
 use call::{Call, End, Followed};
 use connections::Connections;
 use verdict::Verdict;
@@ -37,6 +37,8 @@ const IDLE_NS: u64 = 3_600_000_000_000;
 /// How long a call that is over waits for the answer whose sockets they are, and how many do.
 const PATIENCE_NS: u64 = 500_000_000;
 const MAX_WAITING: usize = 4_096;
+/// How long after a call's end its answer may yet be said to have been sent: a library says so when it is.
+const HEAR_NS: u64 = 100_000_000;
 /// How often such are looked for.
 const SWEEP_NS: u64 = 60_000_000_000;
 
@@ -68,18 +70,6 @@ impl Webhooks {
     /// The records from which a recording's next segment goes on.
     pub fn records(&self) -> impl Iterator<Item = &Record> {
         self.connections.records()
-    }
-
-    /// Adds what the content of a call says, by the cookie of the socket that it was seen on. Nothing of it is told
-    /// before the call is over; of a call that was told already it comes too late.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "for the family that reads content before it is encrypted")
-    )]
-    pub fn attach(&mut self, cookie: u64, said: Said) {
-        if let Some(followed) = self.connections.get_mut(cookie) {
-            followed.attach(said);
-        }
     }
 
     /// What ended, as it is told; `None`: it is no call, or told of the other end.
@@ -182,6 +172,7 @@ impl Model {
             }
             Event::Moved(moved) => {
                 let (ended, candidate) = self.webhooks.connections.moved(record, moved);
+                self.ask_owner(moved.cookie, make);
                 self.end_calls(moved.cookie, ended, record.time);
                 if let Some(tgid) = candidate {
                     let (local, remote) =
@@ -206,18 +197,33 @@ impl Model {
         let mut waiting = std::mem::take(&mut self.webhooks.waiting);
         let too_many = waiting.len().saturating_sub(MAX_WAITING);
         for (place, mut ended) in waiting.drain(..).enumerate() {
+            let is_early = time.is_some_and(|time| time.since(ended.clear) < HEAR_NS);
+            if self.hear_late(&mut ended) && is_early && place >= too_many {
+                self.webhooks.waiting.push_back(ended);
+                continue;
+            }
             let is_asked = self.webhooks.connections.ask_owners(&mut ended.followed, &mut ended.others);
             let has_time = time.is_some_and(|time| time.since(ended.clear) < PATIENCE_NS);
             if is_asked && has_time && place >= too_many {
                 self.webhooks.waiting.push_back(ended);
             } else {
+                ended.call.iter().for_each(|call| self.heard_out(call));
                 self.tell_call(&ended, make);
             }
         }
     }
 
+    /// Adds what was said of a call since it was over. Says whether more is to come.
+    fn hear_late(&self, ended: &mut Ended) -> bool {
+        let Some(call) = &mut ended.call else { return false };
+        let is_unheard = self.hear_on(call);
+        ended.verdict.listen(call);
+        is_unheard && ended.verdict.outcome == CallOutcome::Answered
+    }
+
     /// Time has passed for the calls that are followed.
     pub(super) fn webhooks_tick(&mut self, time: Time, make: &mut impl FnMut(Made)) {
+        self.listen(time);
         let webhooks = &self.webhooks;
         let due: Vec<(u64, End)> = webhooks
             .connections
@@ -257,7 +263,10 @@ impl Model {
     }
 
     fn end_calls(&mut self, cookie: u64, ended: Vec<(Option<Call>, End)>, at: Time) {
-        for (call, end) in ended {
+        for (mut call, end) in ended {
+            if let Some(call) = &mut call {
+                self.hear(cookie, call, at);
+            }
             let Some(followed) = self.webhooks.connections.get_mut(cookie) else { return };
             // Of a connection that is shared, and of one before its first request, one thing is told.
             let once = call.is_none() || followed.shared.is_some();

@@ -64,8 +64,8 @@ fn describe(
     let path = said.and_then(|said| said.path.clone()).or(head.and_then(|head| head.path.clone()));
     let host = followed.hello.as_ref().and_then(|hello| hello.server_name.clone());
     let peer = |at: std::net::SocketAddr, host, process| Peer {
-        address: at.ip(),
-        port: at.port(),
+        address: Some(at.ip()),
+        port: Some(at.port()),
         host,
         pod: None,
         process,

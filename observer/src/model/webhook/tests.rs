@@ -2,10 +2,7 @@
 
 use observer_ebpf::wire::webhook::{known, what};
 
-use super::{
-    super::{Made, Model},
-    Said,
-};
+use super::super::{Made, Model};
 use crate::{
     input::{Fact, FactKind, Input, Record},
     output::{CallOutcome, CallSeen, Event as Told, Side, Webhook, What},
@@ -20,6 +17,8 @@ use crate::{
     },
     time::Time,
 };
+
+mod said;
 
 const MS: u64 = 1_000_000;
 const COOKIE: u64 = 7;
@@ -435,32 +434,4 @@ fn a_call_between_two_processes_of_the_node_is_told_once() {
     line.asks(1_000, 500);
     line.moved(1_100, what::RST_CLIENT);
     line.one(1_200);
-}
-
-#[test]
-fn content_that_is_seen_elsewhere_is_added_to_the_call_under_way() {
-    let mut line = Line::new(TARGET);
-    line.asks(3, 500);
-    let asked = Said {
-        method: Some("POST".into()),
-        path: Some("/v1/admit".into()),
-        deadline_ns: Some(5_000 * MS),
-        ..Said::default()
-    };
-    line.model.webhooks.attach(COOKIE, asked);
-    let said =
-        Said { status: Some(200), allowed: Some(false), message: Some("no".into()), ..Said::default() };
-    line.model.webhooks.attach(COOKIE, said);
-    line.answers(&[(10, 300)]);
-    let (call, _) = line.one(300);
-    assert_eq!((call.outcome, call.seen), (CallOutcome::Denied, CallSeen::TlsLibrary));
-    assert_eq!((call.path.as_deref(), call.deadline_ns), (Some("/v1/admit"), Some(5_000 * MS)));
-    assert_eq!((call.allowed, call.message.as_deref()), (Some(false), Some("no")));
-    // Too late for that one, too early for the next: of another socket.
-    line.model.webhooks.attach(COOKIE, Said { status: Some(500), ..Said::default() });
-    line.model.webhooks.attach(99, Said { status: Some(500), ..Said::default() });
-    line.asks(1_000, 500);
-    line.answers(&[(1_010, 300)]);
-    let (call, _) = line.one(1_400);
-    assert_eq!((call.outcome, call.status, call.seen), (CallOutcome::Answered, None, CallSeen::Socket));
 }

@@ -72,6 +72,13 @@ pub fn of(followed: &Followed, call: &Call, end: End, at: Time, deadline_ns: Opt
 }
 
 impl Verdict {
+    /// An answer may turn out to be a no.
+    pub fn listen(&mut self, call: &Call) {
+        if self.outcome == CallOutcome::Answered {
+            self.outcome = answered(call).0;
+        }
+    }
+
     fn add(&mut self, more: &str) {
         self.why = Some(match self.why.take() {
             Some(why) => format!("{why}; {more}"),

@@ -12,22 +12,23 @@ pub(super) fn one(call: &Webhook) -> One {
         failed: !matches!(call.outcome, CallOutcome::Answered | CallOutcome::Denied | CallOutcome::Unknown),
         outcome: call.outcome.name(),
         duration_ns: call.latency_ns.filter(|_| is_answer),
-        of: call
-            .client
-            .process
-            .as_ref()
-            .map_or_else(|| call.client.address.to_string(), |by| by.comm.clone()),
+        of: client_name(call),
     }
+}
+
+fn client_name(call: &Webhook) -> String {
+    let by_address =
+        || call.client.address.map_or_else(|| "unknown".to_owned(), |address| address.to_string());
+    call.client.process.as_ref().map_or_else(by_address, |process| process.comm.clone())
 }
 
 /// By client, server and path: what the client is called, and the webhook.
 pub(super) fn key(event: &Event, call: &Webhook) -> Key {
-    let client = match (&event.container, &call.client.process) {
-        (Some(container), _) if call.side == Side::Client => {
+    let client = match &event.container {
+        Some(container) if call.side == Side::Client => {
             container.pod.clone().or(container.name.clone()).unwrap_or_else(|| container.id.clone())
         }
-        (_, Some(process)) => process.comm.clone(),
-        (_, None) => call.client.address.to_string(),
+        _ => client_name(call),
     };
     let path = call.path.as_ref().map(|path| ("path", path.clone()));
     Key::from([("client", client), ("server", call.name.clone())]).into_iter().chain(path).collect()

@@ -10,7 +10,7 @@ use crate::{
         invocation::*,
         memory, mount, namespace, net, output,
         packet::{Flow, Owner, Transport},
-        process, security, socket, stdio, webhook,
+        process, security, socket, stdio, tls, webhook,
     },
     time::{ClockOffset, Time},
 };
@@ -55,6 +55,23 @@ fn invocations() -> Vec<Invocation> {
         Invocation::Conmon { id: text(), name: None, bundle: text(), log_path: text() },
         Invocation::Cni { command: CniCommand::Add, container_id: text(), netns: None, interface: text() },
     ]
+}
+
+fn connection(tunnel: Option<&str>) -> tls::Connection {
+    let socket = tls::Socket {
+        cookie: Some(1),
+        local: ([127, 0, 0, 1], 1).into(),
+        remote: ([0, 0, 0, 0, 0, 0, 0, 1], 443).into(),
+    };
+    tls::Connection {
+        address: u64::MAX,
+        socket: tunnel.is_none().then_some(socket),
+        tunnel: tunnel.map(str::to_owned),
+        library: tls::Library::Go,
+        is_client: true,
+        start: Time(3),
+        comm: "k3s".into(),
+    }
 }
 
 fn events() -> Vec<Event> {
@@ -140,6 +157,32 @@ fn events() -> Vec<Event> {
             reached: Some((u64::MAX, 1)),
             start: None,
             comm: comm.clone(),
+        })),
+        Event::Tls(tls::Event::Ordinary),
+        Event::Tls(tls::Event::Http2(connection(None))),
+        Event::Tls(tls::Event::Request(tls::Request {
+            connection: connection(Some("10.0.0.1:8443")),
+            began: start,
+            method: "POST".into(),
+            path: "/validate".into(),
+            host: Some(comm.clone()),
+            deadline_ns: Some(u64::MAX),
+            is_admission: true,
+            is_review: false,
+            uid: None,
+            length: Some(u64::MAX),
+        })),
+        Event::Tls(tls::Event::Response(tls::Response {
+            connection: connection(None),
+            began: start,
+            status: 200,
+            is_review: true,
+            uid: Some(comm.clone()),
+            allowed: Some(false),
+            message: Some("a\u{1b}[31m\u{fffd}\0z".to_owned()),
+            code: Some(403),
+            length: None,
+            is_cut: true,
         })),
         Event::Output(output::Event {
             call: CALL,

@@ -63,8 +63,8 @@ fn probe_row(probe: &ProbeHealth) -> String {
     let class = match probe.status {
         Status::Attached => "good",
         Status::Failed => "bad",
-        Status::Waiting | Status::Degraded => "warn",
-        Status::Off | Status::NotApplicable => "",
+        Status::Degraded => "warn",
+        Status::Off | Status::NotApplicable | Status::Waiting => "",
     };
     let lost = if probe.lost > 0 { " bad" } else { "" };
     format!(

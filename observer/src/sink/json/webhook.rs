@@ -33,8 +33,8 @@ pub(super) struct WebhookJson<'a> {
 
 #[derive(Serialize)]
 struct PeerJson<'a> {
-    address: String,
-    port: u16,
+    address: Option<String>,
+    port: Option<u16>,
     host: Option<&'a str>,
     pod: Option<&'a str>,
     process: Option<ProcessJson<'a>>,
@@ -78,7 +78,7 @@ impl<'a> WebhookJson<'a> {
 impl<'a> PeerJson<'a> {
     fn of(peer: &'a Peer) -> Self {
         PeerJson {
-            address: peer.address.to_string(),
+            address: peer.address.map(|address| address.to_string()),
             port: peer.port,
             host: peer.host.as_deref(),
             pod: peer.pod.as_deref(),

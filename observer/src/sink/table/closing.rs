@@ -60,8 +60,8 @@ fn probe_lines(page: Page, probe: &ProbeHealth, rest: usize) -> String {
     let tone = match probe.status {
         Status::Attached => Tone::Good,
         Status::Failed => Tone::Bad,
-        Status::Degraded | Status::Waiting => Tone::Warn,
-        Status::Off | Status::NotApplicable => Tone::Dim,
+        Status::Degraded => Tone::Warn,
+        Status::Off | Status::NotApplicable | Status::Waiting => Tone::Dim,
     };
     let lost = if probe.lost > 0 { Tone::Bad } else { Tone::Plain };
     let hook = probe.hook.as_deref().unwrap_or("");

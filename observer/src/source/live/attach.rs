@@ -27,7 +27,7 @@ use crate::{
 pub enum Link {
     Raw(FdLink),
     Trace(TracePointLink),
-    Engine(UProbeLink),
+    User(UProbeLink),
     Packets(CgroupSkbLink),
 }
 
@@ -104,6 +104,11 @@ fn reasons(refused: &[String]) -> Option<String> {
 }
 
 fn judge(spec: &Spec, hooks: Vec<HookPlan>) -> ProbePlan {
+    if spec.hooks.is_empty() {
+        let why = "nothing that it could attach to was seen yet".to_owned();
+        let hooks = vec![HookPlan { name: "libraries", rung: None, why: Some(why) }];
+        return ProbePlan { family: spec.family, status: Status::Waiting, hooks };
+    }
     let missing = |hook: &&Hook| hooks.iter().any(|plan| plan.name == hook.name && plan.rung.is_none());
     let required_missing = spec.hooks.iter().filter(|hook| hook.required).filter(missing).count();
     let status = if hooks.iter().all(|plan| plan.rung.is_none()) {

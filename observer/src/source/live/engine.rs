@@ -6,11 +6,15 @@ use aya::{
     Ebpf,
     programs::{UProbe, uprobe::UProbeScope},
 };
+use observer_ebpf::Family;
 use rustix::fs::{FileType, fstat};
 
-use super::attach::{Link, explain, load_once, program_mut};
+use super::{
+    Live,
+    attach::{Link, explain, load_once, program_mut},
+};
 use crate::{
-    health::HookPlan,
+    health::{HookPlan, ProbePlan, Status},
     probes::fault::ENGINE,
     source::facts::{
         HostRoot,
@@ -68,12 +72,26 @@ impl Engines {
     }
 }
 
+impl Live {
+    /// Attaches to an engine library that process `tgid` has opened, where faults are watched: how that family is
+    /// attached from now on, if that has changed.
+    pub fn attach_engine(&mut self, host: &HostRoot, tgid: u32, path: &str) -> Option<ProbePlan> {
+        let plan = self.plans.iter_mut().find(|plan| plan.family == Family::Fault)?;
+        if plan.status == Status::Off {
+            return None;
+        }
+        let hook = self.engines.attach(&mut self.ebpf, host, tgid, path, &mut self.links)?;
+        plan.hooks.push(hook);
+        Some(plan.clone())
+    }
+}
+
 fn attach(ebpf: &mut Ebpf, file: &OwnedFd, links: &mut Vec<Link>) -> Result<(), String> {
     let program: &mut UProbe = program_mut(ebpf, ENGINE.program)?;
     load_once(|| program.load())?;
     let id = program
         .attach(ENGINE.symbol, files::own_link(file), UProbeScope::AllProcesses)
         .map_err(|error| explain(&error))?;
-    links.push(Link::Engine(program.take_link(id).map_err(|error| explain(&error))?));
+    links.push(Link::User(program.take_link(id).map_err(|error| explain(&error))?));
     Ok(())
 }

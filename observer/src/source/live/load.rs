@@ -24,9 +24,10 @@ use super::{
     reorder::{HOLD_NS, Reorder},
     ring::Ring,
     streams::{self, Streams},
+    tls::Libraries,
 };
 use crate::{
-    health::{ProbePlan, Status},
+    health::ProbePlan,
     input::{Input, Record},
     probes::stdio::{PipeState, Written},
     source::facts::HostRoot,
@@ -84,15 +85,16 @@ pub struct Live {
     streams: Streams,
     drops: DropReasons,
     reorder: Reorder,
-    links: Vec<Link>,
-    plans: Vec<ProbePlan>,
+    pub(super) links: Vec<Link>,
+    pub(super) plans: Vec<ProbePlan>,
     reported_lost: [u64; observer_ebpf::FAMILIES],
     offsets: Offsets,
     log: Option<KernelLog>,
-    engines: Engines,
+    pub(super) engines: Engines,
+    pub(super) libraries: Libraries,
     pub(super) endpoints: Endpoints,
     // Holds the programs; dropped last.
-    ebpf: Ebpf,
+    pub(super) ebpf: Ebpf,
 }
 
 impl Live {
@@ -119,6 +121,7 @@ impl Live {
         let ring = Ring::new(RingBuf::try_from(maps::take(&mut ebpf, "EVENTS")?)?);
         let maps = Maps::take(&mut ebpf, options.names)?;
         let mut streams = Streams::take(&mut ebpf)?;
+        let libraries = Libraries::take(&mut ebpf)?;
         let drops = DropReasons::take(&mut ebpf, types.as_ref())?;
         let endpoints = Endpoints::take(&mut ebpf)?;
 
@@ -151,6 +154,7 @@ impl Live {
             offsets,
             log: KernelLog::find(&mut ebpf),
             engines: Engines::default(),
+            libraries,
             endpoints,
             ebpf,
         })
@@ -219,6 +223,7 @@ impl Live {
     /// Detaches everything, in parallel: one after the other it would take seconds.
     pub fn detach(mut self) {
         let mut links = std::mem::take(&mut self.links);
+        links.extend(self.libraries.take_links().into_iter().map(Link::User));
         std::thread::scope(|scope| {
             while !links.is_empty() {
                 let some = links.split_off(links.len().saturating_sub(4));
@@ -240,18 +245,6 @@ impl Live {
             (value != NO_OFFSET).then_some(value)
         });
         Offsets::PATHS.iter().map(|path| (*path).to_owned()).zip(values).collect()
-    }
-
-    /// Attaches to an engine library that process `tgid` has opened, where faults are watched: how that family is
-    /// attached from now on, if that has changed.
-    pub fn attach_engine(&mut self, host: &HostRoot, tgid: u32, path: &str) -> Option<ProbePlan> {
-        let plan = self.plans.iter_mut().find(|plan| plan.family == Family::Fault)?;
-        if plan.status == Status::Off {
-            return None;
-        }
-        let hook = self.engines.attach(&mut self.ebpf, host, tgid, path, &mut self.links)?;
-        plan.hooks.push(hook);
-        Some(plan.clone())
     }
 
     /// The init of the container that the kernel programs know a process to be of.

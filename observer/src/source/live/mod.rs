@@ -2,17 +2,20 @@
 
 mod attach;
 mod btf;
+mod code;
 mod drops;
 mod endpoints;
 mod engine;
 mod hierarchy;
 mod load;
+mod loaded;
 mod log;
 mod maps;
 mod reorder;
 mod ring;
 mod streams;
 mod syscalls;
+mod tls;
 
 pub use endpoints::Endpoint;
 pub use load::{Live, LoadError, Options, Tracefs, plan};

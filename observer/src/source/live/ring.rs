@@ -5,7 +5,7 @@ use std::os::fd::{AsRawFd, RawFd};
 use aya::maps::{MapData, RingBuf};
 use observer_ebpf::FAMILIES;
 
-use crate::probes::{Reduced, Reducer};
+use crate::probes::{Event, Reduced, Reducer, tls};
 
 /// Records taken out in one turn, so that a flood cannot keep the caller from its other duties.
 const MAX_TURN: usize = 100_000;
@@ -30,7 +30,10 @@ impl Ring {
             match self.reducer.reduce(&item) {
                 Ok(reduced) => {
                     self.records[reduced.family as usize] += 1;
-                    take(reduced);
+                    // Counted, and of no further interest.
+                    if reduced.record.event != Event::Tls(tls::Event::Ordinary) {
+                        take(reduced);
+                    }
                 }
                 Err(_) => self.malformed += 1,
             }

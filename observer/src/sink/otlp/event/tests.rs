@@ -176,8 +176,8 @@ fn a_look_up_says_what_was_asked_and_of_whom() {
 #[test]
 fn a_call_is_the_span_of_its_client() {
     let peer = |address: &str, port| Peer {
-        address: address.parse().unwrap(),
-        port,
+        address: Some(address.parse().unwrap()),
+        port: Some(port),
         host: Some("svc".into()),
         pod: None,
         process: None,

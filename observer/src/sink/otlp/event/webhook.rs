@@ -3,7 +3,7 @@
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 
 use super::{Attributes, ms, optional};
-use crate::output::{CallOutcome, CallPhases, Side, Webhook, What};
+use crate::output::{CallOutcome, CallPhases, Peer, Side, Webhook, What};
 
 /// A call is the span of whoever it was seen at.
 pub(super) fn kind(what: &What) -> SpanKind {
@@ -21,15 +21,13 @@ pub(super) fn attributes(to: &mut Attributes, call: &Webhook) -> String {
     to.text("observer.webhook.outcome", call.outcome.name());
     to.text("observer.webhook.seen", call.seen.name());
     to.text("observer.webhook.side", call.side.name());
-    to.text("client.address", call.client.address.to_string().as_str());
-    to.int("client.port", call.client.port);
-    to.text(
-        "server.address",
-        call.server.host.clone().unwrap_or_else(|| call.server.address.to_string()).as_str(),
-    );
-    to.int("server.port", call.server.port);
-    to.text("network.peer.address", call.server.address.to_string().as_str());
-    to.int("network.peer.port", call.server.port);
+    let address = |peer: &Peer| peer.address.map(|address| address.to_string());
+    to.text("client.address", address(&call.client).as_deref());
+    optional(to, "client.port", call.client.port);
+    to.text("server.address", call.server.host.clone().or_else(|| address(&call.server)).as_deref());
+    optional(to, "server.port", call.server.port);
+    to.text("network.peer.address", address(&call.server).as_deref());
+    optional(to, "network.peer.port", call.server.port);
     to.text("http.request.method", call.method.as_deref());
     to.text("url.path", call.path.as_deref());
     optional(to, "http.response.status_code", call.status);
