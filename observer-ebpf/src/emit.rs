@@ -55,15 +55,28 @@ pub fn scratch() -> Option<&'static mut Scratch> {
 /// in tasks and in interrupts. Neither a buffer a CPU nor one a nesting level would do, as a task may lose its CPU
 /// to another one in the middle.
 #[map]
-static PACKET_SCRATCH: Array<Scratch> = Array::with_max_entries(PACKET_SLOTS, 0);
+static PACKET_SCRATCH: Array<Slot> = Array::with_max_entries(PACKET_SLOTS, 0);
 
 /// The free ones of them, by number. User space fills it before anything is attached.
 #[map]
 static FREE_SLOTS: Stack<u32> = Stack::with_max_entries(PACKET_SLOTS, 0);
 
+/// A scratch buffer, and room beside it for what a program has to keep and has no stack for.
+#[repr(C)]
+pub struct Slot {
+    pub scratch: Scratch,
+    pub beside: [u64; 16],
+}
+
 /// Lends a program that sees packets a scratch buffer of its own; none left is a loss.
 #[inline(always)]
 pub fn with_scratch(family: u16, body: impl FnOnce(&mut Scratch)) {
+    with_slot(family, |slot| body(&mut slot.scratch));
+}
+
+/// The same, with the room beside it.
+#[inline(always)]
+pub fn with_slot(family: u16, body: impl FnOnce(&mut Slot)) {
     let Ok(Some(slot)) = FREE_SLOTS.pop() else { return lose(family) };
     if let Some(pointer) = PACKET_SCRATCH.get_ptr_mut(slot) {
         // SAFETY: a map value lives as long as the programs, and nobody else has this slot.

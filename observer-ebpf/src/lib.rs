@@ -24,6 +24,7 @@ macro_rules! for_each_probe {
             10 stdio Stdio
             11 fault Fault
             12 dns Dns
+            13 webhook Webhook
             15 net Net
         }
     };

@@ -36,7 +36,7 @@ pub fn socket_ports(ctx: &SkBuffContext) -> (u16, u16) {
 /// Where the headers of a packet end, and what they say.
 pub struct Headers {
     version: u8,
-    protocol: u8,
+    pub protocol: u8,
     /// Where the transport header begins.
     at: u32,
     pub source_port: u16,
@@ -128,6 +128,12 @@ pub fn describe(ctx: &SkBuffContext, headers: &Headers, direction: u8, packet: &
     // SAFETY: the helper takes the context and nothing else.
     packet.cookie = unsafe { bpf_get_socket_cookie(ctx.as_ptr()) };
     Some(payload)
+}
+
+/// Which byte the sender of a TCP packet expects next.
+#[inline(always)]
+pub fn acknowledged(ctx: &SkBuffContext, headers: &Headers) -> u32 {
+    load(ctx, headers.at + 8).map_or(0, u32::from_be_bytes)
 }
 
 #[inline(always)]

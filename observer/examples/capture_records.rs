@@ -2,6 +2,8 @@
 //! probe family, as the kernel programs hand them over.
 //!
 //! `cargo run --example capture_records -- FOLDER CMD...` (after `cargo xtask build`)
+//!
+//! Connections to port 18443 are taken for those of a webhook.
 
 use std::{collections::BTreeMap, fs, path::PathBuf, process::Command, thread, time::Duration};
 
@@ -10,7 +12,7 @@ use observer::{
     probes::names::watched_names,
     source::{
         facts::HostRoot,
-        live::{Live, Options, Tracefs},
+        live::{Endpoint, Live, Options, Tracefs},
     },
 };
 use observer_ebpf::Family;
@@ -28,9 +30,11 @@ fn main() -> Result<()> {
         btf: "/sys/kernel/btf/vmlinux".as_ref(),
         tracefs: Tracefs::find_or_mount("/".as_ref()),
         host: &HostRoot::find(),
+        idle: &[],
         names: &names,
     };
     let mut live = Live::load(&options)?;
+    live.watch_endpoints(&[Endpoint { address: None, port: 18_443, target: 1 }])?;
     let mut child = Command::new(program).args(words).spawn()?;
     let status = loop {
         if let Some(status) = child.try_wait()? {

@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
     pipeline::Show,
+    probes::webhook::Target,
     sink::{GroupBy, table::Waterfall},
 };
 
@@ -51,12 +52,12 @@ pub enum Format {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 What --show may name: coldstart (where a start's time went), runtime (created, started, ended),
-stdio (what became of what was written), memory (faults, OOM kills, refusals), events (these
-three), stats (counts of each interval), health (the probes). The summary is always there.
+stdio (what became of what was written), memory (faults, OOM kills, refusals), webhook (calls of
+those named by --webhook), events (these four), stats (counts of each interval), health (the probes). The summary is always there.
 
 Without --show, -o json writes all of it; the table shows what needs attention: starts that
-failed, memory events, streams whose text did not arrive, ends other than exit status 0, probes
-that give less than they should.
+failed, memory events, streams whose text did not arrive, calls of webhooks that failed, ends other
+than exit status 0, probes that give less than they should.
 
 Examples:
   observer run                                    what needs attention on this node, until Ctrl-C
@@ -64,6 +65,8 @@ Examples:
   observer run -n shop -p 'web-*' --for 10m       some pods only
   observer run -o json --show memory,stats        for scripts: faults, and counts every 10 s
   observer run --record /var/tmp/node/ --for 1d   keep the last 512 MiB, look at it with replay
+  observer run --webhook 10.43.0.9:443,timeout=3s,name=gatekeeper
+                                                  calls of an admission webhook, too
   observer run --otlp http://127.0.0.1:4317 --otlp-events stdio,memory
 
 Exit status: 0 ran; 1 error; 2 wrong usage; 3 less was measured than asked; 4 the filter never matched
@@ -74,6 +77,10 @@ pub struct Run {
     /// How often counts are told, from the beginning of the run on.
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
     pub interval: Duration,
+    /// A webhook to watch the calls of, once for each: HOST:PORT[/PATH][,timeout=3s][,name=NAME]; timeout is
+    /// how long its callers wait, * is any host.
+    #[arg(long = "webhook", value_name = "WEBHOOK")]
+    pub webhooks: Vec<Target>,
     #[command(flatten)]
     pub print: Print,
     #[command(flatten)]
@@ -175,11 +182,11 @@ pub struct Starts {
 /// Which outputs go where.
 #[derive(Debug, Args)]
 pub struct Choice {
-    /// What to show, comma separated: coldstart, runtime, stdio, memory, events, stats, health
-    /// [default: json all, table what needs attention].
+    /// What to show, comma separated: coldstart, runtime, stdio, memory, webhook, events, stats,
+    /// health [default: json all, table what needs attention].
     #[arg(long, value_name = "LIST")]
     pub show: Option<Show>,
-    /// Events to export as spans, too: runtime, stdio, memory, events for all of them, or none.
+    /// Events to export as spans, too: runtime, stdio, memory, webhook, events for all of them, or none.
     #[arg(long, value_name = "LIST", default_value = "none", value_parser = events, hide_default_value = true)]
     pub otlp_events: Show,
 }
@@ -281,7 +288,7 @@ mod tests {
         };
         assert_eq!(
             run.choice.show.map(|show| show.to_string()).as_deref(),
-            Some("runtime,stdio,memory,dns,net,stats")
+            Some("runtime,stdio,memory,dns,net,webhook,stats")
         );
         assert_eq!(run.choice.otlp_events.to_string(), "stdio,memory");
         assert_eq!((run.interval, run.print.format), (Duration::from_secs(2), Format::Json));

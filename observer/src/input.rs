@@ -7,7 +7,10 @@ use serde::{Deserialize, Serialize};
 pub use crate::probes::Record;
 use crate::{
     health::ProbeReport,
-    probes::stdio::{Object, PipeState, Written},
+    probes::{
+        packet::Owner,
+        stdio::{Object, PipeState, Written},
+    },
     time::{ClockOffset, Time},
 };
 
@@ -99,6 +102,12 @@ pub enum FactKind {
         init: u32,
         path: String,
         result: Result<u64, LookupError>,
+    },
+    /// Whether process `tgid` has the socket with this cookie.
+    SocketOwner {
+        cookie: u64,
+        tgid: u32,
+        result: Result<Owner, LookupError>,
     },
     /// A container that lives: it was there before the observer, or before this part of a recording.
     Life(Box<LifeFact>),

@@ -44,7 +44,8 @@ pub struct Pipeline {
 
 impl Pipeline {
     pub fn new(settings: Settings) -> Self {
-        let model = Model::new(settings.ready_wait_ns, settings.follow);
+        let model =
+            Model::new(settings.ready_wait_ns, settings.follow).with_webhooks(settings.webhooks.clone());
         let tally = settings.follow.then(|| Tally::new(settings.stats_interval_ns));
         Pipeline {
             settings,
@@ -259,6 +260,11 @@ impl Pipeline {
                 self.model.lives_given_up(),
                 "containers",
                 "more containers were alive at once than are followed",
+            ),
+            (
+                self.model.webhooks_given_up(),
+                "connections to webhooks",
+                "more were open at once than are followed",
             ),
             (self.model.evicted(), "processes", "more processes were of interest than are remembered"),
             (

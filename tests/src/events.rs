@@ -2,6 +2,7 @@
 
 mod connections;
 mod lookups;
+mod webhooks;
 
 use std::collections::BTreeMap;
 
@@ -240,6 +241,7 @@ pub fn stats() -> Vec<Stats> {
                 &[("answered", 90), ("timeout", 2)],
             )
         },
+        Stats { failed: 1, ..of("webhook", &webhooks::KEY, &[("answered", 1), ("timeout", 1)]) },
         Stats { failed: 1, ..of("stdio", &stream, &[("delivered", 4), ("reader-gone", 1)]) },
     ]
 }
@@ -250,13 +252,15 @@ pub fn outputs() -> Vec<Output> {
         runtime_events(),
         stdio_events(),
         memory_events(),
+        webhooks::webhook_events(),
         vec![hostile_event()],
         lookups::lookups(),
         connections::connections(),
     ]
     .concat();
     let mut summary = crate::starts::summary(2, 1);
-    summary.events = Some(BTreeMap::from([("dns", 6), ("memory", 6), ("runtime", 5), ("stdio", 10)]));
+    summary.events =
+        Some(BTreeMap::from([("dns", 6), ("memory", 6), ("runtime", 5), ("stdio", 10), ("webhook", 4)]));
     summary.command_exit = None;
     let events = events.into_iter().map(|event| Output::Event(Box::new(event)));
     let ending = [Output::Health(crate::starts::health()), Output::Summary(summary)];

@@ -13,6 +13,7 @@ mod process;
 mod security;
 mod socket;
 mod stdio;
+mod webhook;
 
 /// The header of a record under construction: `emit` fills it in.
 const NO_HEADER: observer_ebpf::wire::Header =

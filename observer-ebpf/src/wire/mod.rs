@@ -17,6 +17,7 @@ pub mod process;
 pub mod security;
 pub mod socket;
 pub mod stdio;
+pub mod webhook;
 
 use crate::Family;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};

@@ -6,6 +6,7 @@ mod prefetch;
 
 use std::{
     collections::{BTreeMap, VecDeque},
+    net::SocketAddr,
     path::PathBuf,
     sync::Arc,
 };
@@ -14,15 +15,16 @@ use anyhow::Result;
 use observer_ebpf::Family;
 use tokio::sync::{Mutex, OwnedSemaphorePermit as Permit, Semaphore, mpsc};
 
-use super::{groups::Groups, pipes::Pipes, sinks::Sinks, talk};
+use super::{groups::Groups, pipes::Pipes, sinks::Sinks, talk, webhooks::Names};
 use crate::{
     health::{OwnCost, ProbePlan, ProbeReport, Report},
     input::{Fact, FactKind, Input, LookupError, Record},
     output::{Output, Want},
     pipeline::Pipeline,
+    probes::{packet::Owner, webhook::Target},
     record::RecordingWriter,
     source::{
-        facts::{HostRoot, cri::Cri, host, version::Versions},
+        facts::{HostRoot, cri::Cri, host, sockets, version::Versions},
         live::Live,
     },
     time::Time,
@@ -51,6 +53,7 @@ pub struct Edge {
     groups: Groups,
     /// What was sampled and not fed yet.
     samples: VecDeque<Input>,
+    webhooks: Option<Names>,
 }
 
 impl Edge {
@@ -61,6 +64,7 @@ impl Edge {
         recorder: Option<RecordingWriter>,
         host: HostRoot,
         cri: &[PathBuf],
+        webhooks: &[Target],
     ) -> Self {
         let follows = pipeline.follows();
         let (answer, answers) = mpsc::channel(MAX_LOOKUPS);
@@ -81,6 +85,7 @@ impl Edge {
             pipes: Pipes::default(),
             groups: Groups::default(),
             samples: VecDeque::new(),
+            webhooks: Names::of(webhooks),
         }
     }
 
@@ -100,6 +105,10 @@ impl Edge {
         let samples = of_groups.chain(self.pipes.samples(&mut self.live));
         self.samples.extend(samples.map(Input::Sample));
         self.feed_in_order(inputs)?;
+        if let Some(endpoints) = self.webhooks.as_mut().and_then(Names::poll) {
+            // Full only if there are hundreds: what fits is watched.
+            let _ = self.live.watch_endpoints(&endpoints);
+        }
         self.answers()
     }
 
@@ -174,9 +183,31 @@ impl Edge {
                     self.report(status(&plan))?;
                 }
             }
+            Want::SocketOwner { cookie, tgid, local, remote } => {
+                self.ask_for_socket(cookie, tgid, (local, remote))?;
+            }
+            Want::ForgetConnection { cookie } => self.live.forget_connection(cookie),
             Want::Unwatch { tgid } => self.live.unwatch(tgid),
             Want::Quiet { init } => self.live.quiet(init),
         }
+        Ok(())
+    }
+
+    /// Asks whether a process has a socket: its table of sockets and its descriptors may be long.
+    fn ask_for_socket(&mut self, cookie: u64, tgid: u32, ends: (SocketAddr, SocketAddr)) -> Result<()> {
+        let init = self.live.container_of(tgid);
+        let permit = match self.permit("a socket") {
+            Ok(permit) => permit,
+            Err(error) => return self.fact(FactKind::SocketOwner { cookie, tgid, result: Err(error) }),
+        };
+        let host = self.host.clone();
+        let find = move || sockets::owner(&host, tgid, ends.0, ends.1);
+        self.look_up(permit, async move {
+            let found = tokio::task::spawn_blocking(find).await;
+            let failed = |why: String| Err(LookupError { what: "a socket".to_owned(), why });
+            let result = found.unwrap_or_else(|error| failed(error.to_string()));
+            FactKind::SocketOwner { cookie, tgid, result: result.map(|owner| Owner { init, ..owner }) }
+        });
         Ok(())
     }
 

@@ -15,6 +15,7 @@ mod sinks;
 mod talk;
 mod until;
 mod watching;
+mod webhooks;
 
 use std::path::PathBuf;
 

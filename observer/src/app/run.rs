@@ -23,6 +23,7 @@ pub fn run(args: &cli::Run) -> Result<i32> {
             follow: true,
             stats_interval_ns: args.interval.as_nanos() as u64,
             filter: watching::filter(&args.filter),
+            webhooks: args.webhooks.clone(),
             ..Settings::default()
         },
         outlets: Outlets {

@@ -8,7 +8,7 @@ use observer_ebpf::Family;
 use super::{
     edge::{Edge, now},
     sinks::{Observer, Outlets, Sinks},
-    talk,
+    talk, webhooks,
 };
 use crate::{
     cli,
@@ -54,14 +54,23 @@ pub fn attach(plan: &Plan) -> Result<Watching> {
     let sinks = Sinks::open(&plan.outlets, &observer)?;
     let began = now();
     let names: Vec<_> = names::watched_names().iter().map(|name| (name.name, name.role)).collect();
+    let webhooks = webhooks::find(&plan.settings.webhooks);
+    webhooks::complain(&webhooks);
+    let idle: &[_] = if plan.settings.webhooks.is_empty() {
+        &[(Family::Webhook, "no webhook is named: --webhook HOST:PORT")]
+    } else {
+        &[]
+    };
     let options = Options {
         families: &asked,
         btf: &plan.watch.host.btf,
         tracefs: Tracefs::find_or_mount(&host_root.path("/")),
         host: &host_root,
+        idle,
         names: &names,
     };
-    let live = Live::load(&options).context(hint(&host))?;
+    let mut live = Live::load(&options).context(hint(&host))?;
+    live.watch_endpoints(&webhooks.endpoints)?;
     // Of no concern: neither asked for nor missed.
     let needed = plan.purpose.families();
     let concerns = |plan: &&ProbePlan| needed.contains(&plan.family) || asked.contains(&plan.family);
@@ -80,7 +89,15 @@ pub fn attach(plan: &Plan) -> Result<Watching> {
         None => None,
     };
     let sockets = cri::sockets(&host_root, plan.watch.host.cri.as_deref());
-    let edge = Edge::new(live, Pipeline::new(plan.settings.clone()), sinks, recorder, host_root, &sockets);
+    let edge = Edge::new(
+        live,
+        Pipeline::new(plan.settings.clone()),
+        sinks,
+        recorder,
+        host_root,
+        &sockets,
+        &plan.settings.webhooks,
+    );
     Ok(Watching { edge, plans, asked })
 }
 

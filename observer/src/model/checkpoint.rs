@@ -21,6 +21,7 @@ impl Model {
         let mut records: Vec<&Record> = self.pods.records().collect();
         records.extend(self.starts.values().flat_map(|start| &start.records));
         records.extend(self.lookups.records());
+        records.extend(self.webhooks.records());
         records.sort_by_key(|record| record.time);
         records.dedup();
         inputs.extend(records.into_iter().cloned().map(Input::Record));

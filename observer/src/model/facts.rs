@@ -24,6 +24,7 @@ impl Model {
                 self.unanswered.remove(exe);
                 self.versions.insert(exe.clone(), result.as_ref().ok().cloned());
             }
+            FactKind::SocketOwner { cookie, result, .. } => self.socket_owner(*cookie, result.as_ref().ok()),
             FactKind::Life(life) => self.lives_already(life, fact.time, make),
             FactKind::DropReasons(reasons) => self.drops.name(reasons),
             FactKind::End(_) => {}

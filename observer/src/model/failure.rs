@@ -150,7 +150,8 @@ fn failed_call(record: &Record, start: &Start) -> Option<Failed> {
         | Event::Stdio(_)
         | Event::Fault(_)
         | Event::Dns(_)
-        | Event::Net(_) => return None,
+        | Event::Net(_)
+        | Event::Webhook(_) => return None,
     };
     Some(Failed { time: record.time, tgid: record.tgid, phase, call, errno, object })
 }

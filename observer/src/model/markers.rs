@@ -103,7 +103,7 @@ impl<'a> Reading<'a> {
             Event::Output(event) => self.output(tgid, time, event),
             Event::Socket(event) => self.socket(tgid, time, event),
             // No part of a start.
-            Event::Stdio(_) | Event::Fault(_) | Event::Dns(_) | Event::Net(_) => {}
+            Event::Stdio(_) | Event::Fault(_) | Event::Dns(_) | Event::Net(_) | Event::Webhook(_) => {}
         }
     }
 
@@ -304,7 +304,8 @@ pub fn call_of(event: &Event) -> Option<Call> {
         | Event::Stdio(_)
         | Event::Fault(_)
         | Event::Dns(_)
-        | Event::Net(_) => None,
+        | Event::Net(_)
+        | Event::Webhook(_) => None,
     }
 }
 

@@ -19,6 +19,7 @@ mod process;
 mod settle;
 mod start;
 mod stdio;
+mod webhook;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -37,6 +38,7 @@ use lives::Lives;
 use pods::Pods;
 use process::{ProcessInfo, Processes};
 use start::{Start, StartId};
+use webhook::Webhooks;
 
 /// Starts followed at once; the oldest is given up, and counted.
 const MAX_STARTS: usize = 16_384;
@@ -68,6 +70,7 @@ pub struct Model {
     /// Runtimes that were asked and have not answered.
     unanswered: BTreeSet<String>,
     drops: net::Drops,
+    webhooks: Webhooks,
     clock: ClockOffset,
     lost: BTreeMap<u8, u64>,
     pub given_up: u64,
@@ -88,6 +91,7 @@ impl Model {
             versions: BTreeMap::new(),
             unanswered: BTreeSet::new(),
             drops: net::Drops::default(),
+            webhooks: Webhooks::default(),
             clock: ClockOffset { wall_minus_boot_ns: 0, error_ns: 0 },
             lost: BTreeMap::new(),
             given_up: 0,
@@ -136,6 +140,7 @@ impl Model {
         }
         self.tell_payload(record);
         self.follow(record, make);
+        self.follow_webhooks(record, make);
         if let Event::Process(proc_events::Event::Exited { .. }) = &record.event {
             self.member_of.remove(&record.tgid);
             self.processes.end(record.tgid, record.time);

@@ -26,6 +26,7 @@ impl Model {
             self.report(id, make);
         }
         self.live_on(time, make);
+        self.webhooks_tick(time, make);
     }
 
     fn is_settled(&self, start: &Start, time: Time) -> bool {
@@ -60,6 +61,7 @@ impl Model {
         }
         self.tell_repeated(None, make);
         self.end_lookups(time, make);
+        self.end_webhooks(time, make);
         self.end_streams(time, make);
         self.let_all_go(make);
     }

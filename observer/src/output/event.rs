@@ -1,6 +1,6 @@
 //! What was seen of a container that lives, as it changes: `observer run`'s events.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::{Container, Dns, Process, names};
 use crate::time::Wall;
@@ -28,6 +28,7 @@ pub enum What {
     Memory(Memory),
     Dns(Dns),
     Net(Net),
+    Webhook(Box<Webhook>),
 }
 
 impl What {
@@ -39,6 +40,7 @@ impl What {
             What::Memory(_) => "memory",
             What::Dns(_) => "dns",
             What::Net(_) => "net",
+            What::Webhook(_) => "webhook",
         }
     }
 }
@@ -276,5 +278,101 @@ names! {
         Memcg = "memcg",
         Global = "global",
         Unknown = "unknown",
+    }
+}
+
+/// A call of a webhook, as seen on its connection.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Webhook {
+    /// What the user calls it.
+    pub name: String,
+    pub client: Peer,
+    pub server: Peer,
+    /// Whose socket it was seen on.
+    pub side: Side,
+    pub method: Option<String>,
+    pub path: Option<String>,
+    /// After how long its caller gives up, nanoseconds.
+    pub deadline_ns: Option<u64>,
+    /// All phases together; of a call without an answer until its caller gave up, or it was clear that none comes.
+    pub latency_ns: Option<u64>,
+    pub phases: CallPhases,
+    /// How long the connection had been there when the request began.
+    pub connection_age_ns: Option<u64>,
+    /// HTTP's.
+    pub status: Option<u16>,
+    pub allowed: Option<bool>,
+    pub message: Option<String>,
+    pub outcome: CallOutcome,
+    pub seen: CallSeen,
+    /// The client spoke again before the answer: this may be more than one request.
+    pub overlapping: bool,
+    /// Packets of the request that were sent again, and how often the connection was asked for.
+    pub retransmits: u32,
+    pub connects: u32,
+    /// Bytes of the request that the server has not acknowledged.
+    pub unacknowledged_bytes: Option<u32>,
+}
+
+/// One end of a connection.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Peer {
+    pub address: IpAddr,
+    pub port: u16,
+    /// The name that the client asked for.
+    pub host: Option<String>,
+    pub pod: Option<String>,
+    pub process: Option<Process>,
+}
+
+/// Where a call's time went, nanoseconds. `None`: there was no such phase (connections are used again), or it could
+/// not be told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CallPhases {
+    pub connect_ns: Option<u64>,
+    pub tls_ns: Option<u64>,
+    /// From the first byte of the request to the last.
+    pub send_ns: Option<u64>,
+    /// From there to the first byte of the answer.
+    pub server_ns: Option<u64>,
+    /// From there to the last.
+    pub receive_ns: Option<u64>,
+}
+
+names! {
+    Side {
+        Client = "client",
+        Server = "server",
+    }
+}
+
+names! {
+    CallOutcome {
+        Answered = "answered",
+        /// Answered with a no.
+        Denied = "denied",
+        /// Not answered within its deadline, and the client gave up.
+        Timeout = "timeout",
+        /// Nobody listens.
+        Refused = "refused",
+        /// The server ended the connection in place of an answer.
+        Reset = "reset",
+        TlsFailed = "tls-failed",
+        /// Answered with another status than success.
+        HttpError = "http-error",
+        /// It cannot be said.
+        Unknown = "unknown",
+    }
+}
+
+names! {
+    /// How much of a call was seen.
+    CallSeen {
+        /// What was said, without encryption.
+        Plain = "plain",
+        /// What was said, before it was encrypted.
+        TlsLibrary = "tls-library",
+        /// When something was said, and how much.
+        Socket = "socket",
     }
 }

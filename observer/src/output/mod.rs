@@ -5,7 +5,7 @@ mod dns;
 mod event;
 mod stats;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::SocketAddr};
 
 use crate::{
     health::{OwnCost, ProbeHealth},
@@ -15,8 +15,9 @@ use crate::{
 
 pub use dns::{Dns, DnsOutcome, DnsQuestion, DnsTransport};
 pub use event::{
-    Drop, Event, FaultKind, FaultRegion, LogFile, Memory, Net, NetAction, NetOutcome, OomScope, Runtime,
-    RuntimeAction, Seen, Since, Stdio, StdioOutcome, StdioTarget, What,
+    CallOutcome, CallPhases, CallSeen, Drop, Event, FaultKind, FaultRegion, LogFile, Memory, Net, NetAction,
+    NetOutcome, OomScope, Peer, Runtime, RuntimeAction, Seen, Side, Since, Stdio, StdioOutcome, StdioTarget,
+    Webhook, What,
 };
 pub use stats::{Resident, Stats};
 
@@ -40,6 +41,10 @@ pub enum Want {
     Cri { id: String },
     /// Ask a runtime binary for its version, as seen by process `tgid`.
     RuntimeVersion { tgid: u32, exe: String },
+    /// Find out whether process `tgid` has the socket with this cookie, which is between these places.
+    SocketOwner { cookie: u64, tgid: u32, local: SocketAddr, remote: SocketAddr },
+    /// Nothing more will come of this connection, of which the kernel side has not seen the end.
+    ForgetConnection { cookie: u64 },
     /// Nothing more is of interest about this process and its children.
     Unwatch { tgid: u32 },
     /// Sample this pipe, and what the container with this init writes to it.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::filter::Filter;
+use crate::{filter::Filter, probes::webhook::Target};
 
 /// Recorded, so that a replay uses the same. What older recordings do not say has a default.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -18,6 +18,9 @@ pub struct Settings {
     #[serde(default = "ten_seconds")]
     pub stats_interval_ns: u64,
     pub filter: Filter,
+    /// What the user says to be webhooks; kernel records name them by their place here, from 1.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub webhooks: Vec<Target>,
 }
 
 const fn ten_seconds() -> u64 {
@@ -32,6 +35,7 @@ impl Default for Settings {
             follow: false,
             stats_interval_ns: ten_seconds(),
             filter: Filter::default(),
+            webhooks: Vec::new(),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fmt, str::FromStr};
 
 use crate::{
     health::{ProbeHealth, Status},
-    output::{Event, NetOutcome, Output, RuntimeAction, StdioOutcome, What},
+    output::{CallOutcome, Event, NetOutcome, Output, RuntimeAction, StdioOutcome, What},
 };
 
 /// A kind of output that can be asked for by name. The summary is always shown.
@@ -16,23 +16,26 @@ pub enum Shown {
     Memory,
     Dns,
     Net,
+    Webhook,
     Stats,
     Health,
 }
 
 impl Shown {
-    pub const ALL: [Shown; 8] = [
+    pub const ALL: [Shown; 9] = [
         Shown::Coldstart,
         Shown::Runtime,
         Shown::Stdio,
         Shown::Memory,
         Shown::Dns,
         Shown::Net,
+        Shown::Webhook,
         Shown::Stats,
         Shown::Health,
     ];
     /// What `events` stands for.
-    pub const EVENTS: [Shown; 5] = [Shown::Runtime, Shown::Stdio, Shown::Memory, Shown::Dns, Shown::Net];
+    pub const EVENTS: [Shown; 6] =
+        [Shown::Runtime, Shown::Stdio, Shown::Memory, Shown::Dns, Shown::Net, Shown::Webhook];
 
     pub const fn name(self) -> &'static str {
         match self {
@@ -42,6 +45,7 @@ impl Shown {
             Shown::Memory => "memory",
             Shown::Dns => "dns",
             Shown::Net => "net",
+            Shown::Webhook => "webhook",
             Shown::Stats => "stats",
             Shown::Health => "health",
         }
@@ -54,6 +58,7 @@ impl Shown {
             What::Memory(_) => Shown::Memory,
             What::Dns(_) => Shown::Dns,
             What::Net(_) => Shown::Net,
+            What::Webhook(_) => Shown::Webhook,
         }
     }
 }
@@ -70,7 +75,7 @@ pub struct UnknownKind {
     known: String,
 }
 
-const EVENTS: &str = "runtime, stdio, memory, dns, net";
+const EVENTS: &str = "runtime, stdio, memory, dns, net, webhook";
 
 impl Show {
     /// Of a list of events alone, as an exporter takes it: `none` is none of them.
@@ -178,6 +183,14 @@ pub fn event_needs_attention(event: &Event) -> bool {
             | NetOutcome::Stalled
             | NetOutcome::Error => true,
         },
+        What::Webhook(call) => match call.outcome {
+            CallOutcome::Answered | CallOutcome::Denied | CallOutcome::Unknown => false,
+            CallOutcome::Timeout
+            | CallOutcome::Refused
+            | CallOutcome::Reset
+            | CallOutcome::TlsFailed
+            | CallOutcome::HttpError => true,
+        },
     }
 }
 
@@ -193,9 +206,9 @@ mod tests {
     #[test]
     fn lists_are_read_and_written_alike() {
         let read = |list: &str| list.parse::<Show>().map(|show| show.to_string());
-        assert_eq!(read("events"), Ok("runtime,stdio,memory,dns,net".into()));
+        assert_eq!(read("events"), Ok("runtime,stdio,memory,dns,net,webhook".into()));
         assert_eq!(read("stats, memory,coldstart"), Ok("coldstart,memory,stats".into()));
-        assert_eq!(read("events,stdio,health"), Ok("runtime,stdio,memory,dns,net,health".into()));
+        assert_eq!(read("events,stdio,health"), Ok("runtime,stdio,memory,dns,net,webhook,health".into()));
         for list in ["coldstart,runtime", "stats"] {
             assert_eq!(read(list), Ok(list.to_owned()));
         }
@@ -206,8 +219,8 @@ mod tests {
         let error = "stdio,dsn".parse::<Show>().unwrap_err().to_string();
         assert_eq!(
             error,
-            "nothing is called \"dsn\"; there are coldstart, runtime, stdio, memory, dns, net, stats, \
-             health, and events for all of runtime, stdio, memory, dns, net"
+            "nothing is called \"dsn\"; there are coldstart, runtime, stdio, memory, dns, net, webhook, stats, \
+             health, and events for all of runtime, stdio, memory, dns, net, webhook"
         );
         assert!("".parse::<Show>().is_err() && "stdio,".parse::<Show>().is_err());
     }
@@ -215,7 +228,7 @@ mod tests {
     #[test]
     fn only_events_are_events() {
         assert_eq!(Show::events("none"), Ok(Show::default()));
-        assert_eq!(Show::events("events"), Show::events("runtime,stdio,memory,dns,net"));
+        assert_eq!(Show::events("events"), Show::events("runtime,stdio,memory,dns,net,webhook"));
         assert!(Show::events("stats").is_err());
     }
 }

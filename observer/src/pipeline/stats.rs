@@ -1,6 +1,7 @@
 //! Counts of what was told, by image or container, every interval and at the end. Time is that of ticks.
 
 mod durations;
+mod webhook;
 
 use std::collections::BTreeMap;
 
@@ -98,6 +99,7 @@ impl Tally {
             // What becomes of a connection later is no connection more.
             What::Net(net) if net.action != NetAction::Connect => return,
             What::Net(net) => connection(net),
+            What::Webhook(call) => return self.add("webhook", webhook::key(event, call), webhook::one(call)),
         };
         let mut key = subject_key(event);
         add_object(&mut key, &event.what);
@@ -283,7 +285,7 @@ fn add_object(key: &mut Key, what: &What) {
                 key.insert("server", server.to_string());
             }
         }
-        What::Runtime(_) | What::Stdio(_) | What::Memory(_) => {}
+        What::Runtime(_) | What::Stdio(_) | What::Memory(_) | What::Webhook(_) => {}
     }
 }
 

@@ -19,6 +19,7 @@ pub mod socket;
 pub mod spec;
 pub mod stdio;
 mod text;
+pub mod webhook;
 
 use observer_ebpf::{
     Family, for_each_probe,
@@ -135,6 +136,7 @@ const fn is_for_starts(family: Family) -> bool {
         Family::Fault => false,
         Family::Dns => false,
         Family::Net => false,
+        Family::Webhook => false,
     }
 }
 

@@ -12,6 +12,7 @@ mod faults;
 mod net;
 mod packets;
 mod streams;
+mod webhooks;
 
 use super::{
     invocation::{Command, Invocation, Program},
@@ -221,6 +222,7 @@ fn every_kind(op: u32) -> Vec<(Vec<u8>, Event)> {
     .chain(streams::every_kind())
     .chain(packets::every_kind())
     .chain(net::every_kind())
+    .chain(webhooks::every_kind())
     .collect()
 }
 

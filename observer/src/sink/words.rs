@@ -1,6 +1,7 @@
 //! What happened, in plain words with its numbers. The text is not escaped: whoever shows it does that.
 
 mod dns;
+mod webhook;
 
 use std::collections::BTreeMap;
 
@@ -24,8 +25,9 @@ pub(super) fn event(event: &Event) -> String {
         // In no container the line is about the process already.
         What::Dns(lookup) => dns::dns(lookup, event.process.as_ref().filter(|_| event.container.is_some())),
         What::Net(connection) => net(connection),
+        What::Webhook(call) => webhook::webhook(call),
     };
-    let is_whole = matches!(event.what, What::Runtime(_) | What::Dns(_) | What::Net(_));
+    let is_whole = matches!(event.what, What::Runtime(_) | What::Dns(_) | What::Net(_) | What::Webhook(_));
     if event.since == Since::Attach && !is_whole {
         text.push_str(", counted since observer attached");
     }
@@ -215,9 +217,16 @@ pub(super) fn stats(stats: &Stats) -> String {
     let outcomes = |outcomes: &BTreeMap<&str, u64>| {
         outcomes.iter().map(|(name, count)| format!("{count} {name}")).collect::<Vec<_>>().join(", ")
     };
+    let of: Vec<&str> = ["server", "path"]
+        .iter()
+        .filter(|_| stats.probe == "webhook")
+        .filter_map(|name| stats.key.get(name))
+        .map(String::as_str)
+        .collect();
+    let of = [&[stats.probe][..], &of].concat().join(" ");
     let mut text = match (stats.count, stats.resident) {
-        (0, Some(_)) => stats.probe.to_owned(),
-        _ => format!("{}: {} ({})", stats.probe, stats.count, outcomes(&stats.outcomes)),
+        (0, Some(_)) => of,
+        _ => format!("{of}: {} ({})", stats.count, outcomes(&stats.outcomes)),
     };
     if let Some(resident) = stats.resident {
         let Resident { rss_bytes, rss_peak_bytes, rss_growth_bytes } = resident;

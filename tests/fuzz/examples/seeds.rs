@@ -110,6 +110,40 @@ fn records() -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
+fn webhooks() -> Vec<(&'static str, Vec<u8>)> {
+    let header = HEADER;
+    let head = wire::webhook::Head {
+        header,
+        cookie: 5,
+        of: wire::webhook::head::REQUEST,
+        len: REQUEST.len() as u32,
+    };
+    let moved = wire::webhook::Moved {
+        header,
+        cookie: 5,
+        what: wire::webhook::what::REQUEST,
+        candidate: 7,
+        owner: wire::packet::Owner::default(),
+        connection: wire::webhook::Connection { endpoint: 1, syn_ns: 4, ..Default::default() },
+    };
+    vec![("webhook-head", record(head, REQUEST)), ("webhook-moved", record(moved, b""))]
+}
+
+const REQUEST: &[u8] = b"POST /v1/admit?timeout=10s HTTP/1.1\r\nUser-Agent: kube-apiserver-admission\r\n\r\n{}";
+
+/// A TLS record with the first message of a handshake for `svc` that offers both versions of HTTP.
+const HELLO: &[u8] = b"\x16\x03\x01\0\x4e\x01\0\0\x4a\x03\x0301234567890123456789012345678901\0\0\x02\x13\x01\x01\0\0\x1f\
+\0\0\0\x08\0\x06\0\0\x03svc\0\x10\0\x0e\0\x0c\x02h2\x08http/1.1\x002b\0\x01\0";
+
+fn heads() -> Vec<(&'static str, Vec<u8>)> {
+    vec![
+        ("request", REQUEST.to_vec()),
+        ("answer", b"HTTP/1.1 200 OK\r\n\r\n".to_vec()),
+        ("hello", HELLO.to_vec()),
+        ("target", b"[fd00::1]:8443/x,timeout=3s,name=gk".to_vec()),
+    ]
+}
+
 fn invocations() -> Vec<(&'static str, Vec<u8>)> {
     let shim = "containerd-shim-runc-v2\0-namespace\0k8s.io\0-address\0/s\0-id\0c1\0start\0";
     let conmon = "conmon\0--api-version\01\0-c\0c1\0-n\0web\0-b\0/b\0--syslog\0--runtime-arg\0--log\0";
@@ -148,9 +182,10 @@ fn recording() -> Vec<u8> {
 fn main() {
     let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds");
     let sets = [
-        ("reduce", records()),
+        ("reduce", [records(), webhooks()].concat()),
         ("dns", messages()),
         ("invocation", invocations()),
+        ("webhook", heads()),
         ("recording", vec![("two-segments", recording())]),
     ];
     for (target, files) in sets {

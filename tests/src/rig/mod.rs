@@ -9,6 +9,7 @@ pub mod run;
 pub mod stdio;
 pub mod wasmedge;
 pub mod watch;
+pub mod webhook;
 pub mod workload;
 
 pub use observer::app::demo::stage::{self, Ran, Stage, bundle::Bundle, tools};

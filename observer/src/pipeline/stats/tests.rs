@@ -178,9 +178,9 @@ fn look_ups_are_counted_by_server_and_zone() {
                 outcome,
                 latency_ns,
                 attempts,
+                drop: None,
                 questions,
                 questions_left_out,
-                drop: None,
             }),
         )
     };

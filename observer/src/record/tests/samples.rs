@@ -10,7 +10,7 @@ use crate::{
         invocation::*,
         memory, mount, namespace, net, output,
         packet::{Flow, Owner, Transport},
-        process, security, socket, stdio,
+        process, security, socket, stdio, webhook,
     },
     time::{ClockOffset, Time},
 };
@@ -188,7 +188,45 @@ fn events() -> Vec<Event> {
             comm,
         }),
     ]);
+    events.extend(webhooks());
     events
+}
+
+fn webhooks() -> Vec<Event> {
+    use webhook::head::{Head, Hello, Offers, Request};
+    let flow = webhook::Flow {
+        first: Some(Time(1)),
+        bytes: u64::MAX,
+        first_records: vec![webhook::TlsRecord { time: Time(2), len: 53 }],
+        unacknowledged: Some(0),
+        gap: true,
+        ..webhook::Flow::default()
+    };
+    let connection = webhook::Connection {
+        local: "10.0.0.1:40000".parse().unwrap(),
+        remote: "[fd00::1]:443".parse().unwrap(),
+        peer: None,
+        endpoint: 1,
+        flags: u32::MAX,
+        syns: 1,
+        syn: None,
+        established: Some(Time(9)),
+        hello: None,
+        secured: None,
+        ticket_len: Some(250),
+        request: flow.clone(),
+        answer: flow,
+    };
+    let moved = webhook::Moved { cookie: 1, what: 2, candidate: None, owner: Some(owner()), connection };
+    let request = Request { method: "POST".into(), path: None, timeout_ns: Some(1), is_admission: true };
+    let heads = [
+        Head::Hello(Hello { server_name: Some("svc".into()), offers: Offers::Http2 }),
+        Head::Request(Some(request)),
+        Head::Request(None),
+        Head::Answer(Some(200)),
+    ];
+    let heads = heads.into_iter().map(|head| webhook::Event::Head { cookie: 1, head });
+    [webhook::Event::Moved(Box::new(moved))].into_iter().chain(heads).map(Event::Webhook).collect()
 }
 
 fn owner() -> Owner {
@@ -265,6 +303,8 @@ fn facts() -> Vec<FactKind> {
             exe: "/usr/bin/crun".into(),
             result: Ok(RuntimeVersion { version: "1.8.4".into(), features: vec!["+WASM:wasmedge".into()] }),
         },
+        FactKind::SocketOwner { cookie: u64::MAX, tgid: 3, result: Err(error()) },
+        FactKind::SocketOwner { cookie: 1, tgid: 3, result: Ok(owner()) },
         FactKind::End(End { why: EndReason::CommandEnded, command_exit: Some(-9) }),
     ]
 }

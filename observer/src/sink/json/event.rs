@@ -6,6 +6,7 @@ use super::{
     container::{ContainerJson, ProcessJson},
     dns::DnsJson,
     net::NetJson,
+    webhook::WebhookJson,
 };
 use crate::{
     output::{Event, FaultRegion, LogFile, Memory, OomScope, Runtime, Stdio, StdioTarget, What},
@@ -37,6 +38,7 @@ enum WhatJson<'a> {
     Memory(MemoryJson),
     Dns(DnsJson<'a>),
     Net(NetJson<'a>),
+    Webhook(Box<WebhookJson<'a>>),
 }
 
 impl<'a> EventBody<'a> {
@@ -54,6 +56,7 @@ impl<'a> EventBody<'a> {
                 What::Memory(memory) => WhatJson::Memory(MemoryJson::of(memory)),
                 What::Dns(dns) => WhatJson::Dns(DnsJson::of(dns)),
                 What::Net(net) => WhatJson::Net(NetJson::of(net)),
+                What::Webhook(call) => WhatJson::Webhook(Box::new(WebhookJson::of(call))),
             },
         }
     }

@@ -2,10 +2,9 @@
 //! `runtime.exit`. Pure.
 
 mod dns;
+mod webhook;
 
-use opentelemetry_proto::tonic::trace::v1::{
-    ResourceSpans, Span, Status, span::SpanKind, status::StatusCode,
-};
+use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, Span, Status, status::StatusCode};
 
 use super::{
     ids::{event_trace_id, span_id},
@@ -38,6 +37,7 @@ fn span(event: &Event, host: &Host) -> Span {
         What::Memory(memory) => memory_attributes(&mut to, memory),
         What::Dns(lookup) => dns::attributes(&mut to, lookup),
         What::Net(net) => net_attributes(&mut to, net),
+        What::Webhook(call) => webhook::attributes(&mut to, call),
     };
     let mut status = None;
     // What needs nobody's attention leaves the status unset, as the conventions ask.
@@ -51,7 +51,7 @@ fn span(event: &Event, host: &Host) -> Span {
         span_id: span_id(&trace, 0).to_vec(),
         flags: FLAGS,
         name,
-        kind: SpanKind::Internal.into(),
+        kind: webhook::kind(&event.what).into(),
         start_time_unix_nano: unix_ns(event.began.unwrap_or(event.time).min(event.time), 0),
         end_time_unix_nano: unix_ns(event.time, 0),
         attributes: to.into_vec(),
@@ -67,6 +67,7 @@ fn name(what: &What) -> String {
         What::Memory(_) => "memory.fault".to_owned(),
         What::Dns(_) => "dns.lookup".to_owned(),
         What::Net(net) => format!("net.{}", net.action.name()),
+        What::Webhook(_) => "webhook.call".to_owned(),
     }
 }
 

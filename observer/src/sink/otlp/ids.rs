@@ -39,6 +39,8 @@ pub fn event_trace_id(event: &Event, name: &str, host: &Host) -> TraceId {
     let process = event.process.as_ref().map_or(0, |process| process.tid);
     let fd = match &event.what {
         What::Stdio(stdio) => stdio.fd,
+        // A process may make many calls at once.
+        What::Webhook(call) => u32::from(call.client.port),
         What::Runtime(_) | What::Memory(_) | What::Dns(_) | What::Net(_) => 0,
     };
     let container = event.container.as_ref();

@@ -31,7 +31,7 @@ pub(super) fn event(page: Page, event: &Event) -> String {
     let tone = match &event.what {
         _ if !event_needs_attention(event) => Tone::Plain,
         What::Memory(_) => Tone::Bad,
-        What::Runtime(_) | What::Stdio(_) | What::Dns(_) | What::Net(_) => Tone::Warn,
+        What::Runtime(_) | What::Stdio(_) | What::Dns(_) | What::Net(_) | What::Webhook(_) => Tone::Warn,
     };
     let name = name(event, name_width(page));
     let time = units::time_of_day(event.time);
@@ -66,7 +66,9 @@ pub(super) fn stats(page: Page, stats: &Stats) -> String {
         (Some(pod), Some(name), ..) if pod != name => left(&format!("{pod}/{name}"), width),
         (_, Some(name), ..) | (Some(name), None, ..) => left(name, width),
         (None, None, Some(id), _) => left(&id.chars().take(12).collect::<String>(), width),
-        (None, None, None, image) => left_keeping_end(image.unwrap_or("?"), width),
+        (None, None, None, image) => {
+            left_keeping_end(image.or(of("client")).or(of("process")).unwrap_or("?"), width)
+        }
     };
     let tone = if stats.failed > 0 { Tone::Warn } else { Tone::Plain };
     lines(page, &units::time_of_day(stats.to), &name, "stats", tone, &words::stats(stats))

@@ -10,6 +10,7 @@ pub mod host;
 pub mod memory;
 pub mod procfs;
 pub mod root;
+pub mod sockets;
 pub mod version;
 
 use crate::input::LookupError;

@@ -39,25 +39,34 @@ pub struct Kernel<'a> {
     pub host: &'a HostRoot,
 }
 
+/// Which families are asked for, and which of them have nothing to watch, and why not.
+pub type Asked<'a> = (&'a [Family], &'a [(Family, &'static str)]);
+
 /// Attaches what the asked families need; says for each how, or why not.
-pub fn attach(ebpf: &mut Ebpf, kernel: &Kernel, asked: &[Family], links: &mut Vec<Link>) -> Vec<ProbePlan> {
+pub fn attach(ebpf: &mut Ebpf, kernel: &Kernel, asked: Asked, links: &mut Vec<Link>) -> Vec<ProbePlan> {
     climb(kernel, asked, |rung| attach_rung(ebpf, kernel, rung, links))
 }
 
 /// What there is to attach when nothing could be loaded, and why not.
 pub fn refused(kernel: &Kernel, why: &str) -> Vec<ProbePlan> {
-    climb(kernel, Family::ALL, |_| Err(why.to_owned()))
+    climb(kernel, (Family::ALL, &[]), |_| Err(why.to_owned()))
 }
 
 fn climb(
     kernel: &Kernel,
-    asked: &[Family],
+    (asked, idle): Asked,
     mut take: impl FnMut(&Rung) -> Result<(), String>,
 ) -> Vec<ProbePlan> {
     let mut plans = Vec::new();
     for spec in probes::SPECS {
         if !asked.contains(&spec.family) {
             plans.push(ProbePlan { family: spec.family, status: Status::Off, hooks: Vec::new() });
+            continue;
+        }
+        if let Some((_, why)) = idle.iter().find(|(family, _)| *family == spec.family) {
+            let plan = |hook: &Hook| HookPlan { name: hook.name, rung: None, why: Some((*why).to_owned()) };
+            let hooks = spec.hooks.iter().map(plan).collect();
+            plans.push(ProbePlan { family: spec.family, status: Status::NotApplicable, hooks });
             continue;
         }
         let mut hooks: Vec<HookPlan> = Vec::new();

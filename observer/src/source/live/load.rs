@@ -17,6 +17,7 @@ use super::{
     attach::{self, Kernel, Link},
     btf::KernelTypes,
     drops::DropReasons,
+    endpoints::Endpoints,
     engine::Engines,
     log::KernelLog,
     maps::{self, Maps},
@@ -70,6 +71,8 @@ pub struct Options<'a> {
     pub tracefs: Tracefs,
     /// Where the node's own mounts are to be seen.
     pub host: &'a HostRoot,
+    /// Families that have nothing to watch, and why not: they are not attached.
+    pub idle: &'a [(Family, &'static str)],
     /// `task->comm` of programs to watch from their exec on, with their roles.
     pub names: &'a [([u8; COMM_LEN], u32)],
 }
@@ -87,6 +90,7 @@ pub struct Live {
     offsets: Offsets,
     log: Option<KernelLog>,
     engines: Engines,
+    pub(super) endpoints: Endpoints,
     // Holds the programs; dropped last.
     ebpf: Ebpf,
 }
@@ -116,6 +120,7 @@ impl Live {
         let maps = Maps::take(&mut ebpf, options.names)?;
         let mut streams = Streams::take(&mut ebpf)?;
         let drops = DropReasons::take(&mut ebpf, types.as_ref())?;
+        let endpoints = Endpoints::take(&mut ebpf)?;
 
         let kernel = Kernel {
             types: types.as_ref(),
@@ -124,7 +129,7 @@ impl Live {
             host: options.host,
         };
         let mut links = Vec::new();
-        let plans = attach::attach(&mut ebpf, &kernel, options.families, &mut links);
+        let plans = attach::attach(&mut ebpf, &kernel, (options.families, options.idle), &mut links);
         if links.is_empty() {
             let why = plans.iter().flat_map(|plan| &plan.hooks).find_map(|hook| hook.why.clone());
             return Err(LoadError::NothingAttached(why.unwrap_or_default()));
@@ -146,6 +151,7 @@ impl Live {
             offsets,
             log: KernelLog::find(&mut ebpf),
             engines: Engines::default(),
+            endpoints,
             ebpf,
         })
     }
@@ -246,6 +252,11 @@ impl Live {
         let hook = self.engines.attach(&mut self.ebpf, host, tgid, path, &mut self.links)?;
         plan.hooks.push(hook);
         Some(plan.clone())
+    }
+
+    /// The init of the container that the kernel programs know a process to be of.
+    pub fn container_of(&self, tgid: u32) -> Option<u32> {
+        self.maps.container_of(tgid)
     }
 
     pub fn records(&self) -> &[u64; observer_ebpf::FAMILIES] {

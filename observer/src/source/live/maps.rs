@@ -64,9 +64,14 @@ impl Maps {
 
     /// Whether the kernel programs have seen to which container a process belongs.
     pub fn is_of_container(&self, tgid: u32) -> bool {
-        let watch = self.watch.get(&tgid, 0).ok();
-        let watch = watch.and_then(|words| Watch::read_from_bytes(words.as_bytes()).ok());
-        watch.is_some_and(|watch| watch.init != 0)
+        self.container_of(tgid).is_some()
+    }
+
+    /// The init of the container that a process belongs to.
+    pub fn container_of(&self, tgid: u32) -> Option<u32> {
+        let words = self.watch.get(&tgid, 0).ok()?;
+        let watch = Watch::read_from_bytes(words.as_bytes()).ok()?;
+        (watch.init != 0).then_some(watch.init)
     }
 
     /// Watches the init of a container that was there before, and from now on what that forks.

@@ -3,6 +3,7 @@
 mod attach;
 mod btf;
 mod drops;
+mod endpoints;
 mod engine;
 mod hierarchy;
 mod load;
@@ -13,4 +14,5 @@ mod ring;
 mod streams;
 mod syscalls;
 
+pub use endpoints::Endpoint;
 pub use load::{Live, LoadError, Options, Tracefs, plan};

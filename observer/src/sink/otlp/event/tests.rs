@@ -1,10 +1,10 @@
-use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use opentelemetry_proto::tonic::{common::v1::any_value::Value, trace::v1::span::SpanKind};
 
 use super::*;
 use crate::{
     output::{
-        Container, Dns, DnsOutcome, DnsQuestion, DnsTransport, FaultRegion, Instance, Process, RuntimeAction,
-        Seen, Since, StdioOutcome,
+        CallOutcome, CallPhases, CallSeen, Container, Dns, DnsOutcome, DnsQuestion, DnsTransport,
+        FaultRegion, Instance, Peer, Process, RuntimeAction, Seen, Side, Since, StdioOutcome, Webhook,
     },
     time::{Time, Wall},
 };
@@ -144,9 +144,9 @@ fn a_look_up_says_what_was_asked_and_of_whom() {
         outcome: decided.outcome,
         latency_ns: decided.latency_ns,
         attempts: 4,
+        drop: None,
         questions: vec![decided.clone()],
         questions_left_out: 0,
-        drop: None,
         decided,
     };
     let mut failed = event(What::Dns(lookup(decided.clone())));
@@ -171,6 +171,57 @@ fn a_look_up_says_what_was_asked_and_of_whom() {
     let missing = DnsQuestion { outcome: DnsOutcome::Nxdomain, rcode: Some(3), ..decided };
     let span = only(&event(What::Dns(lookup(missing))));
     assert_eq!((&span.status, value(&span, "error.type")), (&None, None), "that is an answer");
+}
+
+#[test]
+fn a_call_is_the_span_of_its_client() {
+    let peer = |address: &str, port| Peer {
+        address: address.parse().unwrap(),
+        port,
+        host: Some("svc".into()),
+        pod: None,
+        process: None,
+    };
+    let call = Webhook {
+        name: "gk".into(),
+        client: peer("10.0.0.1", 40_000),
+        server: peer("fd00::1", 8443),
+        side: Side::Client,
+        method: Some("POST".into()),
+        path: Some("/v1/admit".into()),
+        deadline_ns: Some(3_000_000_000),
+        latency_ns: Some(1_500_000),
+        phases: CallPhases { server_ns: Some(1_000_000), ..CallPhases::default() },
+        connection_age_ns: None,
+        status: Some(503),
+        allowed: None,
+        message: None,
+        outcome: CallOutcome::HttpError,
+        seen: CallSeen::Plain,
+        overlapping: false,
+        retransmits: 0,
+        connects: 1,
+        unacknowledged_bytes: None,
+    };
+    let span = only(&event(What::Webhook(Box::new(call.clone()))));
+    assert_eq!((span.name.as_str(), span.kind), ("webhook.call", SpanKind::Client as i32));
+    let read = [
+        "error.type",
+        "server.address",
+        "network.peer.address",
+        "http.response.status_code",
+        "url.path",
+        "observer.webhook.server_ms",
+        "observer.webhook.connect_ms",
+    ];
+    assert_eq!(
+        read.map(|key| value(&span, key)),
+        [Some("503"), Some("svc"), Some("fd00::1"), Some("503"), Some("/v1/admit"), Some("1"), None]
+            .map(|text| text.map(str::to_owned))
+    );
+    let answered = Webhook { outcome: CallOutcome::Answered, side: Side::Server, ..call };
+    let span = only(&event(What::Webhook(Box::new(answered))));
+    assert_eq!((span.kind, span.status), (SpanKind::Server as i32, None));
 }
 
 #[test]

@@ -1,0 +1,58 @@
+//! A call of a webhook: the span of whoever it was seen at.
+
+use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
+
+use super::{Attributes, ms, optional};
+use crate::output::{CallOutcome, CallPhases, Side, Webhook, What};
+
+/// A call is the span of whoever it was seen at.
+pub(super) fn kind(what: &What) -> SpanKind {
+    match what {
+        What::Webhook(call) if call.side == Side::Client => SpanKind::Client,
+        What::Webhook(_) => SpanKind::Server,
+        What::Runtime(_) | What::Stdio(_) | What::Memory(_) | What::Dns(_) | What::Net(_) => {
+            SpanKind::Internal
+        }
+    }
+}
+
+pub(super) fn attributes(to: &mut Attributes, call: &Webhook) -> String {
+    to.text("observer.webhook.name", call.name.as_str());
+    to.text("observer.webhook.outcome", call.outcome.name());
+    to.text("observer.webhook.seen", call.seen.name());
+    to.text("observer.webhook.side", call.side.name());
+    to.text("client.address", call.client.address.to_string().as_str());
+    to.int("client.port", call.client.port);
+    to.text(
+        "server.address",
+        call.server.host.clone().unwrap_or_else(|| call.server.address.to_string()).as_str(),
+    );
+    to.int("server.port", call.server.port);
+    to.text("network.peer.address", call.server.address.to_string().as_str());
+    to.int("network.peer.port", call.server.port);
+    to.text("http.request.method", call.method.as_deref());
+    to.text("url.path", call.path.as_deref());
+    optional(to, "http.response.status_code", call.status);
+    to.bool("observer.webhook.allowed", call.allowed);
+    to.text("observer.webhook.message", call.message.as_deref());
+    let CallPhases { connect_ns, tls_ns, send_ns, server_ns, receive_ns } = call.phases;
+    for (key, ns) in [
+        ("observer.webhook.deadline_ms", call.deadline_ns),
+        ("observer.webhook.latency_ms", call.latency_ns),
+        ("observer.webhook.connection_age_ms", call.connection_age_ns),
+        ("observer.webhook.connect_ms", connect_ns),
+        ("observer.webhook.tls_ms", tls_ns),
+        ("observer.webhook.send_ms", send_ns),
+        ("observer.webhook.server_ms", server_ns),
+        ("observer.webhook.receive_ms", receive_ns),
+    ] {
+        if let Some(ns) = ns {
+            to.double(key, ms(ns));
+        }
+    }
+    to.int("observer.webhook.retransmits", call.retransmits);
+    match call.status.filter(|_| call.outcome == CallOutcome::HttpError) {
+        Some(status) => status.to_string(),
+        None => call.outcome.name().to_owned(),
+    }
+}
