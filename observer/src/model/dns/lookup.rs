@@ -54,7 +54,7 @@ impl Lookup {
 
     /// Whether this very message was sent before: to several servers, or once more.
     pub fn has_sent(&self, query: &Query) -> bool {
-        let key = query.key();
+        let key = query.key;
         self.questions.iter().any(|question| {
             question.key == key && question.qtype == query.qtype && question.has(query.flow.cookie, query.id)
         })
@@ -76,7 +76,7 @@ impl Lookup {
         if age >= longest {
             return false;
         }
-        let key = query.key();
+        let key = query.key;
         let same: Vec<&Question> = self.questions.iter().filter(|question| question.key == key).collect();
         if let Some(question) = same.iter().find(|question| question.qtype == query.qtype) {
             // Answers may be thrown away, and the same be asked by TCP, or once more.
@@ -88,8 +88,8 @@ impl Lookup {
         }
         let came_to_nothing = |question: &Question| question.came_to_nothing(query.time);
         asks_for_address(query.qtype)
-            && self.base_with(&key).is_some()
             && self.questions.iter().all(came_to_nothing)
+            && self.base_with(key).is_some()
     }
 
     /// What is looked up, if this name is a step towards it, too. Once it is known, any domain will do.
@@ -103,7 +103,7 @@ impl Lookup {
     pub fn sent(&mut self, query: &Query) {
         self.last = self.last.max(query.time);
         self.attempts += 1;
-        let key = query.key();
+        let key = query.key;
         let known =
             self.questions.iter().position(|question| question.key == key && question.qtype == query.qtype);
         let at = match known {
@@ -114,7 +114,7 @@ impl Lookup {
             }
             None => {
                 if self.questions.last().is_some_and(|last| last.key != key) {
-                    self.base = self.base_with(&key);
+                    self.base = self.base_with(key);
                 }
                 self.questions.push(Question::new(query));
                 self.questions.len() - 1

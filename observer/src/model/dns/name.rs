@@ -17,6 +17,11 @@ pub fn begins_with(name: &str, base: &str) -> bool {
     labels(name).starts_with(&labels(base))
 }
 
+/// What a name has in common with all its steps.
+pub fn first_label(name: &str) -> &str {
+    labels(name).first().copied().unwrap_or_default()
+}
+
 /// Backslashes escape dots inside of labels.
 fn labels(name: &str) -> Vec<&str> {
     let mut labels = Vec::new();

@@ -24,20 +24,16 @@ pub struct Query<'a> {
     pub flow: &'a Flow,
     pub id: u16,
     pub name: &'a str,
+    /// The name in lower case: resolvers may mix cases, and servers answer in theirs.
+    pub key: &'a str,
     pub qtype: RecordType,
-}
-
-impl Query<'_> {
-    pub fn key(&self) -> String {
-        self.name.to_ascii_lowercase()
-    }
 }
 
 /// See the module.
 #[derive(Clone, Debug)]
 pub struct Question {
     name: String,
-    /// In lower case: resolvers may mix cases, and servers answer in theirs.
+    /// In lower case.
     pub key: String,
     pub qtype: RecordType,
     attempts: Vec<Attempt>,
@@ -72,7 +68,7 @@ fn is_final(outcome: DnsOutcome) -> bool {
 impl Question {
     pub fn new(query: &Query) -> Self {
         let (name, qtype) = (query.name.to_owned(), query.qtype);
-        Question { name, key: query.key(), qtype, attempts: Vec::new(), count: 0 }
+        Question { name, key: query.key.to_owned(), qtype, attempts: Vec::new(), count: 0 }
     }
 
     /// Whether any of it went through this socket.

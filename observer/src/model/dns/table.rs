@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{lookup::Lookup, question::Query};
+use super::{lookup::Lookup, name::first_label, question::Query};
 use crate::{
     probes::{
         Record,
@@ -19,7 +19,7 @@ use crate::{
 const MAX_OPEN: usize = 8_192;
 /// Messages of one look-up that answers are found for.
 const MAX_MESSAGES: usize = 256;
-/// Look-ups of one process that a query is compared with, youngest first.
+/// Look-ups of one process and first label that a query is compared with, youngest first.
 const MAX_COMPARED: usize = 256;
 
 /// Who asks. Sockets whose process is not known are told apart by themselves.
@@ -29,13 +29,16 @@ enum Asker {
     Socket(u64),
 }
 
+/// Who asks, and the first label of what is asked: a look-up has no other.
+type Key = (Asker, String);
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Serial(u64);
 
 /// A look-up and who made it.
 #[derive(Clone, Debug)]
 pub struct Open {
-    asker: Asker,
+    key: Key,
     due: Time,
     /// Its messages, by socket and id.
     messages: BTreeSet<(u64, u16)>,
@@ -46,7 +49,7 @@ pub struct Open {
 #[derive(Debug, Default)]
 pub struct Table {
     open: BTreeMap<Serial, Open>,
-    by_asker: BTreeMap<Asker, BTreeSet<Serial>>,
+    by_key: BTreeMap<Key, BTreeSet<Serial>>,
     /// The look-ups that sent a message, by socket and id.
     by_message: BTreeMap<(u64, u16), BTreeSet<Serial>>,
     due: BTreeSet<(Time, Serial)>,
@@ -78,13 +81,21 @@ impl Table {
     fn query(&mut self, record: &Record, packet: &Packet, message: &Message) {
         let Some(question) = &message.question else { return };
         let (flow, owner) = (&packet.flow, packet.owner.clone());
-        let query =
-            Query { time: record.time, flow, id: message.id, name: &question.name, qtype: question.qtype };
+        let name = question.name.to_ascii_lowercase();
+        let query = Query {
+            time: record.time,
+            flow,
+            id: message.id,
+            name: &question.name,
+            key: &name,
+            qtype: question.qtype,
+        };
         let asker = owner.as_ref().map_or(Asker::Socket(flow.cookie), |owner| Asker::Process {
             tgid: owner.tgid,
             start: owner.start,
         });
-        let serial = self.find(asker, &query).unwrap_or_else(|| self.begin(asker, owner, record.time));
+        let key = (asker, first_label(&name).to_owned());
+        let serial = self.find(&key, &query).unwrap_or_else(|| self.begin(key, owner, record.time));
         let Some(open) = self.open.get_mut(&serial) else { return };
         open.lookup.sent(&query);
         open.lookup.keep(record);
@@ -95,13 +106,13 @@ impl Table {
         self.reschedule(serial);
     }
 
-    fn find(&self, asker: Asker, query: &Query) -> Option<Serial> {
+    fn find(&self, key: &Key, query: &Query) -> Option<Serial> {
         let sent = self.by_message.get(&(query.flow.cookie, query.id)).into_iter().flatten();
         let mut sent = sent.filter_map(|serial| Some((*serial, self.open.get(serial)?)));
         if let Some((serial, _)) = sent.find(|(_, open)| open.lookup.has_sent(query)) {
             return Some(serial);
         }
-        let own = self.by_asker.get(&asker)?.iter().rev().take(MAX_COMPARED);
+        let own = self.by_key.get(key)?.iter().rev().take(MAX_COMPARED);
         let mut own: Vec<(Serial, &Open)> =
             own.filter_map(|serial| Some((*serial, self.open.get(serial)?))).collect();
         // Of two that would do, the one that went through the same socket; else the younger one.
@@ -109,7 +120,7 @@ impl Table {
         own.into_iter().find(|(_, open)| open.lookup.takes(query)).map(|(serial, _)| serial)
     }
 
-    fn begin(&mut self, asker: Asker, owner: Option<Owner>, time: Time) -> Serial {
+    fn begin(&mut self, key: Key, owner: Option<Owner>, time: Time) -> Serial {
         if self.open.len() >= MAX_OPEN
             && let Some((_, first)) = self.due.first().copied()
         {
@@ -120,8 +131,8 @@ impl Table {
         let serial = Serial(self.last);
         let lookup = Lookup::new(time);
         let due = lookup.due();
-        self.open.insert(serial, Open { asker, due, messages: BTreeSet::new(), owner, lookup });
-        self.by_asker.entry(asker).or_default().insert(serial);
+        self.by_key.entry(key.clone()).or_default().insert(serial);
+        self.open.insert(serial, Open { key, due, messages: BTreeSet::new(), owner, lookup });
         self.due.insert((due, serial));
         serial
     }
@@ -183,7 +194,7 @@ impl Table {
         for key in &open.messages {
             take_out(&mut self.by_message, key, serial);
         }
-        take_out(&mut self.by_asker, &open.asker, serial);
+        take_out(&mut self.by_key, &open.key, serial);
         Some(open)
     }
 
