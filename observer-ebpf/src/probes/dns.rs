@@ -5,7 +5,7 @@ use aya_ebpf::{macros::cgroup_skb, programs::SkBuffContext};
 use observer_ebpf::{
     Family,
     wire::{
-        dns::{MAX_MESSAGE, Message, SocketError},
+        dns::{MAX_MESSAGE, Message, PORT, SocketError},
         flag,
         packet::direction,
     },
@@ -17,9 +17,8 @@ use crate::{
     kernel::{Reader, offset},
     owner,
     packet::{self, Headers, PASS},
+    sock,
 };
-
-const PORT: u16 = 53;
 
 #[cgroup_skb(ingress)]
 pub fn dns_ingress(ctx: SkBuffContext) -> i32 {
@@ -76,8 +75,6 @@ fn tell(ctx: &SkBuffContext, headers: &Headers, direction: u8, scratch: &mut Scr
 
 raw_rungs!(dns_error_btf, dns_error_raw, "inet_sk_error_report", failed);
 
-const AF_INET: u16 = 2;
-
 /// `inet_sk_error_report(sk)`, in whatever context the error arrives.
 #[inline(always)]
 fn failed(args: *const u64) {
@@ -85,24 +82,16 @@ fn failed(args: *const u64) {
     let mut reader = Reader::new();
     // Sockets that collect errors are told of one before it is set, and once more when it is.
     let errno: i32 = reader.at(socket, offset!(sock_error));
-    let port: u16 = reader.at(socket, offset!(sock_remote_port));
-    if u16::from_be(port) != PORT || errno == 0 {
+    if sock::remote_port(socket, &mut reader) != PORT || errno == 0 {
         return;
     }
     let cookie: u64 = reader.at(socket, offset!(sock_cookie));
-    let family: u16 = reader.at(socket, offset!(sock_family));
-    let (local, remote) = if family == AF_INET {
-        let local = reader.at(socket, offset!(sock_local4));
-        (packet::mapped(local), packet::mapped(reader.at(socket, offset!(sock_remote4))))
-    } else {
-        (reader.at(socket, offset!(sock_local6)), reader.at(socket, offset!(sock_remote6)))
-    };
     let owner = owner::known(cookie);
     let record = SocketError {
         header: NO_HEADER,
         cookie,
-        local,
-        remote,
+        local: sock::local_of(socket, &mut reader),
+        remote: sock::remote_of(socket, &mut reader),
         local_port: reader.at(socket, offset!(sock_local_port)),
         remote_port: PORT,
         errno: errno.unsigned_abs(),

@@ -5,6 +5,9 @@ use super::{
     records,
 };
 
+/// Where names are served.
+pub const PORT: u16 = 53;
+
 /// Bytes of a message that are copied.
 pub const MAX_MESSAGE: usize = 512;
 

@@ -61,7 +61,8 @@ impl Drops {
         }
     }
 
-    fn since(&self, began: Time, remote: SocketAddr) -> Option<Drop> {
+    /// A packet that was dropped on its way there or back since then.
+    pub(super) fn since(&self, began: Time, remote: SocketAddr) -> Option<Drop> {
         let (time, dropped) = self.by_remote.get(&remote)?;
         (*time >= began).then(|| Drop {
             reason: self.names.get(&dropped.reason).cloned().unwrap_or_else(|| dropped.reason.to_string()),

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::names;
+use super::{Drop, names};
 
 /// One look-up: its attempts, servers, types and search-domain steps together.
 #[derive(Clone, Debug, PartialEq)]
@@ -12,6 +12,8 @@ pub struct Dns {
     pub outcome: DnsOutcome,
     /// From the first query to the last answer that counted; `None`: there was none.
     pub latency_ns: Option<u64>,
+    /// A message of it that this node dropped, where it failed.
+    pub drop: Option<Drop>,
     /// Queries sent for all of it.
     pub attempts: u64,
     /// In the order in which they were asked first.

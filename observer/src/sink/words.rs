@@ -10,7 +10,7 @@ use super::{
     units::{self, bytes_text, ms_text, process_text},
 };
 use crate::output::{
-    Event, Exit, FaultKind, FaultRegion, Memory, Net, NetAction, OomScope, Process, Resident, Runtime,
+    Drop, Event, Exit, FaultKind, FaultRegion, Memory, Net, NetAction, OomScope, Process, Resident, Runtime,
     RuntimeAction, Seen, Since, Stats, Stdio, StdioOutcome, StdioTarget, What,
 };
 
@@ -135,11 +135,16 @@ fn net(net: &Net) -> String {
         text.push_str(&format!(", {} packets sent again", net.retransmits));
     }
     if let Some(drop) = &net.drop {
-        let what = if drop.of_answer { "an answer" } else { "a packet" };
-        let place = drop.netns.map(|netns| format!(" in network namespace {netns}")).unwrap_or_default();
-        text.push_str(&format!("; {what} was dropped here: {}{place}", drop.reason));
+        text.push_str(&dropped(drop));
     }
     text
+}
+
+/// `; an answer was dropped here: NETFILTER_DROP in network namespace 4026532264`.
+fn dropped(drop: &Drop) -> String {
+    let what = if drop.of_answer { "an answer" } else { "a packet" };
+    let place = drop.netns.map(|netns| format!(" in network namespace {netns}")).unwrap_or_default();
+    format!("; {what} was dropped here: {}{place}", drop.reason)
 }
 
 fn memory(memory: &Memory, process: Option<&Process>) -> String {

@@ -34,6 +34,7 @@ fn whole(questions: Vec<DnsQuestion>) -> Dns {
         latency_ns: decided.latency_ns.map(|ns| ns + 1_000_000),
         attempts: questions.iter().map(|question| question.attempts).sum(),
         decided,
+        drop: None,
         questions,
         questions_left_out: 0,
     }
@@ -73,10 +74,11 @@ pub fn lookups() -> Vec<Event> {
     };
     let hostile =
         DnsQuestion { name: "\\027]0;owned.test".to_owned(), qtype: "TYPE64999".to_owned(), ..missing("x") };
+    let drop = Drop { reason: "NETFILTER_DROP".to_owned(), netns: Some(4_026_532_264), of_answer: true };
     let mut events = vec![
         of(2_700, whole(vec![missing("db.svc.cluster.local"), answered()])),
         of(2_710, whole(vec![missing("no.such.example")])),
-        of(2_720, whole(vec![silent])),
+        of(2_720, Dns { drop: Some(drop), ..whole(vec![silent]) }),
         of(2_730, whole(vec![refused])),
         of(2_740, whole(vec![by_tcp])),
         of(2_750, whole(vec![hostile])),

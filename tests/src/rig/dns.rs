@@ -86,6 +86,42 @@ impl<'stage> Names<'stage> {
         said.lines().skip(1).map(str::to_owned).collect()
     }
 
+    /// Makes an address that of a service, as kube-proxy does: what is sent to it goes to a server.
+    ///
+    /// # Panics
+    /// It cannot be done.
+    pub fn serve(&self, service: &str, server: &str) {
+        let rules = format!(
+            "table ip services {{\nchain output {{\ntype nat hook output priority -100\n\
+             ip daddr {service} udp dport 53 dnat to {server}\n}}\n}}\n"
+        );
+        ran(
+            self.stage,
+            self.stage.command(program("ip")).args([
+                "route",
+                "add",
+                service,
+                "dev",
+                "lo",
+                "src",
+                "127.0.0.1",
+            ]),
+        );
+        ran(self.stage, self.stage.command(program("nft")).arg(rules));
+    }
+
+    /// Has what is sent to a server dropped before it gets there.
+    ///
+    /// # Panics
+    /// It cannot be done.
+    pub fn drop_to(&self, server: &str) {
+        let rules = format!(
+            "table inet drops {{\nchain input {{\ntype filter hook input priority 0\n\
+             ip daddr {server} udp dport 53 drop\n}}\n}}\n"
+        );
+        ran(self.stage, self.stage.command(program("nft")).arg(rules));
+    }
+
     /// A second server of ours, on another port.
     pub fn on_port(&self, port: u16) -> Running {
         own(self.stage, OWN, port)

@@ -2,7 +2,7 @@
 
 use super::command::expect;
 use super::container::{GREETING, bundle};
-use super::{faults, lookups, net, observed, report::Report, streams};
+use super::{faults, lookups, net, observed, report::Report, streams, webhook};
 use anyhow::{Result, ensure};
 use std::fs;
 
@@ -30,6 +30,7 @@ pub fn run_all(report: &mut Report) {
     report.case("faults", faults::faults_are_told);
     report.case("lookups", lookups::lookups_are_told);
     report.case("connections", net::a_refusal_is_told);
+    report.case("webhook", webhook::a_call_is_told);
 }
 
 /// The premise of all that follows: one hierarchy, and the controllers that limits need.

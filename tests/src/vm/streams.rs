@@ -20,7 +20,7 @@ pub struct Observed {
 /// Three containers under the observer: two are read to their end, the other's reader leaves after a line.
 pub fn observe() -> Result<Observed> {
     let mut observer = Command::new("/usr/bin/observer")
-        .args(["run", "-o", "json"])
+        .args(["run", "-o", "json", "--webhook", "*:7443"])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

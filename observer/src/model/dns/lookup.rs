@@ -1,7 +1,7 @@
 //! One look-up: what was asked for it, what came back, and what that means.
 
 use super::{
-    name::are_steps,
+    name::{base, begins_with},
     question::{Query, Question},
 };
 use crate::{
@@ -34,6 +34,8 @@ pub struct Lookup {
     last: Time,
     questions: Vec<Question>,
     left_out: u64,
+    /// What is looked up, in lower case, once search domains have shown it.
+    base: Option<String>,
     attempts: u64,
     /// What all this is known from.
     pub records: Vec<Record>,
@@ -84,11 +86,18 @@ impl Lookup {
             let is_address = |question: &&Question| asks_for_address(question.qtype);
             return asks_for_address(query.qtype) && same.iter().all(is_address);
         }
-        let Some(last) = self.questions.last() else { return false };
         let came_to_nothing = |question: &Question| question.came_to_nothing(query.time);
         asks_for_address(query.qtype)
-            && are_steps(&last.key, &key)
+            && self.base_with(&key).is_some()
             && self.questions.iter().all(came_to_nothing)
+    }
+
+    /// What is looked up, if this name is a step towards it, too. Once it is known, any domain will do.
+    fn base_with(&self, key: &str) -> Option<String> {
+        match &self.base {
+            Some(known) => begins_with(key, known).then(|| known.clone()),
+            None => base(&self.questions.last()?.key, key),
+        }
     }
 
     pub fn sent(&mut self, query: &Query) {
@@ -104,6 +113,9 @@ impl Lookup {
                 return;
             }
             None => {
+                if self.questions.last().is_some_and(|last| last.key != key) {
+                    self.base = self.base_with(&key);
+                }
                 self.questions.push(Question::new(query));
                 self.questions.len() - 1
             }
@@ -163,6 +175,7 @@ impl Lookup {
         let is_known = !matches!(decided.outcome, DnsOutcome::Timeout | DnsOutcome::Unknown);
         let latency_ns = ended.max().filter(|_| is_known).map(|ended| ended.since(self.began));
         Some(Dns {
+            drop: None,
             outcome: decided.outcome,
             decided,
             latency_ns,

@@ -54,8 +54,13 @@ impl Model {
     }
 
     fn tell_lookup(&self, open: &Open, time: Time, cut: bool, make: &mut impl FnMut(Made)) {
-        let Some(told) = open.lookup.tell(cut) else { return };
+        let Some(mut told) = open.lookup.tell(cut) else { return };
         let began = open.lookup.began;
+        if told.outcome.is_failure() {
+            let (server, backend) = (told.decided.server, told.decided.backend);
+            told.drop =
+                [Some(server), backend].into_iter().flatten().find_map(|to| self.drops.since(began, to));
+        }
         let ended = told.latency_ns.map_or(time, |ns| began.plus(ns));
         let (container, since, lack) = match &open.owner {
             Some(owner) => self.whose(owner),

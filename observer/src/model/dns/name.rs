@@ -1,13 +1,20 @@
 //! Which names a resolver may ask one after the other for one look-up.
 
-/// Whether two names may be steps through a list of search domains: they begin alike, and what follows is nothing in
-/// one of them (the name itself), or the end of what follows in the other (`shop.svc.cluster.local` and
+/// What is looked up, if two names are steps through a list of search domains: they begin alike, and what follows is
+/// nothing in one of them (the name itself), or the end of what follows in the other (`shop.svc.cluster.local` and
 /// `svc.cluster.local`, as Kubernetes has it).
-pub fn are_steps(one: &str, other: &str) -> bool {
+pub fn base(one: &str, other: &str) -> Option<String> {
     let (one, other): (Vec<&str>, Vec<&str>) = (labels(one), labels(other));
     let alike = one.iter().zip(&other).take_while(|(one, other)| one == other).count();
     let (rest, other_rest) = (&one[alike..], &other[alike..]);
-    alike > 0 && rest.len() != other_rest.len() && (rest.ends_with(other_rest) || other_rest.ends_with(rest))
+    let are_steps =
+        rest.len() != other_rest.len() && (rest.ends_with(other_rest) || other_rest.ends_with(rest));
+    (alike > 0 && are_steps).then(|| one[..alike].join("."))
+}
+
+/// Whether a name is this one, or this one in some domain.
+pub fn begins_with(name: &str, base: &str) -> bool {
+    labels(name).starts_with(&labels(base))
 }
 
 /// Backslashes escape dots inside of labels.
@@ -47,7 +54,10 @@ mod tests {
             ("api.example.com.shop.svc.cluster.local", "api.example.com"),
             ("api.example.com", "api.example.com.corp.test"),
         ] {
-            assert!(are_steps(one, other) && are_steps(other, one), "{one} {other}");
+            let asked = base(one, other).unwrap_or_else(|| panic!("{one} {other}"));
+            assert_eq!(base(other, one), Some(asked.clone()));
+            assert!(asked == "db" || asked == "api.example.com", "{asked}");
+            assert!(begins_with(one, &asked) && begins_with(other, &asked));
         }
     }
 
@@ -60,8 +70,15 @@ mod tests {
             ("a\\.b.test", "a.b.test"),
             (".", "test"),
         ] {
-            assert!(!are_steps(one, other) && !are_steps(other, one), "{one} {other}");
+            assert_eq!((base(one, other), base(other, one)), (None, None), "{one} {other}");
         }
+    }
+
+    #[test]
+    fn a_name_in_a_domain_begins_with_it() {
+        assert!(begins_with("api.example.com.ec2.internal", "api.example.com"));
+        assert!(!begins_with("api.example.community", "api.example.com"));
+        assert!(!begins_with("example.com", "api.example.com"));
     }
 
     #[test]

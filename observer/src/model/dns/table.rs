@@ -59,7 +59,9 @@ pub struct Table {
 impl Table {
     /// What a packet means for the look-ups.
     pub fn packet(&mut self, record: &Record, packet: &Packet) {
-        self.garbage += u64::from(packet.garbage);
+        // What could not be copied is no message either.
+        let is_lost = record.unreadable && packet.messages.is_empty();
+        self.garbage += u64::from(packet.garbage) + u64::from(is_lost);
         for message in &packet.messages {
             // A server's side of it is told by whoever asks; other operations are no look-ups.
             if message.is_reply == packet.sent || message.opcode != 0 {

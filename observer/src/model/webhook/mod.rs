@@ -139,7 +139,7 @@ impl Webhooks {
         }
         let is_overdue = time.since(call.began) >= patience;
         let is_lone = matches!(answer, answer::Answer::Lone(_));
-        (is_overdue && (is_lone || verdict::is_silent(followed, call))).then_some(End::Overdue)
+        (is_overdue && (is_lone || verdict::is_silent(followed, call, time))).then_some(End::Overdue)
     }
 }
 

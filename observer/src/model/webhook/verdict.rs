@@ -17,6 +17,8 @@ pub const LONGEST_NS: u64 = 30_000_000_000;
 const AT_ONCE_NS: u64 = 1_000_000_000;
 /// A client that waited for this share of its deadline has waited for all of it.
 const WHOLE_PERCENT: u64 = 95;
+/// A server that is there acknowledges within this, whatever it does.
+const UNHEARD_NS: u64 = 1_000_000_000;
 /// Between a handshake and the request that it was made for.
 const AT_ONCE_AFTER_NS: u64 = 50_000_000;
 
@@ -181,15 +183,17 @@ fn by_server(followed: &Followed, reset: bool) -> String {
     format!("the server {how} the connection{alert} in place of an answer")
 }
 
-/// A server that has gone away: nothing was heard of it since the request.
-pub fn is_silent(followed: &Followed, call: &Call) -> bool {
+/// A server that has gone away: nothing was heard of it since the request. What is stuck in this node's own queues is
+/// not sent again.
+pub fn is_silent(followed: &Followed, call: &Call, at: Time) -> bool {
     let heard = followed.seen.answer.seen;
     let pending = call.request.unacknowledged.unwrap_or(0) > 0;
-    pending && call.request.again > 0 && heard.is_none_or(|heard| heard < call.began)
+    let is_late = call.request.again > 0 || at.since(call.began) >= UNHEARD_NS;
+    pending && is_late && heard.is_none_or(|heard| heard < call.began)
 }
 
 fn silence(followed: &Followed, call: &Call, at: Time) -> Option<String> {
-    if !is_silent(followed, call) {
+    if !is_silent(followed, call, at) {
         return None;
     }
     let open = call.request.unacknowledged.unwrap_or(0);
@@ -197,7 +201,7 @@ fn silence(followed: &Followed, call: &Call, at: Time) -> Option<String> {
     let heard = followed.seen.answer.seen.map_or_else(String::new, |heard| {
         format!(", nothing was heard of it for {} ms", at.since(heard) / 1_000_000)
     });
-    Some(format!("the server acknowledged none of {open} bytes sent again {again} times{heard}"))
+    Some(format!("the server acknowledged none of {open} bytes, sent again {again} times{heard}"))
 }
 
 /// Of a connection that ended, or was given up, before a request.

@@ -1,5 +1,7 @@
 use super::*;
-use crate::output::{Instance, Memory, Milestones, Ready, Since, StdioTarget, T0};
+use crate::output::{
+    DnsOutcome, DnsQuestion, DnsTransport, Instance, Memory, Milestones, Ready, Since, StdioTarget, T0,
+};
 
 const CLOCK: ClockOffset = ClockOffset { wall_minus_boot_ns: 1_000, error_ns: 0 };
 
@@ -150,6 +152,50 @@ fn streams_are_counted_when_they_end_and_faults_as_often_as_they_were() {
     assert_eq!((stdio.probe, stdio.count, stdio.failed, stdio.max_ns), ("stdio", 2, 1, Some(0)));
     assert_eq!(stdio.outcomes, BTreeMap::from([("delivered", 1), ("reader-gone", 1)]));
     assert!(stdio.worst.is_empty(), "nobody waited");
+}
+
+#[test]
+fn look_ups_are_counted_by_server_and_zone() {
+    let question = |name: &str, outcome| DnsQuestion {
+        name: name.to_owned(),
+        qtype: "A".to_owned(),
+        outcome,
+        server: ([10, 96, 0, 10], 53).into(),
+        backend: (name == "db.svc.test").then_some(([10, 1, 0, 5], 53).into()),
+        transport: DnsTransport::Udp,
+        rcode: None,
+        errno: None,
+        latency_ns: None,
+        attempts: 1,
+    };
+    let lookup = |name: &str, outcome, latency_ns| {
+        let decided = question(name, outcome);
+        let (questions, attempts, questions_left_out) = (vec![decided.clone()], 1, 0);
+        event(
+            "c",
+            What::Dns(Dns {
+                decided,
+                outcome,
+                latency_ns,
+                attempts,
+                drop: None,
+                questions,
+                questions_left_out,
+            }),
+        )
+    };
+    let mut tally = Tally::new(10);
+    tally.event(&lookup("db.svc.test", DnsOutcome::Answered, Some(5)));
+    tally.event(&lookup("a.shop.test", DnsOutcome::Timeout, None));
+    tally.event(&lookup("b.shop.test", DnsOutcome::Nxdomain, Some(9)));
+    let told = tally.tell(Time(20), CLOCK);
+    let of = |stats: &Stats| {
+        (stats.key["zone"].clone(), stats.key.contains_key("backend"), stats.count, stats.failed)
+    };
+    let told_of: Vec<_> = told.iter().map(of).collect();
+    assert_eq!(told_of, [("shop.test".to_owned(), false, 2, 1), ("svc.test".to_owned(), true, 1, 0)]);
+    assert!(told.iter().all(|stats| stats.key["server"] == "10.96.0.10:53" && stats.key["container"] == "c"));
+    assert_eq!((told[0].max_ns, told[0].worst.as_slice()), (Some(9), &["b.shop.test".to_owned()][..]));
 }
 
 #[test]

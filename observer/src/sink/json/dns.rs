@@ -1,9 +1,8 @@
 //! The fields of an `event` of probe `dns`: a look-up and its questions.
 
-use std::net::SocketAddr;
-
 use serde::Serialize;
 
+use super::address::{AddressJson, DropJson};
 use crate::{
     output::{Dns, DnsQuestion},
     sink::{errno, rcode, units::ms},
@@ -20,6 +19,7 @@ pub(super) struct DnsJson<'a> {
     rcode_name: Option<&'static str>,
     latency_ms: Option<f64>,
     attempts: u64,
+    drop: Option<DropJson<'a>>,
     errno: Option<i32>,
     errno_name: Option<&'static str>,
     outcome: &'static str,
@@ -44,18 +44,6 @@ struct QuestionJson<'a> {
     outcome: &'static str,
 }
 
-#[derive(Serialize)]
-struct AddressJson {
-    address: String,
-    port: u16,
-}
-
-impl AddressJson {
-    fn of(address: SocketAddr) -> Self {
-        AddressJson { address: address.ip().to_string(), port: address.port() }
-    }
-}
-
 impl<'a> DnsJson<'a> {
     pub(super) fn of(dns: &'a Dns) -> Self {
         let decided = QuestionJson::of(&dns.decided);
@@ -69,6 +57,7 @@ impl<'a> DnsJson<'a> {
             rcode_name: decided.rcode_name,
             latency_ms: dns.latency_ns.map(ms),
             attempts: dns.attempts,
+            drop: dns.drop.as_ref().map(DropJson::of),
             errno: decided.errno,
             errno_name: decided.errno_name,
             outcome: dns.outcome.name(),

@@ -1,6 +1,7 @@
 //! JSON lines: one object a line. These types are the outer format, apart from the model: fields are added,
 //! never renamed, and written in the order in which they are declared.
 
+mod address;
 mod coldstart;
 mod comparison;
 mod container;

@@ -1,11 +1,10 @@
 //! `event` of probe `net`: what became of a connection.
 
-use std::net::SocketAddr;
-
 use serde::Serialize;
 
+use super::address::{AddressJson, DropJson};
 use crate::{
-    output::{Drop, Net},
+    output::Net,
     sink::{errno, units::ms},
 };
 
@@ -13,8 +12,8 @@ use crate::{
 pub(super) struct NetJson<'a> {
     action: &'static str,
     outcome: &'static str,
-    server: Option<EndpointJson>,
-    local: Option<EndpointJson>,
+    server: Option<AddressJson>,
+    local: Option<AddressJson>,
     latency_ms: Option<f64>,
     age_ms: Option<f64>,
     errno: Option<i32>,
@@ -27,42 +26,13 @@ pub(super) struct NetJson<'a> {
     drop: Option<DropJson<'a>>,
 }
 
-#[derive(Serialize)]
-pub(super) struct EndpointJson {
-    address: String,
-    port: u16,
-}
-
-impl EndpointJson {
-    pub(super) fn of(endpoint: SocketAddr) -> Self {
-        EndpointJson { address: endpoint.ip().to_string(), port: endpoint.port() }
-    }
-}
-
-#[derive(Serialize)]
-struct DropJson<'a> {
-    reason: &'a str,
-    r#where: PlaceJson,
-    of_answer: bool,
-}
-
-#[derive(Serialize)]
-struct PlaceJson {
-    netns: Option<u32>,
-}
-
 impl<'a> NetJson<'a> {
     pub(super) fn of(net: &'a Net) -> Self {
-        let drop = |Drop { reason, netns, of_answer }: &'a Drop| DropJson {
-            reason,
-            r#where: PlaceJson { netns: *netns },
-            of_answer: *of_answer,
-        };
         NetJson {
             action: net.action.name(),
             outcome: net.outcome.name(),
-            server: net.server.map(EndpointJson::of),
-            local: net.local.map(EndpointJson::of),
+            server: net.server.map(AddressJson::of),
+            local: net.local.map(AddressJson::of),
             latency_ms: net.latency_ns.map(ms),
             age_ms: net.age_ns.map(ms),
             errno: net.errno,
@@ -72,7 +42,7 @@ impl<'a> NetJson<'a> {
             rtt_ms: net.rtt_ns.map(ms),
             sent_bytes: net.sent_bytes,
             received_bytes: net.received_bytes,
-            drop: net.drop.as_ref().map(drop),
+            drop: net.drop.as_ref().map(DropJson::of),
         }
     }
 }

@@ -26,7 +26,11 @@ pub(super) fn dns(dns: &Dns, process: Option<&Process>) -> String {
     if steps > 1 {
         text.push_str(&format!(", {steps} names tried"));
     }
-    format!("{text} ({})", dns.outcome.name())
+    text.push_str(&format!(" ({})", dns.outcome.name()));
+    if let Some(drop) = &dns.drop {
+        text.push_str(&super::dropped(drop));
+    }
+    text
 }
 
 fn what_came(dns: &Dns) -> String {

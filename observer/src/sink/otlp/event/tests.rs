@@ -3,8 +3,8 @@ use opentelemetry_proto::tonic::{common::v1::any_value::Value, trace::v1::span::
 use super::*;
 use crate::{
     output::{
-        CallOutcome, CallPhases, CallSeen, Container, FaultRegion, Instance, Peer, Process, RuntimeAction,
-        Seen, Side, Since, StdioOutcome, Webhook,
+        CallOutcome, CallPhases, CallSeen, Container, Dns, DnsOutcome, DnsQuestion, DnsTransport,
+        FaultRegion, Instance, Peer, Process, RuntimeAction, Seen, Side, Since, StdioOutcome, Webhook,
     },
     time::{Time, Wall},
 };
@@ -124,6 +124,53 @@ fn a_fault_says_what_it_was() {
         read.map(|key| value(&span, key)),
         ["SIGSEGV", "0x10", "null", "memcg"].map(|text| Some(text.to_owned()))
     );
+}
+
+#[test]
+fn a_look_up_says_what_was_asked_and_of_whom() {
+    let decided = DnsQuestion {
+        name: "db.test".into(),
+        qtype: "AAAA".into(),
+        outcome: DnsOutcome::Servfail,
+        server: ([10, 96, 0, 10], 53).into(),
+        backend: Some(([10, 1, 0, 5], 5_353).into()),
+        transport: DnsTransport::Tcp,
+        rcode: Some(2),
+        errno: None,
+        latency_ns: Some(7),
+        attempts: 3,
+    };
+    let lookup = |decided: DnsQuestion| Dns {
+        outcome: decided.outcome,
+        latency_ns: decided.latency_ns,
+        attempts: 4,
+        drop: None,
+        questions: vec![decided.clone()],
+        questions_left_out: 0,
+        decided,
+    };
+    let mut failed = event(What::Dns(lookup(decided.clone())));
+    failed.began = Some(Wall(8_000));
+    let span = only(&failed);
+    assert_eq!((span.name.as_str(), span.start_time_unix_nano), ("dns.lookup", 8_000));
+    for (key, expected) in [
+        ("dns.question.name", "db.test"),
+        ("server.address", "10.96.0.10"),
+        ("server.port", "53"),
+        ("network.peer.address", "10.1.0.5"),
+        ("network.peer.port", "5353"),
+        ("network.transport", "tcp"),
+        ("observer.dns.question.type", "AAAA"),
+        ("observer.dns.outcome", "servfail"),
+        ("observer.dns.attempts", "4"),
+        ("observer.dns.rcode", "2"),
+        ("error.type", "SERVFAIL"),
+    ] {
+        assert_eq!(value(&span, key).as_deref(), Some(expected), "{key}");
+    }
+    let missing = DnsQuestion { outcome: DnsOutcome::Nxdomain, rcode: Some(3), ..decided };
+    let span = only(&event(What::Dns(lookup(missing))));
+    assert_eq!((&span.status, value(&span, "error.type")), (&None, None), "that is an answer");
 }
 
 #[test]

@@ -1,0 +1,38 @@
+//! What `observer run` says of a call of a webhook, on every kernel: not each verifier takes as long a program, and not
+//! each kernel lets programs that see packets ask the same.
+
+use super::command::expect;
+use super::observed::objects;
+use anyhow::{Context as _, Result, ensure};
+
+/// Serves what a script says.
+const SERVER: &str = "busybox mkdir -p /tmp/www/cgi-bin; \
+    printf '#!/bin/busybox sh\\nprintf \"Content-Type: text/plain\\r\\n\\r\\nok\"\\n' >/tmp/www/cgi-bin/admit; \
+    busybox chmod 755 /tmp/www/cgi-bin/admit; busybox httpd -p 127.0.0.1:7080 -h /tmp/www";
+
+pub fn a_call_is_told() -> Result<String> {
+    // Emulated machines take long to attach: the call waits until that is said.
+    let all = format!(
+        "busybox ip link set lo up; \
+         observer run --webhook 127.0.0.1:7080/cgi-bin/admit,name=hook --show webhook,health -o json 2>/tmp/hook.err & \
+         watch=$!; n=0; until busybox grep -q attached /tmp/hook.err || [ $n -ge 120 ]; \
+         do busybox sleep 1; n=$((n+1)); done; {SERVER}; busybox sleep 1; \
+         busybox wget -q -O /dev/null --post-data '{{}}' 'http://127.0.0.1:7080/cgi-bin/admit?timeout=5s' >/dev/null 2>&1; \
+         busybox sleep 3; kill -TERM $watch; wait $watch"
+    );
+    let said = objects(&expect(0, &["busybox", "sh", "-c", &all])?)?;
+    let health = said.iter().rfind(|object| object["type"] == "health").context("no health")?;
+    let probes = health["probes"].as_array().context("no probes")?;
+    let probe = probes.iter().find(|probe| probe["name"] == "webhook").context("no webhook probe")?;
+    ensure!(probe["status"] == "attached" && probe["lost"] == 0, "{probe}");
+    let mut told = said.iter().filter(|object| object["probe"] == "webhook");
+    let call = told.next().with_context(|| format!("nothing was told: {said:?}"))?;
+    ensure!(told.next().is_none(), "more than one thing was told: {said:?}");
+    ensure!(call["outcome"] == "answered" && call["status"] == 200 && call["name"] == "hook", "{call}");
+    ensure!(
+        call["method"] == "POST" && call["path"] == "/cgi-bin/admit" && call["deadline_ms"] == 5000.0,
+        "{call}"
+    );
+    ensure!(call["phases_ms"]["connect"].is_number() && call["process"]["comm"] == "busybox", "{call}");
+    Ok(call.to_string())
+}
