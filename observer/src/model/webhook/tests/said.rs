@@ -53,12 +53,16 @@ impl Line {
     }
 
     fn hears(&mut self, ms: u64, allowed: bool, connection: Secured) {
+        self.hears_status(ms, 200, allowed, connection);
+    }
+
+    fn hears_status(&mut self, ms: u64, status: u16, allowed: bool, connection: Secured) {
         self.said(
             ms,
             tls::Event::Response(Response {
                 connection,
                 began: Time(ms * MS),
-                status: 200,
+                status,
                 is_review: true,
                 uid: None,
                 allowed: Some(allowed),
@@ -181,4 +185,24 @@ fn without_an_answer_it_is_told_after_its_deadline() {
     // The answer comes too late for anyone.
     line.hears(3_200, true, on_socket());
     line.nothing(90_000);
+}
+
+#[test]
+fn an_error_of_http_is_told_as_one_and_what_is_said_elsewhere_is_not() {
+    let mut line = Line::new(TARGET);
+    line.asks(3, 500);
+    line.says(3, "/v", on_socket());
+    line.says(3, "/other", secured(Some(99), true));
+    line.answers(&[(10, 300)]);
+    line.hears_status(11, 500, true, on_socket());
+    line.hears(11, false, secured(Some(99), true));
+    let (call, _) = line.one(400);
+    assert_eq!(
+        (call.outcome, call.status, call.path.as_deref()),
+        (CallOutcome::HttpError, Some(500), Some("/v"))
+    );
+    line.asks(1_000, 500);
+    line.answers(&[(1_010, 300)]);
+    let (call, _) = line.one(1_400);
+    assert_eq!((call.outcome, call.status, call.seen), (CallOutcome::Answered, None, CallSeen::Socket));
 }
