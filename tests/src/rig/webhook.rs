@@ -156,13 +156,16 @@ pub fn keeps(
     stage.spawn(&mut command).expect("a client")
 }
 
+/// Containers, and webhooks by the packets of their connections alone: what a TLS library says is told elsewhere.
+const SIGHT: &str = "process,cgroup,namespace,mount,file,memory,output,webhook";
+
 /// An observer that watches webhooks; it has attached.
 ///
 /// # Panics
 /// It cannot be run.
 pub fn watch(webhooks: &[&str]) -> Run {
     let named = webhooks.iter().flat_map(|webhook| ["--webhook", webhook]);
-    let words: Vec<&str> = ["run"].into_iter().chain(named).collect();
+    let words: Vec<&str> = ["run", "--probes", SIGHT].into_iter().chain(named).collect();
     Run::of(&words)
 }
 
