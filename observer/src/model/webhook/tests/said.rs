@@ -192,10 +192,11 @@ fn an_error_of_http_is_told_as_one_and_what_is_said_elsewhere_is_not() {
     let mut line = Line::new(TARGET);
     line.asks(3, 500);
     line.says(3, "/v", on_socket());
-    line.says(3, "/other", secured(Some(99), true));
+    let elsewhere = Secured { address: 2, ..secured(Some(99), true) };
+    line.says(3, "/other", elsewhere.clone());
     line.answers(&[(10, 300)]);
     line.hears_status(11, 500, true, on_socket());
-    line.hears(11, false, secured(Some(99), true));
+    line.hears(11, false, elsewhere);
     let (call, _) = line.one(400);
     assert_eq!(
         (call.outcome, call.status, call.path.as_deref()),
