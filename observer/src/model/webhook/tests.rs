@@ -5,7 +5,7 @@ use observer_ebpf::wire::webhook::{known, what};
 use super::super::{Made, Model};
 use crate::{
     input::{Fact, FactKind, Input, Record},
-    output::{CallOutcome, CallSeen, Event as Told, Side, Webhook, What},
+    output::{CallOutcome, Event as Told, Side, Webhook, What},
     probes::{
         self,
         packet::Owner,
