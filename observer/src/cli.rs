@@ -52,12 +52,14 @@ pub enum Format {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 What --show may name: coldstart (where a start's time went), runtime (created, started, ended),
-stdio (what became of what was written), memory (faults, OOM kills, refusals), webhook (calls of
-those named by --webhook), events (these four), stats (counts of each interval), health (the probes). The summary is always there.
+stdio (what became of what was written), memory (faults, OOM kills, refusals), dns (look-ups of
+names), net (TCP connections), webhook (calls of those named by --webhook, and of kube-apiserver and
+k3s), events (all from runtime on), stats (counts of each interval), health (the probes). The summary
+is always there.
 
 Without --show, -o json writes all of it; the table shows what needs attention: starts that
-failed, memory events, streams whose text did not arrive, calls of webhooks that failed, ends other
-than exit status 0, probes that give less than they should.
+failed, memory events, streams whose text did not arrive, look-ups, connections and calls of webhooks
+that failed, ends other than exit status 0, probes that give less than they should.
 
 Examples:
   observer run                                    what needs attention on this node, until Ctrl-C
@@ -182,11 +184,12 @@ pub struct Starts {
 /// Which outputs go where.
 #[derive(Debug, Args)]
 pub struct Choice {
-    /// What to show, comma separated: coldstart, runtime, stdio, memory, webhook, events, stats,
-    /// health [default: json all, table what needs attention].
+    /// What to show, comma separated: coldstart, runtime, stdio, memory, dns, net, webhook, events,
+    /// stats, health [default: json all, table what needs attention].
     #[arg(long, value_name = "LIST")]
     pub show: Option<Show>,
-    /// Events to export as spans, too: runtime, stdio, memory, webhook, events for all of them, or none.
+    /// Events to export as spans, too: runtime, stdio, memory, dns, net, webhook, events for all of them, or
+    /// none.
     #[arg(long, value_name = "LIST", default_value = "none", value_parser = events, hide_default_value = true)]
     pub otlp_events: Show,
 }

@@ -108,9 +108,10 @@ impl Edge {
         if let Some(plan) = self.live.look_for_tls(&self.host, now()) {
             self.report(status(&plan))?;
         }
-        if let Some(endpoints) = self.webhooks.as_mut().and_then(Names::poll) {
-            // Full only if there are hundreds: what fits is watched.
-            let _ = self.live.watch_endpoints(&endpoints);
+        if let Some(endpoints) = self.webhooks.as_mut().and_then(Names::poll)
+            && let Err(error) = self.live.watch_endpoints(&endpoints)
+        {
+            talk::say(format_args!("webhooks: what does not fit is not watched: {error}"));
         }
         self.answers()
     }

@@ -30,7 +30,7 @@ const ETIMEDOUT: i32 = 110;
 const ECONNREFUSED: i32 = 111;
 const EHOSTUNREACH: i32 = 113;
 
-/// Drops by the address that was connected to.
+/// Drops by the address that was connected to; and failures that were told already, by thread.
 #[derive(Default)]
 pub(super) struct Drops {
     /// What the kernel calls its reasons.

@@ -1,10 +1,9 @@
 //! What `observer run` says of a container that runs out of memory and crashes, on every kernel: the tracepoints of
 //! it, and the structures behind them, are not the same on all.
 
-use super::command::expect;
 use super::container::{MEMORY_LIMIT, bundle_that};
+use super::observed::while_watching;
 use anyhow::{Context as _, Result, ensure};
-use serde_json::Value;
 
 /// A child asks for more than the container may have; another ends itself by a signal that faults raise.
 const SCRIPT: &str =
@@ -12,21 +11,12 @@ const SCRIPT: &str =
 
 pub fn faults_are_told() -> Result<String> {
     let bundle = bundle_that("faulty", SCRIPT)?;
-    // Emulated machines take long to attach: the container waits until that is said.
-    let both = format!(
-        "observer run --show events -o json 2>/tmp/faults.err & watch=$!; n=0; \
-         until busybox grep -q attached /tmp/faults.err || [ $n -ge 120 ]; do busybox sleep 1; n=$((n+1)); done; \
-         crun run --bundle {} faulty >/dev/null 2>&1; busybox sleep 5; kill -TERM $watch; wait $watch",
-        bundle.path
-    );
-    let said = expect(0, &["busybox", "sh", "-c", &both])?;
-    let lines = said.lines().filter(|line| line.starts_with('{'));
-    let objects: Vec<Value> =
-        lines.map(serde_json::from_str).collect::<Result<_, _>>().context("not JSON")?;
+    let script = format!("crun run --bundle {} faulty >/dev/null 2>&1", bundle.path);
+    let objects = while_watching("--show events", &script, 5)?;
     let fault = |kind: &str| {
         let mut found = objects.iter().filter(|object| object["probe"] == "memory" && object["kind"] == kind);
-        let first = found.next().with_context(|| format!("no {kind} among: {said}"))?;
-        ensure!(found.next().is_none() && first["count"] == 1, "more than one {kind}: {said}");
+        let first = found.next().with_context(|| format!("no {kind} among: {objects:?}"))?;
+        ensure!(found.next().is_none() && first["count"] == 1, "more than one {kind}: {objects:?}");
         ensure!(first["container"]["id"] == "faulty", "it is of another container: {first}");
         Ok(first)
     };

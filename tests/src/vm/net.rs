@@ -1,9 +1,8 @@
 //! What `observer run` says of a connection that nobody takes, on every kernel: the tracepoints of connections, and the
 //! numbers of reasons for drops, are not the same on all.
 
-use super::command::expect;
 use super::container::bundle_that;
-use super::observed::objects;
+use super::observed::while_watching;
 use anyhow::{Context as _, Result, ensure};
 
 /// Nobody listens in the container's network.
@@ -11,14 +10,8 @@ const SCRIPT: &str = "busybox nc -w 3 127.0.0.1 7000 </dev/null";
 
 pub fn a_refusal_is_told() -> Result<String> {
     let bundle = bundle_that("dials", SCRIPT)?;
-    // Emulated machines take long to attach: the container waits until that is said.
-    let all = format!(
-        "observer run --show events -o json 2>/tmp/net.err & watch=$!; n=0; \
-         until busybox grep -q attached /tmp/net.err || [ $n -ge 120 ]; do busybox sleep 1; n=$((n+1)); done; \
-         crun run --bundle {} dials >/dev/null 2>&1; busybox sleep 3; kill -TERM $watch; wait $watch",
-        bundle.path
-    );
-    let said = objects(&expect(0, &["busybox", "sh", "-c", &all])?)?;
+    let script = format!("crun run --bundle {} dials >/dev/null 2>&1", bundle.path);
+    let said = while_watching("--show events", &script, 3)?;
     let mut told =
         said.iter().filter(|object| object["probe"] == "net" && object["container"]["id"] == "dials");
     let refused = told.next().with_context(|| format!("nothing was told: {said:?}"))?;

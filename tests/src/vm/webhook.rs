@@ -2,7 +2,7 @@
 //! each kernel lets programs that see packets ask the same.
 
 use super::command::expect;
-use super::observed::objects;
+use super::observed::while_watching;
 use anyhow::{Context as _, Result, ensure};
 
 /// Serves what a script says.
@@ -11,16 +11,13 @@ const SERVER: &str = "busybox mkdir -p /tmp/www/cgi-bin; \
     busybox chmod 755 /tmp/www/cgi-bin/admit; busybox httpd -p 127.0.0.1:7080 -h /tmp/www";
 
 pub fn a_call_is_told() -> Result<String> {
-    // Emulated machines take long to attach: the call waits until that is said.
-    let all = format!(
-        "busybox ip link set lo up; \
-         observer run --webhook 127.0.0.1:7080/cgi-bin/admit,name=hook --show webhook,health -o json 2>/tmp/hook.err & \
-         watch=$!; n=0; until busybox grep -q attached /tmp/hook.err || [ $n -ge 120 ]; \
-         do busybox sleep 1; n=$((n+1)); done; {SERVER}; busybox sleep 1; \
-         busybox wget -q -O /dev/null --post-data '{{}}' 'http://127.0.0.1:7080/cgi-bin/admit?timeout=5s' >/dev/null 2>&1; \
-         busybox sleep 3; kill -TERM $watch; wait $watch"
+    expect(0, &["busybox", "ip", "link", "set", "lo", "up"])?;
+    let options = "--webhook 127.0.0.1:7080/cgi-bin/admit,name=hook --show webhook,health";
+    let script = format!(
+        "{SERVER}; busybox sleep 1; busybox wget -q -O /dev/null --post-data '{{}}' \
+         'http://127.0.0.1:7080/cgi-bin/admit?timeout=5s' >/dev/null 2>&1"
     );
-    let said = objects(&expect(0, &["busybox", "sh", "-c", &all])?)?;
+    let said = while_watching(options, &script, 3)?;
     let health = said.iter().rfind(|object| object["type"] == "health").context("no health")?;
     let probes = health["probes"].as_array().context("no probes")?;
     let probe = probes.iter().find(|probe| probe["name"] == "webhook").context("no webhook probe")?;

@@ -10,19 +10,10 @@ use crate::{
 
 #[derive(Serialize)]
 pub(super) struct DnsJson<'a> {
-    name: &'a str,
-    qtype: &'a str,
-    server: AddressJson,
-    backend: Option<AddressJson>,
-    transport: &'static str,
-    rcode: Option<u8>,
-    rcode_name: Option<&'static str>,
-    latency_ms: Option<f64>,
-    attempts: u64,
+    /// The question that decided, with what holds for the whole look-up.
+    #[serde(flatten)]
+    whole: QuestionJson<'a>,
     drop: Option<DropJson<'a>>,
-    errno: Option<i32>,
-    errno_name: Option<&'static str>,
-    outcome: &'static str,
     questions: Vec<QuestionJson<'a>>,
     /// Questions that are not listed, for want of room.
     questions_left_out: u64,
@@ -46,21 +37,14 @@ struct QuestionJson<'a> {
 
 impl<'a> DnsJson<'a> {
     pub(super) fn of(dns: &'a Dns) -> Self {
-        let decided = QuestionJson::of(&dns.decided);
         DnsJson {
-            name: decided.name,
-            qtype: decided.qtype,
-            server: decided.server,
-            backend: decided.backend,
-            transport: decided.transport,
-            rcode: decided.rcode,
-            rcode_name: decided.rcode_name,
-            latency_ms: dns.latency_ns.map(ms),
-            attempts: dns.attempts,
+            whole: QuestionJson {
+                latency_ms: dns.latency_ns.map(ms),
+                attempts: dns.attempts,
+                outcome: dns.outcome.name(),
+                ..QuestionJson::of(&dns.decided)
+            },
             drop: dns.drop.as_ref().map(DropJson::of),
-            errno: decided.errno,
-            errno_name: decided.errno_name,
-            outcome: dns.outcome.name(),
             questions: dns.questions.iter().map(QuestionJson::of).collect(),
             questions_left_out: dns.questions_left_out,
         }
