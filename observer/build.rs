@@ -37,7 +37,26 @@ fn main() -> io::Result<()> {
         }
     }
     println!("cargo::rustc-env=OBSERVER_BPF_OBJECT={}", embedded.display());
-    Ok(())
+    embed_catalogue()
+}
+
+/// The problem matrix goes into the binary as it is written: name and text of each file.
+fn embed_catalogue() -> io::Result<()> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("catalogue");
+    println!("cargo::rerun-if-changed={}", folder.display());
+    let mut files: Vec<PathBuf> =
+        fs::read_dir(&folder)?.map(|item| item.map(|item| item.path())).collect::<Result<_, _>>()?;
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
+    files.retain(|path| path.file_stem().is_some_and(|stem| stem != "keywords"));
+    files.sort();
+    let mut list = String::from("&[\n");
+    for path in files {
+        let name = path.file_name().unwrap_or_default();
+        list.push_str(&format!("    ({name:?}, include_str!({path:?})),\n"));
+    }
+    list.push(']');
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
+    fs::write(out.join("catalogue.rs"), list)
 }
 
 /// The object, or why there is none to embed.

@@ -9,7 +9,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::{
     pipeline::Show,
     probes::webhook::Target,
-    sink::{GroupBy, table::Waterfall},
+    sink::{
+        GroupBy,
+        table::{Lang, Waterfall},
+    },
 };
 
 pub use values::{duration, size};
@@ -87,6 +90,8 @@ pub struct Run {
     pub print: Print,
     #[command(flatten)]
     pub choice: Choice,
+    #[command(flatten)]
+    pub judging: Judging,
     #[command(flatten)]
     pub filter: FilterArgs,
     #[command(flatten)]
@@ -194,6 +199,23 @@ pub struct Choice {
     pub otlp_events: Show,
 }
 
+/// By which rules findings are made, and how they are told.
+#[derive(Debug, Args)]
+pub struct Judging {
+    /// Entries of the problem matrix to add to the built-in ones, or to have in place of those of the same id.
+    #[arg(long, value_name = "DIR")]
+    pub catalogue: Option<PathBuf>,
+    /// Whose thresholds and priorities apply: edge, serverless, ai, hybrid or microservice.
+    #[arg(long, value_name = "NAME", value_parser = ["edge", "serverless", "ai", "hybrid", "microservice"])]
+    pub scenario: Option<String>,
+    /// Language of titles and remedies in the table [default: the locale's].
+    #[arg(long, value_enum, value_name = "LANG")]
+    pub lang: Option<Lang>,
+    /// End with exit status 5 if a finding of this grade or a surer one was made.
+    #[arg(long, value_name = "GRADE", value_parser = ["proved", "likely"])]
+    pub exit_on: Option<String>,
+}
+
 #[derive(Debug, Args)]
 pub struct FilterArgs {
     /// Only these namespaces; !NAME leaves one out.
@@ -233,6 +255,8 @@ pub struct Replay {
     pub starts: Starts,
     #[command(flatten)]
     pub choice: Choice,
+    #[command(flatten)]
+    pub judging: Judging,
     #[command(flatten)]
     pub filter: FilterArgs,
     #[command(flatten)]

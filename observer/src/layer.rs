@@ -18,6 +18,12 @@ pub enum Layer {
 }
 
 impl Layer {
+    pub const ALL: [Layer; 6] = [Layer::L0, Layer::L1, Layer::L2, Layer::L3, Layer::L4, Layer::Host];
+
+    pub fn of(name: &str) -> Option<Layer> {
+        Layer::ALL.into_iter().find(|layer| layer.name() == name)
+    }
+
     pub const fn name(self) -> &'static str {
         match self {
             Layer::L0 => "L-0",

@@ -17,6 +17,8 @@ use crate::{
     model::{Made, Model},
     output::{ColdStart, Event, Health, NotMeasured, Output, Summary},
     probes,
+    rules::{Engine, Rules, Said},
+    signals::Signals,
     time::{Time, Wall},
 };
 use seen::Seen;
@@ -40,6 +42,9 @@ pub struct Pipeline {
     seen: Seen,
     /// Counts by interval, where containers are followed.
     tally: Option<Tally>,
+    signals: Signals,
+    /// What turns signals into findings, where that is asked for.
+    engine: Option<Engine>,
 }
 
 impl Pipeline {
@@ -59,7 +64,16 @@ impl Pipeline {
             health_at: None,
             seen: Seen::default(),
             tally,
+            signals: Signals::default(),
+            engine: None,
         }
+    }
+
+    /// Judges what is seen by these rules, too.
+    #[must_use]
+    pub fn with_rules(mut self, rules: Rules) -> Self {
+        self.engine = Some(Engine::new(rules));
+        self
     }
 
     /// Takes one input and hands on what follows from it.
@@ -67,7 +81,10 @@ impl Pipeline {
         self.advance(input.time());
         match input {
             Input::Probe(report) => self.report(report),
-            Input::Lost { family, count, .. } => {
+            Input::Lost { family, count, time } => {
+                if let Some(engine) = &mut self.engine {
+                    engine.lost(*family, *count, *time);
+                }
                 if let Some(probe) = self.probes.get_mut(family) {
                     probe.lost = *count;
                 }
@@ -128,6 +145,9 @@ impl Pipeline {
 
     fn advance(&mut self, time: Time) {
         self.from.get_or_insert(time);
+        if let Some(engine) = &mut self.engine {
+            engine.began(time);
+        }
         self.now = self.now.max(time);
     }
 
@@ -152,7 +172,16 @@ impl Pipeline {
         if let Some(tally) = &mut self.tally {
             tally.start(&start);
         }
+        let mut said = Vec::new();
+        if let Some(engine) = &mut self.engine {
+            let clock = self.model.clock();
+            let say = |observation: crate::signals::Observation| {
+                engine.observe(&observation, clock, &mut |what| said.push(what));
+            };
+            self.signals.of_start(&start, self.now, say);
+        }
         out(Output::ColdStart(start));
+        said.into_iter().map(Output::from).for_each(out);
     }
 
     fn event(&mut self, event: Box<Event>, out: &mut impl FnMut(Output)) {
@@ -167,10 +196,22 @@ impl Pipeline {
         if let Some(tally) = &mut self.tally {
             tally.event(&event);
         }
+        let mut said = Vec::new();
+        if let Some(engine) = &mut self.engine {
+            let clock = self.model.clock();
+            let say = |observation: crate::signals::Observation| {
+                engine.observe(&observation, clock, &mut |what| said.push(what));
+            };
+            self.signals.of_event(&event, self.now, say);
+        }
         out(Output::Event(event));
+        said.into_iter().map(Output::from).for_each(out);
     }
 
     fn report(&mut self, report: &ProbeReport) {
+        if let Some(engine) = &mut self.engine {
+            engine.report(report);
+        }
         match &report.what {
             Report::Status { family, status, hook, why } => {
                 let name = family_name(*family);
@@ -201,6 +242,10 @@ impl Pipeline {
         if let Some(tally) = &mut self.tally {
             tally.tick(time, self.model.clock()).into_iter().map(Output::Stats).for_each(&mut *out);
         }
+        if let Some(engine) = &mut self.engine {
+            self.signals.tick(time);
+            engine.tick(time, self.model.clock(), &mut |said| out(Output::from(said)));
+        }
         let due = *self.health_at.get_or_insert(time.plus(self.settings.health_interval_ns));
         if time >= due {
             self.health_at = Some(time.plus(self.settings.health_interval_ns));
@@ -225,6 +270,9 @@ impl Pipeline {
         if let Some(tally) = &mut self.tally {
             tally.tell(self.now, self.model.clock()).into_iter().map(Output::Stats).for_each(&mut *out);
         }
+        if let Some(engine) = &mut self.engine {
+            engine.finish(&mut |said| out(Output::from(said)));
+        }
         out(Output::Health(self.health()));
         out(Output::Summary(Summary {
             from: self.wall(self.from.unwrap_or(self.now)),
@@ -234,6 +282,7 @@ impl Pipeline {
             starts: self.seen.starts,
             failed_starts: self.seen.failed_starts,
             events: self.settings.follow.then(|| self.seen.events.clone()),
+            found: self.engine.as_ref().map(Engine::outcome),
             not_measured: self.not_measured(),
             lost: self.model.lost(),
             command_exit: end.command_exit,
@@ -286,6 +335,7 @@ impl Pipeline {
             (self.model.dns_garbage(), "messages to or from port 53", "they are none that can be read"),
             (self.model.late, "records", "they came so late that others may have been judged without them"),
         ];
+        lacks.extend(self.engine.iter().flat_map(Engine::not_measured));
         lacks.extend(counts.into_iter().filter(|(count, ..)| *count > 0).map(|(count, what, why)| {
             NotMeasured { layer: Layer::L3, what: format!("{count} {what}"), why: why.to_owned(), how: None }
         }));
@@ -294,6 +344,15 @@ impl Pipeline {
 
     fn wall(&self, time: Time) -> Wall {
         self.model.clock().wall(time)
+    }
+}
+
+impl From<Said> for Output {
+    fn from(said: Said) -> Output {
+        match said {
+            Said::Finding(finding) => Output::Finding(finding),
+            Said::Unproven(unproven) => Output::Unproven(unproven),
+        }
     }
 }
 

@@ -22,7 +22,7 @@ impl Time {
 pub struct Wall(pub i64);
 
 /// The distance between the two clocks, as measured by the live edge: an input like any other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClockOffset {
     /// Wall clock minus CLOCK_BOOTTIME, nanoseconds.
     pub wall_minus_boot_ns: i64,

@@ -312,6 +312,7 @@ pub fn summary(starts: u64, failed_starts: u64) -> Summary {
         starts,
         failed_starts,
         events: None,
+        found: None,
         not_measured: vec![NotMeasured {
             layer: Layer::L3,
             what: "memory faults".into(),

@@ -34,6 +34,7 @@ pub fn run(args: &cli::Coldstart) -> Result<i32> {
             attention: false,
             otlp: &args.otlp,
             otlp_events: Show::default(),
+            lang: None,
         },
         cmd: &args.cmd,
         status_line: false,

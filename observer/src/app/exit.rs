@@ -12,6 +12,9 @@ pub const LESS_MEASURED: i32 = 3;
 /// The filter never matched in a bounded run.
 pub const NO_MATCH: i32 = 4;
 
+/// A finding of the grade that was asked for was made.
+pub const FOUND: i32 = 5;
+
 /// The code of a run that came to its end. One without an end of its own may yet have matched.
 pub fn code(pipeline: &Pipeline, plans: &[ProbePlan], asked: &[Family], is_bounded: bool) -> i32 {
     let failed = plans.iter().any(|plan| asked.contains(&plan.family) && plan.status == Status::Failed);

@@ -1,5 +1,6 @@
 //! One module a command, and what they share. Exit policy lives in `main`.
 
+mod catalogue;
 pub mod coldstart;
 mod courtesy;
 pub mod demo;

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, bail};
 
 use super::{
-    exit,
+    catalogue, exit,
     sinks::{Observer, Outlets, Sinks},
     watching,
 };
@@ -23,6 +23,10 @@ pub fn run(args: &cli::Replay) -> Result<i32> {
     let begins = reader.header().begins;
     let mut settings = recorded_settings(&header)?;
     say_what_differs(&header, args, &mut settings);
+    if args.judging.catalogue.is_some() {
+        settings.catalogue = super::run::own_entries(&args.judging)?;
+    }
+    settings.scenario = args.judging.scenario.clone().or(settings.scenario);
     let outlets = Outlets {
         format: args.print.format,
         starts: Some(&args.starts),
@@ -30,10 +34,11 @@ pub fn run(args: &cli::Replay) -> Result<i32> {
         attention: settings.follow,
         otlp: &args.otlp,
         otlp_events: args.choice.otlp_events.clone(),
+        lang: args.judging.lang,
     };
     let identity = Identity { node: header.node.clone(), host: header.host.clone() };
     let mut sinks = Sinks::open(&outlets, &Observer { identity, host_id: None })?;
-    let mut pipeline = Pipeline::new(settings);
+    let mut pipeline = judged(settings)?;
     let mut window = Window::new(args, begins);
     let mut last = begins;
     let mut ended = false;
@@ -57,7 +62,18 @@ pub fn run(args: &cli::Replay) -> Result<i32> {
     }
     sinks.finish()?;
     say_what_is_missing(reader.report());
-    Ok(exit::code(&pipeline, &[], &[], true))
+    let found = sinks.found(args.judging.exit_on.as_deref());
+    Ok(if found { exit::FOUND } else { exit::code(&pipeline, &[], &[], true) })
+}
+
+/// A pipeline that judges what it sees, if containers are followed.
+pub fn judged(settings: Settings) -> Result<Pipeline> {
+    let rules = settings.follow.then(|| catalogue::rules(&settings)).transpose()?;
+    let pipeline = Pipeline::new(settings);
+    Ok(match rules {
+        Some(rules) => pipeline.with_rules(rules),
+        None => pipeline,
+    })
 }
 
 fn feed(pipeline: &mut Pipeline, sinks: &mut Sinks, input: &Input, shown: bool) -> Result<()> {

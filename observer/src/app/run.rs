@@ -3,17 +3,19 @@
 use anyhow::Result;
 
 use super::{
+    catalogue, exit,
     sinks::Outlets,
     until,
     watching::{self, Plan},
 };
-use crate::{cli, pipeline::Settings, probes::Purpose};
+use crate::{cli, pipeline::Settings, probes::Purpose, rules::catalogue::Entry};
 
 /// Runs the command to its end and gives its exit code.
 ///
 /// # Errors
 /// See [`until::the_end`].
 pub fn run(args: &cli::Run) -> Result<i32> {
+    let mut found = false;
     let plan = Plan {
         command: "run",
         purpose: Purpose::Lives,
@@ -24,6 +26,8 @@ pub fn run(args: &cli::Run) -> Result<i32> {
             stats_interval_ns: args.interval.as_nanos() as u64,
             filter: watching::filter(&args.filter),
             webhooks: args.webhooks.clone(),
+            scenario: args.judging.scenario.clone(),
+            catalogue: own_entries(&args.judging)?,
             ..Settings::default()
         },
         outlets: Outlets {
@@ -33,9 +37,20 @@ pub fn run(args: &cli::Run) -> Result<i32> {
             attention: true,
             otlp: &args.otlp,
             otlp_events: args.choice.otlp_events.clone(),
+            lang: args.judging.lang,
         },
         cmd: &[],
         status_line: true,
     };
-    until::the_end(&plan, |_| Ok(()))
+    let code = until::the_end(&plan, |sinks| {
+        found = sinks.found(args.judging.exit_on.as_deref());
+        Ok(())
+    })?;
+    Ok(if found { exit::FOUND } else { code })
+}
+
+/// Entries of the user's own catalogue, if any.
+pub fn own_entries(judging: &cli::Judging) -> Result<Vec<Entry>> {
+    let own = judging.catalogue.as_deref().map(|path| catalogue::user(path, judging.scenario.as_deref()));
+    Ok(own.transpose()?.unwrap_or_default())
 }

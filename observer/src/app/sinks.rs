@@ -11,7 +11,7 @@ use super::talk;
 use crate::{
     cli,
     compare::{Sample, Samples},
-    output::Output,
+    output::{Grade, Output},
     pipeline::{Show, needs_attention},
     sink::{
         GroupBy, HtmlSink, Identity, JsonSink, Sink, TableSink,
@@ -32,6 +32,8 @@ pub struct Sinks {
     otlp_events: Show,
     comparison: Option<(String, Earlier)>,
     samples: Samples,
+    /// The surest grade of any finding so far.
+    surest: Option<Grade>,
     /// Whoever read standard output has left.
     pub reader_left: bool,
 }
@@ -53,6 +55,8 @@ pub struct Outlets<'a> {
     pub attention: bool,
     pub otlp: &'a cli::Otlp,
     pub otlp_events: Show,
+    /// Of the table; `None`: the locale's.
+    pub lang: Option<table::Lang>,
 }
 
 impl Outlets<'_> {
@@ -78,6 +82,7 @@ impl Outlets<'_> {
                 Shows::Asked(show) => show.takes_health(),
                 Shows::Attention => false,
             },
+            lang: self.lang.unwrap_or_else(locale),
         }
     }
 }
@@ -136,6 +141,7 @@ impl Sinks {
             otlp_events: outlets.otlp_events.clone(),
             comparison: starts.and_then(|starts| starts.compare.as_deref()).map(read_earlier).transpose()?,
             samples: Samples::default(),
+            surest: None,
             reader_left: false,
         })
     }
@@ -151,6 +157,7 @@ impl Sinks {
             (Output::Event(event), Some(otlp)) if self.otlp_events.takes_event(event) => {
                 otlp.send_event(event);
             }
+            (Output::Finding(finding), _) => self.surest = self.surest.max(Some(finding.grade)),
             _ => {}
         }
         for outlet in self.outlets.iter_mut().filter(|outlet| outlet.takes(output)) {
@@ -161,6 +168,12 @@ impl Sinks {
             }
         }
         Ok(())
+    }
+
+    /// Whether there was a finding of the grade that is asked for, or a surer one.
+    pub fn found(&self, asked: Option<&str>) -> bool {
+        let asked = asked.and_then(|name| Grade::ALL.iter().copied().find(|grade| grade.name() == name));
+        asked.is_some_and(|asked| self.surest >= Some(asked))
     }
 
     /// The starts of this run, for the baseline.
@@ -185,6 +198,14 @@ impl Sinks {
         }
         Ok(())
     }
+}
+
+/// The language of the first variable that says one.
+fn locale() -> table::Lang {
+    let said = ["LC_ALL", "LC_MESSAGES", "LANG"]
+        .into_iter()
+        .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
+    said.map_or_else(table::Lang::default, |locale| table::Lang::of_locale(&locale))
 }
 
 fn unless_broken_pipe(error: io::Error) -> io::Result<()> {

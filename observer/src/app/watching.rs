@@ -7,6 +7,7 @@ use observer_ebpf::Family;
 
 use super::{
     edge::{Edge, now},
+    replay::judged,
     sinks::{Observer, Outlets, Sinks},
     talk, webhooks,
 };
@@ -14,7 +15,7 @@ use crate::{
     cli,
     filter::Filter,
     health::ProbePlan,
-    pipeline::{Pipeline, Settings},
+    pipeline::Settings,
     probes::{self, Purpose, names},
     record::{Header, HookTaken, Limits, RecordingWriter},
     sink::Identity,
@@ -53,6 +54,7 @@ pub fn attach(plan: &Plan) -> Result<Watching> {
     let observer = observer(&host);
     let sinks = Sinks::open(&plan.outlets, &observer)?;
     let began = now();
+    let pipeline = judged(plan.settings.clone())?;
     let names: Vec<_> = names::watched_names().iter().map(|name| (name.name, name.role)).collect();
     let webhooks = webhooks::find(&plan.settings.webhooks);
     webhooks::complain(&webhooks);
@@ -89,15 +91,7 @@ pub fn attach(plan: &Plan) -> Result<Watching> {
         None => None,
     };
     let sockets = cri::sockets(&host_root, plan.watch.host.cri.as_deref());
-    let edge = Edge::new(
-        live,
-        Pipeline::new(plan.settings.clone()),
-        sinks,
-        recorder,
-        host_root,
-        &sockets,
-        &plan.settings.webhooks,
-    );
+    let edge = Edge::new(live, pipeline, sinks, recorder, host_root, &sockets, &plan.settings.webhooks);
     Ok(Watching { edge, plans, asked })
 }
 

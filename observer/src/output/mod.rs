@@ -2,7 +2,10 @@
 //! executes a [`Want`]. Times are nanoseconds.
 
 mod dns;
+pub mod errno;
 mod event;
+mod finding;
+pub mod signal;
 mod stats;
 
 use std::{collections::BTreeMap, net::SocketAddr};
@@ -19,12 +22,17 @@ pub use event::{
     NetOutcome, OomScope, Peer, Runtime, RuntimeAction, Seen, Side, Since, Stdio, StdioOutcome, StdioTarget,
     Webhook, What,
 };
+pub use finding::{
+    Check, CheckState, Evidence, Finding, FindingStatus, Found, Grade, Missing, Subject, Told, Unproven,
+};
 pub use stats::{Resident, Stats};
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Output {
     ColdStart(Box<ColdStart>),
     Event(Box<Event>),
+    Finding(Box<Finding>),
+    Unproven(Box<Unproven>),
     Stats(Stats),
     Health(Health),
     Summary(Summary),
@@ -297,6 +305,8 @@ pub struct Summary {
     pub failed_starts: u64,
     /// Events by the probe's name, where containers were followed beyond their start.
     pub events: Option<BTreeMap<&'static str, u64>>,
+    /// What was found, where rules were run.
+    pub found: Option<Found>,
     pub not_measured: Vec<NotMeasured>,
     pub lost: u64,
     pub command_exit: Option<i32>,

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{filter::Filter, probes::webhook::Target};
+use crate::{filter::Filter, probes::webhook::Target, rules::catalogue::Entry};
 
 /// Recorded, so that a replay uses the same. What older recordings do not say has a default.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -21,6 +21,12 @@ pub struct Settings {
     /// What the user says to be webhooks; kernel records name them by their place here, from 1.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub webhooks: Vec<Target>,
+    /// Whose thresholds and priorities apply.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scenario: Option<String>,
+    /// Entries of the matrix that the user adds, or has in place of ours.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub catalogue: Vec<Entry>,
 }
 
 const fn ten_seconds() -> u64 {
@@ -36,6 +42,8 @@ impl Default for Settings {
             stats_interval_ns: ten_seconds(),
             filter: Filter::default(),
             webhooks: Vec::new(),
+            scenario: None,
+            catalogue: Vec::new(),
         }
     }
 }

@@ -10,6 +10,8 @@ use crate::{
 /// A kind of output that can be asked for by name. The summary is always shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Shown {
+    Findings,
+    Unproven,
     Coldstart,
     Runtime,
     Stdio,
@@ -22,7 +24,9 @@ pub enum Shown {
 }
 
 impl Shown {
-    pub const ALL: [Shown; 9] = [
+    pub const ALL: [Shown; 11] = [
+        Shown::Findings,
+        Shown::Unproven,
         Shown::Coldstart,
         Shown::Runtime,
         Shown::Stdio,
@@ -39,6 +43,8 @@ impl Shown {
 
     pub const fn name(self) -> &'static str {
         match self {
+            Shown::Findings => "findings",
+            Shown::Unproven => "unproven",
             Shown::Coldstart => "coldstart",
             Shown::Runtime => "runtime",
             Shown::Stdio => "stdio",
@@ -90,6 +96,8 @@ impl Show {
         match output {
             Output::ColdStart(_) => self.0.contains(&Shown::Coldstart),
             Output::Event(event) => self.takes_event(event),
+            Output::Finding(_) => self.0.contains(&Shown::Findings),
+            Output::Unproven(_) => self.0.contains(&Shown::Unproven),
             Output::Stats(_) => self.0.contains(&Shown::Stats),
             Output::Health(_) => self.takes_health(),
             Output::Summary(_) => true,
@@ -143,7 +151,7 @@ pub fn needs_attention(output: &Output) -> bool {
     match output {
         Output::ColdStart(start) => start.failure.is_some(),
         Output::Event(event) => event_needs_attention(event),
-        Output::Health(_) | Output::Summary(_) => true,
+        Output::Finding(_) | Output::Unproven(_) | Output::Health(_) | Output::Summary(_) => true,
         Output::Stats(_) | Output::Want(_) => false,
     }
 }
@@ -219,7 +227,7 @@ mod tests {
         let error = "stdio,dsn".parse::<Show>().unwrap_err().to_string();
         assert_eq!(
             error,
-            "nothing is called \"dsn\"; there are coldstart, runtime, stdio, memory, dns, net, webhook, stats, \
+            "nothing is called \"dsn\"; there are findings, unproven, coldstart, runtime, stdio, memory, dns, net, webhook, stats, \
              health, and events for all of runtime, stdio, memory, dns, net, webhook"
         );
         assert!("".parse::<Show>().is_err() && "stdio,".parse::<Show>().is_err());

@@ -54,6 +54,8 @@ signals! {
     DnsAnswered "dns.lookup_answered_count" [Dns] "look-ups of names that were answered"
     NetFailed "net.connect_failed_count" [Net] "connections that could not be made"
     NetOk "net.connect_ok_count" [Net] "connections that were made"
+    NetTxTimeout "net.tx_timeout_count" [] "a network device did not send in time what it was given"
+    MachineCheck "node.machine_check_count" [] "the machine reported an error of its hardware"
     NetStalled "net.stalled_count" [Net] "connections on which nothing is acknowledged any more"
     WebhookFailed "webhook.call_failed_count" [Webhook] "calls of webhooks without an answer"
     WebhookAnswered "webhook.call_answered_count" [Webhook] "calls of webhooks that were answered"

@@ -1,5 +1,104 @@
 //! Named, typed values with a unit and the probes that they need: what rules are made of. Pure.
+//!
+//! [`Signals`] reads them from what the model makes; [`list`] says which there are.
 
+mod dns;
 mod list;
+mod memory;
+mod net;
+mod observation;
+mod start;
+mod stdio;
+mod teardown;
+mod webhook;
 
+use crate::{
+    output::{ColdStart, Event, Runtime, RuntimeAction, What},
+    time::Time,
+};
 pub use list::{Label, Signal, SignalSpec};
+pub use observation::{About, Observation, workload};
+use start::Medians;
+use teardown::Teardowns;
+
+/// A component that has begun less than this ago is still finding its peers.
+const YOUNG_NS: i64 = 120_000_000_000;
+
+/// Reads signals from what the model makes, and remembers what single events do not tell.
+#[derive(Debug, Default)]
+pub struct Signals {
+    teardowns: Teardowns,
+    medians: Medians,
+}
+
+impl Signals {
+    /// The signals of an event that became known at `now`.
+    pub fn of_event<'a>(&mut self, event: &'a Event, now: Time, mut see: impl FnMut(Observation<'a>)) {
+        self.teardowns.note(event, now);
+        let about = About {
+            probe: event.what.probe(),
+            container: event.container.as_ref(),
+            process: event.process.as_ref(),
+            since: event.since,
+            in_teardown: self.teardowns.covers(event),
+            is_young: is_young(event),
+        };
+        let of = |signal, value| Observation::new(now, event.time, signal, value, about);
+        match &event.what {
+            What::Runtime(runtime) => lifecycle(runtime, event, of, &mut see),
+            What::Stdio(stdio) => stdio::signals(stdio, of, &mut see),
+            What::Memory(memory) => memory::signals(memory, of, &mut see),
+            What::Dns(dns) => dns::signals(dns, of, &mut see),
+            What::Net(net) => net::signals(net, of, &mut see),
+            What::Webhook(call) => webhook::signals(call, of, &mut see),
+        }
+    }
+
+    /// The signals of a start that has settled.
+    pub fn of_start<'a>(&mut self, start: &'a ColdStart, now: Time, see: impl FnMut(Observation<'a>)) {
+        start::signals(start, now, &mut self.medians, see);
+    }
+
+    /// Forgets what is over.
+    pub fn tick(&mut self, now: Time) {
+        self.teardowns.forget(now);
+    }
+}
+
+fn lifecycle<'a>(
+    runtime: &Runtime,
+    event: &'a Event,
+    of: impl Fn(Signal, f64) -> Observation<'a>,
+    see: &mut impl FnMut(Observation<'a>),
+) {
+    match runtime.action {
+        RuntimeAction::Create => {}
+        RuntimeAction::Start => see(of(Signal::RuntimeStart, 1.0).saying("it was started")),
+        RuntimeAction::Exit => {
+            let how = match (runtime.exit_code, runtime.signal) {
+                (_, Some(signal)) => format!("it was ended by signal {signal}"),
+                (Some(code), None) => format!("it ended with exit status {code}"),
+                (None, None) => "it ended".to_owned(),
+            };
+            let reason =
+                event.container.as_ref().and_then(|container| container.exit.as_ref()?.reason.as_deref());
+            let text = reason.map_or_else(|| how.clone(), |reason| format!("{how}: {reason}"));
+            let oom = reason.is_some_and(|reason| reason.contains("memory") && runtime.signal == Some(9));
+            see(of(Signal::RuntimeExit, 1.0)
+                .with_some(Label::Exit, runtime.exit_code.map(|code| code.to_string()))
+                .with_some(Label::Signal, runtime.signal.map(|signal| signal.to_string()))
+                .with(Label::Oom, yes_no(oom))
+                .saying(text));
+        }
+    }
+}
+
+/// Whether it is by a process of the node itself that began a moment ago.
+fn is_young(event: &Event) -> bool {
+    let began = event.process.as_ref().and_then(|process| process.start);
+    event.container.is_none() && began.is_some_and(|began| event.time.0 - began.0 < YOUNG_NS)
+}
+
+fn yes_no(yes: bool) -> &'static str {
+    if yes { "yes" } else { "no" }
+}

@@ -5,7 +5,6 @@
 //! run, not a failure.
 
 pub mod compare;
-mod errno;
 mod escape;
 mod file;
 mod group;
@@ -14,7 +13,6 @@ pub mod json;
 mod keep;
 pub mod otlp;
 mod rcode;
-mod signal;
 pub mod table;
 mod timeline;
 mod units;
@@ -22,7 +20,7 @@ mod words;
 
 use std::io;
 
-use crate::output::Output;
+use crate::output::{Output, errno, signal};
 
 pub use group::GroupBy;
 pub use html::HtmlSink;

@@ -7,6 +7,7 @@ mod comparison;
 mod container;
 mod dns;
 mod event;
+mod finding;
 mod health;
 mod line;
 mod net;
@@ -82,6 +83,12 @@ impl<W: Write> Sink for JsonSink<W> {
                 Ok(())
             }
             Output::Event(event) => self.line("event", event.time, &event::EventBody::of(event)),
+            Output::Finding(finding) => {
+                self.line("finding", finding.time, &finding::FindingBody::of(finding))
+            }
+            Output::Unproven(unproven) => {
+                self.line("unproven", unproven.time, &finding::UnprovenBody::of(unproven))
+            }
             Output::Stats(stats) => self.line("stats", stats.to, &stats::StatsBody::of(stats)),
             Output::Want(_) => Ok(()),
         }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::finding::CheckJson;
 use crate::{
     output::{NotMeasured, Summary},
     sink::units::rfc3339,
@@ -19,15 +20,22 @@ pub(super) struct SummaryBody<'a> {
     failed_starts: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     events: Option<&'a BTreeMap<&'static str, u64>>,
-    /// No rules are run, and no rules is not no findings.
-    findings: Option<()>,
-    findings_why: &'static str,
-    unproven: Option<()>,
-    checked: [(); 0],
+    /// No rules run is not no findings.
+    findings: Option<FindingsJson>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    findings_why: Option<&'static str>,
+    unproven: Option<u64>,
+    checked: Vec<CheckJson<'a>>,
     not_measured: Vec<NotMeasuredJson<'a>>,
     lost: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     command_exit: Option<CommandExit>,
+}
+
+#[derive(Serialize)]
+struct FindingsJson {
+    proved: u64,
+    likely: u64,
 }
 
 #[derive(Serialize)]
@@ -46,6 +54,7 @@ struct CommandExit {
 
 impl<'a> SummaryBody<'a> {
     pub(super) fn of(summary: &'a Summary) -> Self {
+        let found = summary.found.as_ref();
         SummaryBody {
             from: rfc3339(summary.from),
             to: rfc3339(summary.to),
@@ -54,13 +63,10 @@ impl<'a> SummaryBody<'a> {
             starts: summary.starts,
             failed_starts: summary.failed_starts,
             events: summary.events.as_ref(),
-            findings: None,
-            findings_why: match summary.events {
-                Some(_) => "events were told and starts measured, no rules were run",
-                None => "cold starts were measured, no rules were run",
-            },
-            unproven: None,
-            checked: [],
+            findings: found.map(|found| FindingsJson { proved: found.proved, likely: found.likely }),
+            findings_why: found.is_none().then_some("cold starts were measured, no rules were run"),
+            unproven: found.map(|found| found.unproven),
+            checked: found.iter().flat_map(|found| &found.checked).map(CheckJson::of).collect(),
             not_measured: summary.not_measured.iter().map(NotMeasuredJson::of).collect(),
             lost: summary.lost,
             command_exit: summary.command_exit.map(CommandExit::of),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::text::{Page, Tone, columns, join, left, right};
 use crate::{
     health::{ProbeHealth, Status},
-    output::{ColdStart, Health, Summary},
+    output::{CheckState, ColdStart, Health, Summary},
     pipeline::is_a_problem,
     sink::{
         timeline,
@@ -114,11 +114,27 @@ pub(super) fn summary(page: Page, summary: &Summary, health: Option<&Health>, wi
         let end = if status < 0 { "was ended by signal" } else { "exited with" };
         text.push_str(&format!("the command {end} {}\n", status.unsigned_abs()));
     }
+    text.push_str(&found(page, summary));
     if summary.starts == 0 {
         text.push_str(&page.wrapped(0, &probes_in_short(health)));
     }
     text.push_str(&not_measured(page, summary));
     text
+}
+
+/// How many findings there were; none only together with what was looked at.
+fn found(page: Page, summary: &Summary) -> String {
+    let Some(found) = &summary.found else { return String::new() };
+    let unproven = units::count(found.unproven, "symptom");
+    if found.proved + found.likely + found.unproven > 0 {
+        let (proved, likely) = (found.proved, found.likely);
+        return page
+            .wrapped(0, &format!("findings: {proved} proved, {likely} likely; {unproven} not proven"));
+    }
+    let normal = found.checked.iter().filter(|check| check.state == CheckState::Ok);
+    let normal: Vec<String> = normal.map(|check| format!("{} {}", check.layer.name(), check.what)).collect();
+    let normal = if normal.is_empty() { "nothing".to_owned() } else { normal.join("; ") };
+    page.wrapped(0, &format!("No findings. Looked at, and normal: {normal}"))
 }
 
 /// `7 events (5 runtime, 2 stdio); `.

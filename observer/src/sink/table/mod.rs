@@ -4,6 +4,7 @@
 mod closing;
 mod comparison;
 mod event;
+mod finding;
 mod groups;
 mod row;
 mod text;
@@ -32,6 +33,21 @@ pub enum Waterfall {
     None,
 }
 
+/// The catalogue's languages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Lang {
+    #[default]
+    En,
+    Zh,
+}
+
+impl Lang {
+    /// Of a locale such as `zh_CN.UTF-8`.
+    pub fn of_locale(locale: &str) -> Lang {
+        if locale.starts_with("zh") { Lang::Zh } else { Lang::En }
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
     /// Columns; fewer than [`Options::NARROWEST`] are not attempted.
@@ -43,6 +59,8 @@ pub struct Options {
     pub brief: bool,
     /// Every probe, not only those that give less than they should.
     pub all_probes: bool,
+    /// Of titles, causes and remedies.
+    pub lang: Lang,
 }
 
 impl Options {
@@ -58,6 +76,7 @@ impl Default for Options {
             group_by: GroupBy::default(),
             brief: false,
             all_probes: true,
+            lang: Lang::En,
         }
     }
 }
@@ -127,6 +146,11 @@ impl<W: Write> TableSink<W> {
         self.write(&(header + line))
     }
 
+    /// Lines with an empty one around them.
+    fn block(&mut self, text: &str) -> io::Result<()> {
+        self.write(&format!("\n{text}\n"))
+    }
+
     fn write(&mut self, text: &str) -> io::Result<()> {
         self.out.write_all(text.as_bytes())?;
         self.out.flush()
@@ -140,6 +164,12 @@ impl<W: Write> Sink for TableSink<W> {
             Output::Health(health) => self.health = Some(health.clone()),
             Output::Summary(summary) => self.summary = Some(summary.clone()),
             Output::Event(event) => return self.event(&event::event(self.page, event)),
+            Output::Finding(finding) => {
+                return self.block(&finding::finding(self.page, self.options.lang, finding));
+            }
+            Output::Unproven(unproven) => {
+                return self.block(&finding::unproven(self.page, self.options.lang, unproven));
+            }
             Output::Stats(stats) => return self.event(&event::stats(self.page, stats)),
             Output::Want(_) => {}
         }

@@ -1,7 +1,7 @@
 //! Error numbers by name, as x86-64 and arm64 have them.
 
 /// `ENOEXEC` for 8.
-pub(super) fn name(errno: i32) -> Option<&'static str> {
+pub fn name(errno: i32) -> Option<&'static str> {
     let index = usize::try_from(errno.checked_sub(1)?).ok()?;
     NAMES.get(index).copied().filter(|name| !name.is_empty())
 }

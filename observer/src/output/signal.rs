@@ -35,13 +35,13 @@ const NAMES: [&str; 31] = [
 ];
 
 /// `None` of a real-time signal, and of what is none.
-pub(super) fn name(signal: i32) -> Option<&'static str> {
+pub fn name(signal: i32) -> Option<&'static str> {
     let index = usize::try_from(signal).ok()?.checked_sub(1)?;
     NAMES.get(index).copied()
 }
 
 /// Its name, else its number.
-pub(super) fn text(signal: i32) -> String {
+pub fn text(signal: i32) -> String {
     name(signal).map_or_else(|| format!("signal {signal}"), ToOwned::to_owned)
 }
 

@@ -1,0 +1,135 @@
+//! What follows from all that was seen: which known problem, which cause, how sure, on what evidence.
+
+use super::{Container, Process, Since, names};
+use crate::{layer::Layer, time::Wall};
+
+/// A problem of the matrix, found. Texts are the catalogue's.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Finding {
+    pub time: Wall,
+    /// The same for the same entry, cause and subject, in every run.
+    pub fingerprint: String,
+    pub status: FindingStatus,
+    pub id: String,
+    pub cause: String,
+    pub grade: Grade,
+    pub layer: Layer,
+    pub slice: Option<String>,
+    pub section: String,
+    pub severity: &'static str,
+    pub respond_within: String,
+    pub title: Told,
+    pub cause_title: Told,
+    pub subject: Subject,
+    pub since: Since,
+    pub first_seen: Wall,
+    pub last_seen: Wall,
+    /// How often its rule was satisfied anew.
+    pub count: u64,
+    pub evidence: Vec<Evidence>,
+    pub checked: Vec<Check>,
+    pub fix_type: String,
+    pub remedy: Told,
+    pub verify: String,
+    /// Why it is less sure than it could be.
+    pub confidence_note: Option<String>,
+}
+
+/// A sentence in the catalogue's two languages.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Told {
+    pub en: String,
+    pub zh: String,
+}
+
+names! {
+    FindingStatus {
+        Open = "open",
+        Updated = "updated",
+        Resolved = "resolved",
+    }
+}
+
+names! {
+    Grade {
+        /// The symptom, and what normally goes with the cause.
+        Likely = "likely",
+        /// The cause itself was seen.
+        Proved = "proved",
+    }
+}
+
+/// What a finding is about.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Subject {
+    /// `container`, `pod`, `node`, `service`, `image` or `connection`.
+    pub kind: &'static str,
+    pub container: Option<Container>,
+    pub process: Option<Process>,
+    /// What is neither: an address, an image, a file system.
+    pub object: Option<String>,
+}
+
+/// Something that was seen, and when.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Evidence {
+    pub time: Wall,
+    pub probe: &'static str,
+    pub signal: &'static str,
+    pub value: f64,
+    pub unit: &'static str,
+    pub text: String,
+    pub since: Since,
+}
+
+/// What was looked at in a layer, and whether it was how it should be.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Check {
+    pub layer: Layer,
+    pub what: String,
+    pub value: Option<f64>,
+    pub unit: &'static str,
+    pub state: CheckState,
+    pub threshold: Option<f64>,
+    /// `limit`, `baseline`, `scenario` or `matrix`.
+    pub basis: &'static str,
+    pub why: Option<String>,
+}
+
+names! {
+    CheckState {
+        Ok = "ok",
+        Abnormal = "abnormal",
+        NotMeasured = "not-measured",
+    }
+}
+
+/// A symptom of an entry, none of whose causes is proved or likely.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Unproven {
+    pub time: Wall,
+    pub id: String,
+    pub title: Told,
+    pub causes: Vec<String>,
+    pub subject: Subject,
+    pub seen: Vec<Evidence>,
+    pub missing: Vec<Missing>,
+    pub count: u64,
+}
+
+/// What it would have taken to say more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Missing {
+    pub what: String,
+    pub why: String,
+    pub how: String,
+}
+
+/// What came of all rules, counted; and what was looked at.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Found {
+    pub proved: u64,
+    pub likely: u64,
+    pub unproven: u64,
+    pub checked: Vec<Check>,
+}

@@ -1,0 +1,378 @@
+//! Judges rules as observations come and time passes, and keeps the findings that are open: one for each root cause
+//! and subject, however often and in however many ways it shows.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::{
+    Rules,
+    compile::Rule,
+    judge::{Bench, Match, Verdict},
+    open::{Open, Suspicion, Taken},
+    tell,
+    trust::Trust,
+    windows::{Key, Windows, key},
+};
+use crate::{
+    health::ProbeReport,
+    layer::Layer,
+    output::{CheckState, Container, Finding, Found, Grade, NotMeasured, Process, Unproven},
+    signals::Observation,
+    time::{ClockOffset, Time},
+};
+
+/// Findings that are open at once, and suspicions.
+const MAX_OPEN: usize = 1_024;
+/// A symptom that is still there is told of again after this.
+const TELL_AGAIN_NS: u64 = 300_000_000_000;
+/// What explains another finding must have been seen this recently.
+const EXPLAINS_NS: u64 = 300_000_000_000;
+
+/// What the engine says.
+#[derive(Debug)]
+pub enum Said {
+    Finding(Box<Finding>),
+    Unproven(Box<Unproven>),
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct Engine {
+    rules: Rules,
+    windows: Windows,
+    trust: Trust,
+    /// When watching began, and how late it is.
+    began: Option<Time>,
+    now: Time,
+    clock: ClockOffset,
+    /// By cause and key.
+    open: BTreeMap<(usize, Key), Open>,
+    /// Matches that wait for what would refute them.
+    waiting: BTreeMap<(usize, Key), Taken>,
+    /// Symptoms whose causes may still show.
+    suspicions: BTreeMap<(usize, Key), Suspicion>,
+    /// Findings for which there was no room.
+    given_up: u64,
+    proved: u64,
+    likely: u64,
+    unproven: u64,
+}
+
+impl Engine {
+    pub fn new(rules: Rules) -> Engine {
+        let windows = Windows::new(rules.series.len());
+        Engine { rules, windows, ..Engine::default() }
+    }
+
+    pub fn report(&mut self, report: &ProbeReport) {
+        self.trust.report(report);
+    }
+
+    pub fn lost(&mut self, family: u8, total: u64, time: Time) {
+        self.trust.lost(family, total, time);
+    }
+
+    /// What came of it all.
+    pub fn outcome(&self) -> Found {
+        let checked = tell::checked(&self.rules, self.bench(), None);
+        Found { proved: self.proved, likely: self.likely, unproven: self.unproven, checked }
+    }
+
+    /// What was looked at in no layer, and what there was no room for.
+    pub fn not_measured(&self) -> Vec<NotMeasured> {
+        let given_up = [
+            (self.windows.given_up, "observations", "more were made at once than rules look back at"),
+            (self.given_up, "findings", "more were open at once than are kept"),
+        ];
+        let lacks = |(count, what, why): (u64, &str, &str)| NotMeasured {
+            layer: Layer::Host,
+            what: format!("{count} {what}"),
+            why: why.to_owned(),
+            how: None,
+        };
+        let unseen = tell::checked(&self.rules, self.bench(), None);
+        let unseen = unseen.into_iter().filter(|check| check.state == CheckState::NotMeasured);
+        let unseen = unseen.map(|check| NotMeasured {
+            layer: check.layer,
+            what: check.what,
+            why: check.why.unwrap_or_default(),
+            how: None,
+        });
+        given_up.into_iter().filter(|(count, ..)| *count > 0).map(lacks).chain(unseen).collect()
+    }
+
+    pub fn began(&mut self, time: Time) {
+        self.began.get_or_insert(time);
+    }
+
+    pub fn observe(&mut self, observation: &Observation, clock: ClockOffset, say: &mut impl FnMut(Said)) {
+        (self.now, self.clock) = (self.now.max(observation.time), clock);
+        let Some(series) = self.rules.by_signal.get(&observation.signal) else { return };
+        let (mut causes, mut symptoms) = (Vec::new(), Vec::new());
+        for at in series {
+            let series = &self.rules.series[*at];
+            if self.windows.take(*at, series, observation) {
+                causes.extend_from_slice(&series.causes);
+                symptoms.extend_from_slice(&series.symptoms);
+            }
+        }
+        causes.sort_unstable();
+        causes.dedup();
+        symptoms.sort_unstable();
+        symptoms.dedup();
+        let mut satisfied: Option<Arc<super::catalogue::Entry>> = None;
+        for at in causes {
+            let rule = &self.rules.causes[at];
+            if satisfied.as_ref().is_some_and(|entry| Arc::ptr_eq(entry, &rule.entry)) {
+                continue;
+            }
+            let Some(key) = key(&rule.by, observation) else { continue };
+            let Verdict::Match(found) = self.bench().judge(rule, &key) else { continue };
+            if found.grade.is_none() {
+                continue;
+            }
+            satisfied = Some(Arc::clone(&rule.entry));
+            let taken = Taken::of(observation, found, self.now);
+            if rule.settle.0 > 0 && !self.open.contains_key(&(at, key.clone())) {
+                self.wait(at, key, taken);
+            } else {
+                self.found(at, key, taken, say);
+            }
+        }
+        for at in symptoms {
+            self.suspect(at, observation);
+        }
+    }
+
+    /// Time has passed: what waited is decided, what is over is closed.
+    pub fn tick(&mut self, now: Time, clock: ClockOffset, say: &mut impl FnMut(Said)) {
+        (self.now, self.clock) = (self.now.max(now), clock);
+        self.windows.prune(&self.rules.series, now);
+        let is_due =
+            |rules: &Rules, at: usize, taken: &Taken| now.since(taken.time) >= rules.causes[at].settle.0;
+        let due: Vec<_> = self
+            .waiting
+            .iter()
+            .filter(|((at, _), taken)| is_due(&self.rules, *at, taken))
+            .map(|(key, _)| key.clone())
+            .collect();
+        for (at, key) in due {
+            let Some(mut taken) = self.waiting.remove(&(at, key.clone())) else { continue };
+            if let Verdict::Match(found) = self.bench().judge(&self.rules.causes[at], &key)
+                && found.grade.is_some()
+            {
+                taken.found = *found;
+                self.found(at, key, taken, say);
+            }
+        }
+        self.decide_suspicions(say);
+        self.close(say);
+    }
+
+    /// Nothing more will come: what has changed since it was told is told as it is.
+    pub fn finish(&mut self, say: &mut impl FnMut(Said)) {
+        let bench = Bench {
+            windows: &self.windows,
+            trust: &self.trust,
+            now: self.now,
+            began: self.began.unwrap_or_default(),
+        };
+        for ((at, key), open) in &mut self.open {
+            if open.count > open.told_count {
+                open.told_count = open.count;
+                say(tell::updated(&self.rules, *at, key, open, bench, self.clock));
+            }
+        }
+    }
+
+    fn bench(&self) -> Bench<'_> {
+        Bench {
+            windows: &self.windows,
+            trust: &self.trust,
+            now: self.now,
+            began: self.began.unwrap_or_default(),
+        }
+    }
+
+    fn wait(&mut self, at: usize, key: Key, taken: Taken) {
+        if self.waiting.len() < MAX_OPEN {
+            self.waiting.entry((at, key)).and_modify(|known| known.time = taken.time).or_insert(taken);
+        } else {
+            self.given_up += 1;
+        }
+    }
+
+    /// A rule holds.
+    fn found(&mut self, at: usize, key: Key, taken: Taken, say: &mut impl FnMut(Said)) {
+        let now = self.now;
+        if let Some(other) = self.told_by_another(at, &taken) {
+            other.again(&taken, now);
+            return;
+        }
+        if let Some(open) = self.open.get_mut(&(at, key.clone())) {
+            let is_surer = taken.found.grade > Some(open.grade);
+            open.again(&taken, self.now);
+            if is_surer {
+                self.count(Grade::Proved);
+                self.likely = self.likely.saturating_sub(1);
+            }
+            let open = self.open.get_mut(&(at, key.clone()));
+            if let Some(open) = open.filter(|open| is_surer || open.is_due(self.now)) {
+                (open.told_count, open.told) = (open.count, self.now);
+                let bench = Bench {
+                    windows: &self.windows,
+                    trust: &self.trust,
+                    now: self.now,
+                    began: self.began.unwrap_or_default(),
+                };
+                say(tell::updated(&self.rules, at, &key, open, bench, self.clock));
+            }
+            return;
+        }
+        if self.open.len() >= MAX_OPEN {
+            self.given_up += 1;
+            return;
+        }
+        self.replace_worse(at, &taken, say);
+        let open = Open::new(taken, self.now);
+        self.count(open.grade);
+        say(tell::opened(&self.rules, at, &key, &open, self.bench(), self.clock));
+        self.open.insert((at, key), open);
+    }
+
+    fn count(&mut self, grade: Grade) {
+        match grade {
+            Grade::Proved => self.proved += 1,
+            Grade::Likely => self.likely += 1,
+        }
+    }
+
+    /// The open finding that this is another symptom of: a better cause of the same entry about the same container,
+    /// or one of an entry that explains it.
+    fn told_by_another(&mut self, at: usize, taken: &Taken) -> Option<&mut Open> {
+        let rule = &self.rules.causes[at];
+        let explained_by = rule.cause.as_ref().map(|cause| cause.explained_by.clone()).unwrap_or_default();
+        let now = self.now;
+        let rules = &self.rules;
+        self.open.iter_mut().find_map(|((other, _), open)| {
+            let known = &rules.causes[*other];
+            let is_better = Arc::ptr_eq(&known.entry, &rule.entry)
+                && known.rank < rule.rank
+                && open.grade >= taken.grade();
+            let explains = explained_by.contains(&known.entry.id) && now.since(open.last) < EXPLAINS_NS;
+            let same = open.workload == taken.workload || (explains && open.workload.is_none());
+            ((is_better || explains) && same).then_some(open)
+        })
+    }
+
+    /// Findings of the same entry about the same container that were made before better was known.
+    fn replace_worse(&mut self, at: usize, taken: &Taken, say: &mut impl FnMut(Said)) {
+        let rule = &self.rules.causes[at];
+        let worse: Vec<_> = self
+            .open
+            .iter()
+            .filter(|((other, _), open)| {
+                let known = &self.rules.causes[*other];
+                Arc::ptr_eq(&known.entry, &rule.entry)
+                    && known.rank > rule.rank
+                    && open.workload == taken.workload
+                    && open.grade <= taken.grade()
+            })
+            .map(|(key, _)| key.clone())
+            .collect();
+        for (other, key) in worse {
+            if let Some(open) = self.open.remove(&(other, key.clone())) {
+                say(tell::resolved(&self.rules, other, &key, &open, self.bench(), self.clock));
+            }
+        }
+    }
+
+    fn suspect(&mut self, at: usize, observation: &Observation) {
+        let rule = &self.rules.symptoms[at];
+        let Some(key) = key(&rule.by, observation) else { return };
+        let Verdict::Match(found) = self.bench().judge(rule, &key) else { return };
+        let taken = Taken::of(observation, found, self.now);
+        let has_room = self.suspicions.len() < MAX_OPEN;
+        if let Some(known) = self.suspicions.get_mut(&(at, key.clone())) {
+            known.again(taken);
+        } else if has_room {
+            self.suspicions.insert((at, key), Suspicion::new(taken));
+        } else {
+            self.given_up += 1;
+        }
+    }
+
+    fn decide_suspicions(&mut self, say: &mut impl FnMut(Said)) {
+        let now = self.now;
+        let mut decided = Vec::new();
+        for ((at, key), suspicion) in &self.suspicions {
+            let rule = &self.rules.symptoms[*at];
+            let is_explained = self.explains(rule, suspicion.taken.workload.as_ref());
+            let is_old = now.since(suspicion.taken.time) >= rule.life.0.max(TELL_AGAIN_NS);
+            let is_due = suspicion.told.is_none() && now.since(suspicion.first) >= rule.settle.0;
+            if is_explained || is_old || is_due {
+                decided.push(((*at, key.clone()), is_due && !is_explained));
+            }
+        }
+        for ((at, key), is_told) in decided {
+            if !is_told {
+                self.suspicions.remove(&(at, key));
+                continue;
+            }
+            let bench = Bench {
+                windows: &self.windows,
+                trust: &self.trust,
+                now,
+                began: self.began.unwrap_or_default(),
+            };
+            let Some(suspicion) = self.suspicions.get_mut(&(at, key.clone())) else { continue };
+            suspicion.told = Some(now);
+            self.unproven += 1;
+            say(tell::unproven(&self.rules, at, &key, suspicion, bench, self.clock));
+        }
+    }
+
+    /// Whether a finding of the same entry, or one that its causes are explained by, is open about the same workload.
+    fn explains(&self, rule: &Rule, workload: Option<&Arc<str>>) -> bool {
+        let others: Vec<&String> = rule.entry.causes.iter().flat_map(|cause| &cause.explained_by).collect();
+        let waits =
+            self.waiting.keys().any(|(at, _)| Arc::ptr_eq(&self.rules.causes[*at].entry, &rule.entry));
+        waits
+            || self.open.iter().any(|((at, _), open)| {
+                let known = &self.rules.causes[*at].entry;
+                let is_related = Arc::ptr_eq(known, &rule.entry) || others.contains(&&known.id);
+                is_related
+                    && (open.workload.as_ref() == workload || open.workload.is_none() || workload.is_none())
+            })
+    }
+
+    /// Findings whose evidence has been absent for long.
+    fn close(&mut self, say: &mut impl FnMut(Said)) {
+        let over: Vec<_> = self
+            .open
+            .iter()
+            .filter(|((at, _), open)| self.now.since(open.last) > self.rules.causes[*at].life.0)
+            .map(|(key, _)| key.clone())
+            .collect();
+        for (at, key) in over {
+            if let Some(open) = self.open.remove(&(at, key.clone())) {
+                say(tell::resolved(&self.rules, at, &key, &open, self.bench(), self.clock));
+            }
+        }
+    }
+}
+
+impl Taken {
+    fn of(observation: &Observation, found: Box<Match>, now: Time) -> Taken {
+        Taken {
+            time: now,
+            workload: observation.label(crate::signals::Label::Container).map(Arc::from),
+            container: observation.about.container.cloned().map(Box::<Container>::new),
+            process: observation.about.process.cloned().map(Box::<Process>::new),
+            labels: observation.labels().map(|(label, value)| (label, Arc::from(value))).collect(),
+            found: *found,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,112 @@
+//! Findings and suspicions that are open.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::judge::{MAX_EVIDENCE, Match};
+use crate::{
+    output::{Container, Grade, Process},
+    rules::windows::Kept,
+    signals::Label,
+    time::Time,
+};
+
+/// An open finding is told again after this, where it has grown tenfold or this is long ago.
+const TELL_AGAIN_NS: u64 = 60_000_000_000;
+
+/// A rule that holds, and who it was seen of.
+#[derive(Debug)]
+pub struct Taken {
+    pub time: Time,
+    pub workload: Option<Arc<str>>,
+    pub container: Option<Box<Container>>,
+    pub process: Option<Box<Process>>,
+    pub labels: BTreeMap<Label, Arc<str>>,
+    pub found: Match,
+}
+
+#[derive(Debug)]
+pub struct Open {
+    pub workload: Option<Arc<str>>,
+    pub container: Option<Box<Container>>,
+    pub process: Option<Box<Process>>,
+    pub labels: BTreeMap<Label, Arc<str>>,
+    pub grade: Grade,
+    pub doubts: Vec<String>,
+    pub first: Kept,
+    pub latest: Kept,
+    /// When its rule held last.
+    pub last: Time,
+    pub count: u64,
+    pub evidence: Vec<Kept>,
+    pub told: Time,
+    pub told_count: u64,
+}
+
+#[derive(Debug)]
+pub struct Suspicion {
+    pub first: Time,
+    pub taken: Taken,
+    pub count: u64,
+    pub told: Option<Time>,
+}
+
+impl Taken {
+    /// The grade that it has: what has none is not kept.
+    pub fn grade(&self) -> Grade {
+        self.found.grade.unwrap_or(Grade::Likely)
+    }
+}
+
+impl Open {
+    pub fn new(taken: Taken, now: Time) -> Open {
+        Open {
+            grade: taken.grade(),
+            workload: taken.workload,
+            container: taken.container,
+            process: taken.process,
+            labels: taken.labels,
+            doubts: taken.found.doubts,
+            first: taken.found.first,
+            latest: taken.found.last,
+            last: now,
+            count: taken.found.count,
+            told_count: taken.found.count,
+            evidence: taken.found.evidence,
+            told: now,
+        }
+    }
+
+    /// Its rule holds anew, or it shows in another way.
+    pub fn again(&mut self, taken: &Taken, now: Time) {
+        self.count += 1;
+        self.last = now;
+        self.latest = taken.found.last.clone();
+        if taken.found.grade > Some(self.grade) {
+            self.grade = taken.grade();
+            self.doubts.clone_from(&taken.found.doubts);
+        }
+        if taken.found.last.text.is_some() {
+            if self.evidence.len() >= MAX_EVIDENCE {
+                self.evidence.remove(MAX_EVIDENCE / 2);
+            }
+            self.evidence.push(taken.found.last.clone());
+        }
+    }
+
+    /// Whether it has changed enough to be told again.
+    pub fn is_due(&self, now: Time) -> bool {
+        let has_grown = self.count >= self.told_count.saturating_mul(10);
+        self.count > self.told_count && (has_grown || now.since(self.told) >= TELL_AGAIN_NS)
+    }
+}
+
+impl Suspicion {
+    pub fn new(taken: Taken) -> Suspicion {
+        Suspicion { first: taken.time, count: taken.found.count, taken, told: None }
+    }
+
+    pub fn again(&mut self, taken: Taken) {
+        self.count += 1;
+        self.taken = taken;
+    }
+}

@@ -1,0 +1,208 @@
+//! Findings, suspicions and checks as they are told.
+
+use std::sync::Arc;
+
+use super::{
+    Rules,
+    catalogue::About,
+    checks::OVER,
+    compile::Rule,
+    engine::Said,
+    judge::Bench,
+    open::{Open, Suspicion},
+    windows::{Kept, Key},
+};
+use crate::{
+    output::{Check, CheckState, Evidence, Finding, FindingStatus, Missing, Subject, Told, Unproven},
+    rules::grammar::Func,
+    signals::Label,
+    time::{ClockOffset, Time},
+};
+
+pub fn opened(rules: &Rules, at: usize, key: &Key, open: &Open, bench: Bench, clock: ClockOffset) -> Said {
+    finding(rules, at, key, open, FindingStatus::Open, bench, clock)
+}
+
+pub fn updated(rules: &Rules, at: usize, key: &Key, open: &Open, bench: Bench, clock: ClockOffset) -> Said {
+    finding(rules, at, key, open, FindingStatus::Updated, bench, clock)
+}
+
+pub fn resolved(rules: &Rules, at: usize, key: &Key, open: &Open, bench: Bench, clock: ClockOffset) -> Said {
+    finding(rules, at, key, open, FindingStatus::Resolved, bench, clock)
+}
+
+fn finding(
+    rules: &Rules,
+    at: usize,
+    key: &Key,
+    open: &Open,
+    status: FindingStatus,
+    bench: Bench,
+    clock: ClockOffset,
+) -> Said {
+    let rule = &rules.causes[at];
+    let (entry, cause) = (&rule.entry, rule.cause.as_deref());
+    let told = |en: Option<&String>, zh: Option<&String>| Told {
+        en: en.cloned().unwrap_or_default(),
+        zh: zh.or(en).cloned().unwrap_or_default(),
+    };
+    let remedy = cause.and_then(|cause| cause.remedy.as_ref()).or(entry.remedy.as_ref());
+    let remedy_zh = cause.and_then(|cause| cause.remedy_zh.as_ref()).or(entry.remedy_zh.as_ref());
+    let id = cause.map(|cause| cause.id.clone()).unwrap_or_default();
+    Said::Finding(Box::new(Finding {
+        time: clock.wall(bench.now),
+        fingerprint: fingerprint(&entry.id, &id, key),
+        status,
+        grade: open.grade,
+        layer: rule.layer,
+        slice: cause.and_then(|cause| cause.slice.clone()).or_else(|| entry.slice.clone()),
+        section: entry.section.clone(),
+        severity: cause.and_then(|cause| cause.severity).unwrap_or(entry.severity).name(),
+        respond_within: entry.respond_within.clone(),
+        title: told(Some(&entry.title), Some(&entry.title_zh)),
+        cause_title: told(cause.map(|cause| &cause.title), cause.map(|cause| &cause.title_zh)),
+        subject: subject(rule, key, open),
+        since: open.first.since,
+        first_seen: open.first.at,
+        last_seen: open.latest.at.max(open.first.at),
+        count: open.count,
+        evidence: open.evidence.iter().map(evidence).collect(),
+        checked: checked(rules, bench, open.workload.as_ref()),
+        fix_type: cause.and_then(|cause| cause.fix_type.clone()).unwrap_or_else(|| entry.fix_type.clone()),
+        remedy: told(remedy, remedy_zh),
+        verify: cause.and_then(|cause| cause.verify.clone()).unwrap_or_else(|| entry.verify.clone()),
+        confidence_note: (!open.doubts.is_empty()).then(|| open.doubts.join("; ")),
+        id: entry.id.clone(),
+        cause: id,
+    }))
+}
+
+pub fn unproven(
+    rules: &Rules,
+    at: usize,
+    key: &Key,
+    suspicion: &Suspicion,
+    bench: Bench,
+    clock: ClockOffset,
+) -> Said {
+    let symptom = &rules.symptoms[at];
+    let entry = &symptom.entry;
+    let taken = &suspicion.taken;
+    let is_container = taken.container.is_some();
+    let causes: Vec<&Rule> = rules.causes.iter().filter(|rule| Arc::ptr_eq(&rule.entry, entry)).collect();
+    let missing = causes.iter().filter_map(|rule| {
+        let cause = rule.cause.as_deref()?;
+        let own: Option<Key> = rule.by.iter().map(|label| taken.labels.get(label).cloned()).collect();
+        let why = match own {
+            Some(own) => bench.lacking(rule, &own)?,
+            None => "what it would be about is not known".to_owned(),
+        };
+        let how = cause.verify.clone().unwrap_or_else(|| entry.verify.clone());
+        Some(Missing { what: cause.title.clone(), why, how })
+    });
+    let _ = key;
+    Said::Unproven(Box::new(Unproven {
+        time: clock.wall(bench.now),
+        id: entry.id.clone(),
+        title: Told { en: entry.symptom.clone(), zh: entry.symptom_zh.clone() },
+        causes: causes.iter().filter_map(|rule| Some(rule.cause.as_deref()?.id.clone())).collect(),
+        subject: Subject {
+            kind: if is_container { "container" } else { "node" },
+            container: taken.container.as_deref().cloned(),
+            process: taken.process.as_deref().cloned(),
+            object: taken.labels.get(&Label::Object).map(ToString::to_string),
+        },
+        seen: taken.found.evidence.iter().map(evidence).collect(),
+        missing: missing.collect(),
+        count: suspicion.count,
+    }))
+}
+
+fn subject(rule: &Rule, key: &Key, open: &Open) -> Subject {
+    let about = rule.cause.as_deref().map_or(About::Node, |cause| cause.about);
+    let of_label = |label: Label| {
+        let at = rule.by.iter().position(|by| *by == label);
+        at.map(|at| key[at].to_string()).or_else(|| open.labels.get(&label).map(ToString::to_string))
+    };
+    Subject {
+        kind: about.name(),
+        container: open.container.as_deref().cloned(),
+        process: open.process.as_deref().cloned(),
+        object: rule.object.and_then(of_label),
+    }
+}
+
+fn evidence(kept: &Kept) -> Evidence {
+    Evidence {
+        time: kept.at,
+        probe: kept.probe,
+        signal: kept.signal.name(),
+        value: kept.value,
+        unit: kept.signal.unit(),
+        text: kept.text.as_deref().unwrap_or_default().to_owned(),
+        since: kept.since,
+    }
+}
+
+/// What was looked at in each layer, of this workload where that can be told apart.
+pub fn checked(rules: &Rules, bench: Bench, workload: Option<&Arc<str>>) -> Vec<Check> {
+    let from = Time(bench.now.0.saturating_sub(OVER.0));
+    let check = |check: &super::checks::Check| {
+        let key: Option<Key> = if check.of_container {
+            workload.map(|workload| vec![Arc::clone(workload)])
+        } else {
+            Some(Vec::new())
+        };
+        let kept: Vec<f64> = match &key {
+            Some(key) => bench
+                .windows
+                .of(check.series, key)
+                .filter(|kept| kept.time >= from)
+                .map(|kept| kept.value)
+                .collect(),
+            None => bench
+                .windows
+                .of_all(check.series)
+                .filter(|kept| kept.time >= from)
+                .map(|kept| kept.value)
+                .collect(),
+        };
+        let value = match check.func {
+            Func::Sum => Some(kept.iter().sum()),
+            _ => kept.iter().copied().reduce(f64::max),
+        };
+        let absent = bench.trust.absent(check.signal);
+        let is_measured = absent.is_none() && value.is_some() && !check.signal.spec().needs.is_empty();
+        let value = value.filter(|_| is_measured);
+        let state = match value {
+            None => CheckState::NotMeasured,
+            Some(value) if check.op.holds(value, check.bound) => CheckState::Abnormal,
+            Some(_) => CheckState::Ok,
+        };
+        let no_sample = || "there was no sample of it in the last 5 minutes".to_owned();
+        Check {
+            layer: check.layer,
+            what: check.what.to_owned(),
+            value,
+            unit: check.signal.unit(),
+            state,
+            threshold: Some(check.bound),
+            basis: "matrix",
+            why: match state {
+                CheckState::NotMeasured => Some(absent.unwrap_or_else(no_sample)),
+                _ => bench.trust.doubt(check.signal, from),
+            },
+        }
+    };
+    rules.checks.iter().map(check).collect()
+}
+
+/// Stable from run to run: FNV-1a of the names and the values that tell the subject apart.
+fn fingerprint(entry: &str, cause: &str, key: &[Arc<str>]) -> String {
+    let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
+    let parts = [entry, cause].into_iter().chain(key.iter().map(AsRef::as_ref));
+    for byte in parts.flat_map(|part| part.bytes().chain([0])) {
+        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    }
+    format!("{hash:016x}")
+}

@@ -1,0 +1,64 @@
+//! Signals of look-ups.
+
+use super::{Label, Observation, Signal};
+use crate::output::{Dns, DnsOutcome, errno};
+
+pub(super) fn signals<'a>(
+    dns: &'a Dns,
+    of: impl Fn(Signal, f64) -> Observation<'a>,
+    see: &mut impl FnMut(Observation<'a>),
+) {
+    let signal = match dns.outcome {
+        DnsOutcome::Answered => Signal::DnsAnswered,
+        DnsOutcome::Unknown => return,
+        // That there is no such name is an answer of the server, and a failure of who asked.
+        _ => Signal::DnsFailed,
+    };
+    let decided = &dns.decided;
+    let server = decided.server.to_string();
+    let backend = decided.backend.map_or_else(|| server.clone(), |backend| backend.to_string());
+    let mut observation = of(signal, 1.0)
+        .with(Label::Server, server.clone())
+        .with(Label::Backend, backend.clone())
+        .with(Label::Name, &decided.name)
+        .with(Label::Zone, crate::model::zone(&decided.name))
+        .with(Label::Qtype, &decided.qtype)
+        .with(Label::Outcome, dns.outcome.name())
+        .with_some(Label::Errno, decided.errno.and_then(errno::name))
+        .with_some(Label::Drop, dns.drop.as_ref().map(|drop| drop.reason.as_str()))
+        .with(Label::Place, place(dns));
+    // Several servers may have been asked for one look-up: whom it hung on is the last.
+    observation.set(Label::Object, backend);
+    if signal == Signal::DnsFailed {
+        observation.text = Some(text(dns, &server));
+    }
+    see(observation);
+}
+
+/// Where it was lost, as far as this node shows it.
+fn place(dns: &Dns) -> &'static str {
+    match (&dns.drop, dns.outcome) {
+        (Some(_), _) => "node",
+        (None, DnsOutcome::NoPacket) => "process",
+        (None, DnsOutcome::Timeout | DnsOutcome::Error) => "beyond",
+        (None, _) => "server",
+    }
+}
+
+fn text(dns: &Dns, server: &str) -> String {
+    let decided = &dns.decided;
+    let mut text = format!("{} {} asked {server}: {}", decided.name, decided.qtype, dns.outcome.name());
+    if let Some(name) = decided.errno.and_then(errno::name) {
+        text.push_str(&format!(" ({name})"));
+    }
+    if let Some(backend) = decided.backend {
+        text.push_str(&format!(", it went to {backend}"));
+    }
+    if let Some(ns) = dns.latency_ns {
+        text.push_str(&format!(", after {:.1} ms", ns as f64 / 1e6));
+    }
+    if let Some(drop) = &dns.drop {
+        text.push_str(&format!(", dropped on this node: {}", drop.reason));
+    }
+    text
+}

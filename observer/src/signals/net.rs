@@ -1,0 +1,71 @@
+//! Signals of connections.
+
+use super::{Label, Observation, Signal};
+use crate::output::{Net, NetAction, NetOutcome, errno};
+
+pub(super) fn signals<'a>(
+    net: &'a Net,
+    of: impl Fn(Signal, f64) -> Observation<'a>,
+    see: &mut impl FnMut(Observation<'a>),
+) {
+    let signal = match (net.action, net.outcome) {
+        (NetAction::Connect, NetOutcome::Connected) => Signal::NetOk,
+        // Whoever asks for several addresses at once gives up all but one.
+        (_, NetOutcome::Abandoned | NetOutcome::Closed) | (NetAction::Close, _) => return,
+        (NetAction::Connect, _) => Signal::NetFailed,
+        (NetAction::Stall, _) => Signal::NetStalled,
+    };
+    let server = net.server.map(|server| server.to_string());
+    let mut observation = of(signal, 1.0)
+        .with_some(Label::Server, server.clone())
+        .with_some(Label::Object, server.clone())
+        .with(Label::Outcome, net.outcome.name())
+        .with_some(Label::Errno, net.errno.and_then(errno::name))
+        .with_some(Label::Drop, net.drop.as_ref().map(|drop| drop.reason.as_str()))
+        .with(Label::Kind, net.server.map_or("unknown", |server| kind(server.ip())));
+    let is_component = observation.about.container.is_none();
+    observation.set(Label::Component, super::yes_no(is_component));
+    if signal != Signal::NetOk {
+        observation.text = Some(text(net, server.as_deref().unwrap_or("an unknown address")));
+    }
+    see(observation);
+}
+
+/// What kind of address it is: whom a packet to it can reach.
+fn kind(address: std::net::IpAddr) -> &'static str {
+    let address = address.to_canonical();
+    let is_private = match address {
+        std::net::IpAddr::V4(address) => {
+            address.is_private() || address.is_link_local() || is_shared(address)
+        }
+        std::net::IpAddr::V6(address) => address.is_unique_local() || address.is_unicast_link_local(),
+    };
+    if address.is_loopback() {
+        "loopback"
+    } else if is_private {
+        "private"
+    } else {
+        "public"
+    }
+}
+
+/// 100.64.0.0/10, which carriers and some clusters use.
+fn is_shared(address: std::net::Ipv4Addr) -> bool {
+    let [first, second, ..] = address.octets();
+    first == 100 && (64..128).contains(&second)
+}
+
+fn text(net: &Net, server: &str) -> String {
+    let mut text = format!("connecting to {server}: {}", net.outcome.name());
+    if net.action == NetAction::Stall {
+        text = format!("{server} acknowledges nothing any more");
+    }
+    if let Some(ns) = net.age_ns.filter(|_| net.outcome == NetOutcome::Timeout) {
+        text.push_str(&format!(" after {:.1} s", ns as f64 / 1e9));
+    }
+    if let Some(drop) = &net.drop {
+        let which = if drop.of_answer { "the answer was" } else { "it was" };
+        text.push_str(&format!(", {which} dropped on this node: {}", drop.reason));
+    }
+    text
+}

@@ -1,0 +1,174 @@
+//! A finding as a block that can be read at 3 a.m.: what, who, on what evidence, what was normal, what to do.
+
+use super::{
+    Lang,
+    text::{Page, Tone},
+};
+use crate::{
+    output::{
+        Check, CheckState, Container, Evidence, Finding, FindingStatus, Grade, Subject, Told, Unproven,
+    },
+    sink::{
+        escape,
+        units::{self, process_text},
+    },
+};
+
+/// Where the text of a block begins.
+const INDENT: usize = 11;
+/// Pieces of evidence that are shown; JSON has all.
+const SHOWN: usize = 4;
+
+struct Words {
+    seen: &'static str,
+    checked: &'static str,
+    unseen: &'static str,
+    act: &'static str,
+    verify: &'static str,
+    missing: &'static str,
+    note: &'static str,
+    times: &'static str,
+}
+
+const EN: Words = Words {
+    seen: "seen",
+    checked: "normal",
+    unseen: "unmeasured",
+    act: "do",
+    verify: "verify",
+    missing: "missing",
+    note: "but",
+    times: "times",
+};
+const ZH: Words = Words {
+    seen: "证据",
+    checked: "正常",
+    unseen: "未测量",
+    act: "处理",
+    verify: "验证",
+    missing: "缺少",
+    note: "注意",
+    times: "次",
+};
+
+fn words(lang: Lang) -> &'static Words {
+    match lang {
+        Lang::En => &EN,
+        Lang::Zh => &ZH,
+    }
+}
+
+fn told(told: &Told, lang: Lang) -> &str {
+    match lang {
+        Lang::En => &told.en,
+        Lang::Zh => &told.zh,
+    }
+}
+
+pub(super) fn finding(page: Page, lang: Lang, finding: &Finding) -> String {
+    let words = words(lang);
+    let (tone, grade) = match (finding.status, finding.grade) {
+        (FindingStatus::Resolved, _) => (Tone::Good, "RESOLVED"),
+        (_, Grade::Proved) => (Tone::Bad, "PROVED"),
+        (_, Grade::Likely) => (Tone::Warn, "LIKELY"),
+    };
+    let slice = finding.slice.as_deref().map(|slice| format!(" {slice}")).unwrap_or_default();
+    let head =
+        format!("{} {}{slice}  {} / {}", finding.severity, finding.layer.name(), finding.id, finding.cause);
+    let time = units::time_of_day(finding.time);
+    let mut text = format!(
+        "{time}  {}  {}\n",
+        page.paint(tone, grade),
+        page.paint(Tone::Heading, &escape::terminal(&head))
+    );
+    let title = format!("{}: {}", told(&finding.title, lang), told(&finding.cause_title, lang));
+    text.push_str(&page.wrapped(INDENT, &title));
+    let times = format!(
+        "{}, {} {}, {} - {}",
+        subject(&finding.subject),
+        finding.count,
+        words.times,
+        units::time_of_day(finding.first_seen),
+        units::time_of_day(finding.last_seen)
+    );
+    text.push_str(&page.wrapped(INDENT, &times));
+    if finding.status == FindingStatus::Resolved {
+        return text;
+    }
+    for line in evidence(&finding.evidence) {
+        text.push_str(&named(page, words.seen, &line));
+    }
+    if let Some(note) = &finding.confidence_note {
+        text.push_str(&named(page, words.note, note));
+    }
+    text.push_str(&checked(page, words, &finding.checked));
+    text.push_str(&named(page, words.act, told(&finding.remedy, lang)));
+    text.push_str(&named(page, words.verify, &finding.verify));
+    text
+}
+
+pub(super) fn unproven(page: Page, lang: Lang, unproven: &Unproven) -> String {
+    let words = words(lang);
+    let time = units::time_of_day(unproven.time);
+    let head = format!("not proven  {}: {}", unproven.id, told(&unproven.title, lang));
+    let mut text = format!("{time}  {}", page.wrapped(10, &head).trim_start());
+    text.push_str(&page.wrapped(INDENT, &subject(&unproven.subject)));
+    for line in evidence(&unproven.seen) {
+        text.push_str(&named(page, words.seen, &line));
+    }
+    for missing in &unproven.missing {
+        text.push_str(&named(page, words.missing, &format!("{}: {}", missing.what, missing.why)));
+    }
+    text
+}
+
+fn subject(subject: &Subject) -> String {
+    let container = subject.container.as_ref().map(container);
+    let process = subject.process.as_ref().filter(|_| subject.container.is_none()).map(process_text);
+    let parts: Vec<String> = [container, process, subject.object.clone()].into_iter().flatten().collect();
+    if parts.is_empty() { subject.kind.to_owned() } else { parts.join(", ") }
+}
+
+fn container(container: &Container) -> String {
+    let short = || container.id.chars().take(12).collect::<String>();
+    let name = container.name.clone().unwrap_or_else(short);
+    match (&container.namespace, &container.pod) {
+        (Some(namespace), Some(pod)) => format!("{namespace}/{pod} ({name})"),
+        _ => name,
+    }
+}
+
+fn evidence(all: &[Evidence]) -> Vec<String> {
+    let skipped = all.len().saturating_sub(SHOWN);
+    let shown = all.iter().enumerate().filter(|(at, _)| *at == 0 || *at > skipped);
+    shown.map(|(_, evidence)| format!("{} {}", units::time_of_day(evidence.time), evidence.text)).collect()
+}
+
+/// What was looked at and normal, layer by layer; what was not; and what was not looked at.
+fn checked(page: Page, words: &Words, checks: &[Check]) -> String {
+    let of = |state: CheckState| {
+        let checks = checks.iter().filter(move |check| check.state == state);
+        checks.map(|check| format!("{} {}", check.layer.name(), check.what)).collect::<Vec<_>>().join("; ")
+    };
+    let mut text = String::new();
+    let abnormal = checks.iter().filter(|check| check.state == CheckState::Abnormal);
+    for check in abnormal {
+        let value = check.value.unwrap_or_default();
+        let line = format!("{} {}: {value:.0} {}", check.layer.name(), check.what, check.unit);
+        text.push_str(&named(page, words.note, &line));
+    }
+    for (name, list) in [(words.checked, of(CheckState::Ok)), (words.unseen, of(CheckState::NotMeasured))] {
+        if !list.is_empty() {
+            text.push_str(&named(page, name, &list));
+        }
+    }
+    text
+}
+
+/// Words with a name before them.
+fn named(page: Page, name: &str, text: &str) -> String {
+    let label = super::text::left(name, INDENT - 1);
+    let wrapped = page.wrapped(INDENT * 2, text);
+    let rest = wrapped.get(INDENT * 2..).unwrap_or("\n");
+    format!("{:INDENT$}{} {rest}", "", page.paint(Tone::Dim, &label))
+}
