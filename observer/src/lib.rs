@@ -17,6 +17,8 @@ pub mod model;
 pub mod output;
 pub mod pipeline;
 pub mod probes;
+pub mod rules;
+pub mod signals;
 pub mod time;
 
 // edges

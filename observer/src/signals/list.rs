@@ -1,0 +1,161 @@
+//! All signals and labels there are. A rule may name no other.
+
+use observer_ebpf::Family;
+
+/// What a signal is, for those who write rules and those who judge whether it can be trusted.
+#[derive(Clone, Copy, Debug)]
+pub struct SignalSpec {
+    /// `area.noun_unit`.
+    pub name: &'static str,
+    pub what: &'static str,
+    /// The probes that it comes from: without them it is unknown.
+    pub needs: &'static [Family],
+}
+
+macro_rules! signals {
+    ($($variant:ident $name:literal [$($family:ident)*] $what:literal)*) => {
+        /// A named value that rules are made of.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Signal { $($variant),* }
+
+        impl Signal {
+            pub const ALL: &'static [Signal] = &[$(Signal::$variant),*];
+
+            pub const fn spec(self) -> SignalSpec {
+                match self {
+                    $(Signal::$variant => SignalSpec {
+                        name: $name, what: $what, needs: &[$(Family::$family),*],
+                    }),*
+                }
+            }
+        }
+    };
+}
+
+signals! {
+    RuntimeStart "runtime.start_count" [Process] "a container's payload began"
+    RuntimeExit "runtime.exit_count" [Process] "a container's init ended"
+    StartFailed "start.failed_count" [Process] "a container's start came to nothing"
+    StartTotal "start.total_ms" [Process] "from a start's beginning until it was ready, without pulling its image"
+    StartSlow "start.slow_ratio" [Process] "a start against the median of earlier starts of its image, where it took at least 100 ms more"
+    WasmLoad "wasm.load_ms" [Process File Memory] "loading and instantiating a Wasm module"
+    WasmLoadSlow "wasm.load_ratio" [Process File Memory] "the same against the median of earlier loads of the image"
+    StdioBroken "stdio.broken_write_count" [Stdio] "writes of a container that failed as nobody reads its log pipe"
+    StdioBlocked "stdio.blocked_ms" [Stdio] "how long a writer has waited for room in its log pipe"
+    StdioUndelivered "stdio.undelivered_bytes" [Stdio] "written to the log pipe and never taken out"
+    StdioLogStuck "stdio.log_stuck_bytes" [Stdio] "taken out of the log pipe, and not in the log"
+    StdioDelivered "stdio.delivered_bytes" [Stdio] "taken out of the log pipe"
+    MemoryTrap "memory.trap_count" [Fault] "a Wasm engine caught its code touching what it may not"
+    MemoryOomKill "memory.oom_kill_count" [Process] "killed for want of memory"
+    MemoryMapFailed "memory.map_failed_count" [Fault] "address space was refused"
+    MemoryLimit "memory.limit_percent" [] "how much of its limit a container's working set is"
+    MemoryGrowth "memory.linear_growth_count" [Memory] "a minute in which a linear memory grew, without one in between in which it did not"
+    DnsFailed "dns.lookup_failed_count" [Dns] "look-ups of names that could not be done, or came to nothing"
+    DnsAnswered "dns.lookup_answered_count" [Dns] "look-ups of names that were answered"
+    NetFailed "net.connect_failed_count" [Net] "connections that could not be made"
+    NetOk "net.connect_ok_count" [Net] "connections that were made"
+    NetStalled "net.stalled_count" [Net] "connections on which nothing is acknowledged any more"
+    WebhookFailed "webhook.call_failed_count" [Webhook] "calls of webhooks without an answer"
+    WebhookAnswered "webhook.call_answered_count" [Webhook] "calls of webhooks that were answered"
+    WebhookSlow "webhook.call_slow_count" [Webhook] "calls of webhooks that were answered, after more than half of their deadline"
+    WebhookDenied "webhook.call_denied_count" [Tls] "calls of webhooks that were answered with a no"
+    TlsFailed "tls.handshake_failed_count" [Webhook] "TLS handshakes that came to nothing"
+    TlsOk "tls.handshake_ok_count" [Webhook] "TLS handshakes that were completed"
+    TextLine "text.line_count" [] "lines of text that a keyword of the catalogue matches"
+    FileFailed "file.failed_count" [] "operations on files that failed for want of room, or as the device failed"
+    CpuThrottled "cpu.throttled_percent" [] "share of a container's periods in which it was throttled"
+    CpuUsed "cpu.used_percent" [] "of one CPU"
+    CpuRunqueue "cpu.runqueue_p99_ms" [] "how long tasks of the node wait for a CPU"
+    CpuSteal "cpu.steal_percent" [] "CPU time that the hypervisor gave to others"
+    IoLatency "io.latency_p99_ms" [] "how long requests to a block device take"
+    FilesystemFree "node.filesystem_free_percent" [] "bytes"
+    InodesFree "node.inodes_free_percent" [] "inodes"
+}
+
+impl Signal {
+    pub fn of(name: &str) -> Option<Signal> {
+        Signal::ALL.iter().copied().find(|signal| signal.name() == name)
+    }
+
+    pub const fn name(self) -> &'static str {
+        self.spec().name
+    }
+
+    /// Whether it is counted; others are measured.
+    pub fn is_count(self) -> bool {
+        self.unit() == "count"
+    }
+
+    /// Of its values: the last part of its name.
+    pub fn unit(self) -> &'static str {
+        self.name().rsplit('_').next().unwrap_or_default()
+    }
+}
+
+macro_rules! labels {
+    ($($variant:ident $name:literal)*) => {
+        /// By what observations of a signal are told apart.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Label { $($variant),* }
+
+        impl Label {
+            pub const ALL: &'static [Label] = &[$(Label::$variant),*];
+
+            pub const fn name(self) -> &'static str {
+                match self { $(Label::$variant => $name),* }
+            }
+        }
+    };
+}
+
+labels! {
+    Alert "alert"
+    AtMaximum "at_maximum"
+    Backend "backend"
+    Call "call"
+    Cold "cold"
+    Component "component"
+    Container "container"
+    Deadline "deadline"
+    Device "device"
+    Drop "drop"
+    Errno "errno"
+    Exit "exit"
+    Fd "fd"
+    Features "features"
+    Filesystem "filesystem"
+    Handled "handled"
+    Handler "handler"
+    Image "image"
+    Keyword "keyword"
+    Kind "kind"
+    Limit "limit"
+    Message "message"
+    Name "name"
+    Object "object"
+    Oom "oom"
+    Outcome "outcome"
+    Path "path"
+    Phase "phase"
+    Place "place"
+    Process "process"
+    Qtype "qtype"
+    Reader "reader"
+    Region "region"
+    Runtime "runtime"
+    Scope "scope"
+    Seen "seen"
+    Server "server"
+    ServerState "server_state"
+    Signal "signal"
+    State "state"
+    Version "version"
+    Webhook "webhook"
+    Zone "zone"
+}
+
+impl Label {
+    pub fn of(name: &str) -> Option<Label> {
+        Label::ALL.iter().copied().find(|label| label.name() == name)
+    }
+}
