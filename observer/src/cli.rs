@@ -1,5 +1,6 @@
 //! What can be typed. One declaration a command; `app` gives it its meaning.
 
+mod matrix;
 mod values;
 
 use std::{path::PathBuf, time::Duration};
@@ -15,6 +16,7 @@ use crate::{
     },
 };
 
+pub use matrix::{CatalogueArgs, Matrix, MatrixCheck, MatrixCommand, MatrixList, MatrixShow};
 pub use values::{duration, size};
 use values::{events, label};
 
@@ -37,11 +39,16 @@ pub enum Command {
     Coldstart(Coldstart),
     /// Print what a recording holds, exactly as it was printed live; needs no rights.
     Replay(Replay),
+    /// Look up known problems: what they look like, their causes, what to do; needs no rights.
+    Matrix(Matrix),
     /// Say whether this node can be observed: kernel, rights, hooks, runtimes, and what each lack costs.
     Doctor(Doctor),
     /// Make real containers on this machine and show what observer says of them.
     Demo(Demo),
 }
+
+/// What a node may be there for.
+pub const SCENARIOS: [&str; 5] = ["edge", "serverless", "ai", "hybrid", "microservice"];
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Format {
@@ -206,7 +213,7 @@ pub struct Judging {
     #[arg(long, value_name = "DIR")]
     pub catalogue: Option<PathBuf>,
     /// Whose thresholds and priorities apply: edge, serverless, ai, hybrid or microservice.
-    #[arg(long, value_name = "NAME", value_parser = ["edge", "serverless", "ai", "hybrid", "microservice"])]
+    #[arg(long, value_name = "NAME", value_parser = SCENARIOS)]
     pub scenario: Option<String>,
     /// Language of titles and remedies in the table [default: the locale's].
     #[arg(long, value_enum, value_name = "LANG")]

@@ -9,6 +9,7 @@ pub mod doctor;
 mod edge;
 pub mod exit;
 mod groups;
+pub mod matrix;
 mod pipes;
 pub mod replay;
 pub mod run;

@@ -69,11 +69,8 @@ impl Outlets<'_> {
     }
 
     fn table(&self) -> table::Options {
-        let stdout = io::stdout();
         let choice = self.choice();
         table::Options {
-            width: terminal_width().unwrap_or(table::Options::NARROWEST),
-            color: stdout.is_terminal() && std::env::var_os("NO_COLOR").is_none(),
             waterfall: self.starts.map_or_else(Waterfall::default, |starts| starts.waterfall),
             group_by: self.starts.map_or_else(GroupBy::default, |starts| starts.group_by),
             brief: matches!(choice, Shows::Attention),
@@ -82,8 +79,18 @@ impl Outlets<'_> {
                 Shows::Asked(show) => show.takes_health(),
                 Shows::Attention => false,
             },
-            lang: self.lang.unwrap_or_else(locale),
+            ..page_options(self.lang)
         }
+    }
+}
+
+/// For this terminal, or for none; `lang` as asked for, else the locale's.
+pub fn page_options(lang: Option<table::Lang>) -> table::Options {
+    table::Options {
+        width: terminal_width().unwrap_or(table::Options::NARROWEST),
+        color: io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none(),
+        lang: lang.unwrap_or_else(locale),
+        ..table::Options::default()
     }
 }
 

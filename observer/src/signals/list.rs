@@ -115,6 +115,7 @@ labels! {
     AtMaximum "at_maximum"
     Backend "backend"
     Call "call"
+    Code "code"
     Cold "cold"
     Component "component"
     Container "container"

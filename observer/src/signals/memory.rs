@@ -17,6 +17,7 @@ pub(super) fn signals<'a>(
     see(of(signal, memory.count.max(1) as f64)
         .with_some(Label::Region, memory.region.map(FaultRegion::name))
         .with(Label::Seen, memory.seen.name())
+        .with_some(Label::Code, memory.engine_code.map(|code| format!("{code:#x}")))
         .with_some(Label::Handled, memory.handled.map(yes_no))
         .with_some(Label::Scope, memory.scope.map(OomScope::name))
         .with_some(Label::Errno, memory.errno.and_then(errno::name))

@@ -34,13 +34,15 @@ pub struct Signals {
 impl Signals {
     /// The signals of an event that became known at `now`.
     pub fn of_event<'a>(&mut self, event: &'a Event, now: Time, mut see: impl FnMut(Observation<'a>)) {
+        let in_teardown = self.teardowns.covers(event);
+        // That it ends is evidence; what it does from then on is none.
         self.teardowns.note(event, now);
         let about = About {
             probe: event.what.probe(),
             container: event.container.as_ref(),
             process: event.process.as_ref(),
             since: event.since,
-            in_teardown: self.teardowns.covers(event),
+            in_teardown,
             is_young: is_young(event),
         };
         let of = |signal, value| Observation::new(now, event.time, signal, value, about);

@@ -11,6 +11,7 @@ mod group;
 pub mod html;
 pub mod json;
 mod keep;
+pub mod matrix;
 pub mod otlp;
 mod rcode;
 pub mod table;

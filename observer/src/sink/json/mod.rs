@@ -10,6 +10,7 @@ mod event;
 mod finding;
 mod health;
 mod line;
+pub mod matrix;
 mod net;
 mod stats;
 mod summary;

@@ -6,6 +6,7 @@ mod comparison;
 mod event;
 mod finding;
 mod groups;
+pub mod matrix;
 mod row;
 mod text;
 mod waterfall;
