@@ -13,6 +13,7 @@ pub fn container(start: &Start, context: &Context) -> Container {
         id: start.container_id.clone().unwrap_or_default(),
         runtime: Some(start.program.name().to_owned()),
         runtime_version: version.map(|version| version.version.clone()),
+        runtime_features: version.map(|version| version.features.clone()).unwrap_or_default(),
         engine: engine(start, context.processes),
         started_at: start.progress.begun.map(|time| context.clock.wall(time)),
         ..Container::default()

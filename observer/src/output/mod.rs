@@ -91,6 +91,8 @@ pub struct Container {
     pub image: Option<String>,
     pub runtime: Option<String>,
     pub runtime_version: Option<String>,
+    /// What the runtime says it was built with: `+SECCOMP`, `+WASM:wasmedge`, ... Only asked for, never printed.
+    pub runtime_features: Vec<String>,
     /// The CRI runtime handler, or the OCI handler annotation.
     pub handler: Option<String>,
     /// `containerd`, `podman`, `cri-o`, ...: who asked the runtime, as far as its lineage shows.

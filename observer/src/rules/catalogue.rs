@@ -53,6 +53,33 @@ pub struct Entry {
     pub recorded: Vec<Case>,
 }
 
+impl Entry {
+    /// The same with little patience, for tests that make a fault and cannot wait: no warm-up, and seconds where
+    /// evidence must be spread over more, or must stay without a refutation for longer. Counts stay as they are.
+    #[must_use]
+    pub fn hurried(&self) -> Entry {
+        let mut entry = self.clone();
+        entry.warm_up = Some(Period(0));
+        for cause in &mut entry.causes {
+            cause.warm_up = None;
+            cause.settle = cause.settle.map(|settle| settle.min(HURRIED));
+            cause.when.iter_mut().for_each(hurry);
+        }
+        if let Some(seen) = &mut entry.seen {
+            seen.when.iter_mut().for_each(hurry);
+        }
+        entry
+    }
+}
+
+const HURRIED: Period = Period::seconds(2);
+
+fn hurry(condition: &mut String) {
+    let Some((before, after)) = condition.split_once(" spanning ") else { return };
+    let rest = after.split_once(' ').map(|(_, rest)| format!(" {rest}")).unwrap_or_default();
+    *condition = format!("{before} spanning {HURRIED}{rest}");
+}
+
 /// The symptom alone, told as unproven where no cause is known.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -148,7 +148,7 @@ impl<'a> Bench<'a> {
     fn value(&self, func: Func, kept: &[&Kept], over: u64) -> Option<f64> {
         let mut values: Vec<f64> = kept.iter().map(|kept| kept.value).collect();
         if func == Func::Sum {
-            return Some(values.iter().sum());
+            return Some(values.iter().fold(0.0, |sum, value| sum + value));
         }
         let (first, last) = (kept.first()?, *values.last()?);
         if func == Func::Min && self.now.since(first.time) < over / 100 * COVERED_PERCENT {

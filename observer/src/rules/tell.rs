@@ -168,7 +168,7 @@ pub fn checked(rules: &Rules, bench: Bench, workload: Option<&Arc<str>>) -> Vec<
                 .collect(),
         };
         let value = match check.func {
-            Func::Sum => Some(kept.iter().sum()),
+            Func::Sum => Some(kept.iter().fold(0.0, |sum, value| sum + value)),
             _ => kept.iter().copied().reduce(f64::max),
         };
         let absent = bench.trust.absent(check.signal);

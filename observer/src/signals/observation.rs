@@ -45,6 +45,9 @@ impl<'a> Observation<'a> {
             observation.set_some(Label::Image, container.image.as_deref());
             observation.set_some(Label::Runtime, container.runtime.as_deref());
             observation.set_some(Label::Version, container.runtime_version.as_deref());
+            if container.runtime_version.is_some() {
+                observation.set(Label::Features, container.runtime_features.join(" "));
+            }
             observation.set_some(Label::Handler, container.handler.as_deref());
         }
         observation.set_some(Label::Process, about.process.map(|process| process.comm.as_str()));

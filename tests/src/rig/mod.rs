@@ -8,6 +8,7 @@ pub mod net;
 pub mod run;
 pub mod stdio;
 pub mod tls;
+pub mod verdict;
 pub mod wasmedge;
 pub mod watch;
 pub mod webhook;

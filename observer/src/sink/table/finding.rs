@@ -28,6 +28,7 @@ struct Words {
     missing: &'static str,
     note: &'static str,
     times: &'static str,
+    once: &'static str,
 }
 
 const EN: Words = Words {
@@ -39,6 +40,7 @@ const EN: Words = Words {
     missing: "missing",
     note: "but",
     times: "times",
+    once: "once",
 };
 const ZH: Words = Words {
     seen: "证据",
@@ -49,6 +51,7 @@ const ZH: Words = Words {
     missing: "缺少",
     note: "注意",
     times: "次",
+    once: "一次",
 };
 
 fn words(lang: Lang) -> &'static Words {
@@ -83,11 +86,11 @@ pub(super) fn finding(page: Page, lang: Lang, finding: &Finding) -> String {
     );
     let title = format!("{}: {}", told(&finding.title, lang), told(&finding.cause_title, lang));
     text.push_str(&page.wrapped(INDENT, &title));
+    let times =
+        if finding.count == 1 { words.once.to_owned() } else { format!("{} {}", finding.count, words.times) };
     let times = format!(
-        "{}, {} {}, {} - {}",
+        "{}, {times}, {} - {}",
         subject(&finding.subject),
-        finding.count,
-        words.times,
         units::time_of_day(finding.first_seen),
         units::time_of_day(finding.last_seen)
     );
@@ -130,7 +133,9 @@ fn subject(subject: &Subject) -> String {
 }
 
 fn container(container: &Container) -> String {
-    let short = || container.id.chars().take(12).collect::<String>();
+    // Ids that engines make up are cut as people know them; others are names.
+    let is_made_up = container.id.len() == 64;
+    let short = || container.id.chars().take(if is_made_up { 12 } else { 64 }).collect::<String>();
     let name = container.name.clone().unwrap_or_else(short);
     match (&container.namespace, &container.pod) {
         (Some(namespace), Some(pod)) => format!("{namespace}/{pod} ({name})"),
