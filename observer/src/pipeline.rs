@@ -243,8 +243,10 @@ impl Pipeline {
             tally.tick(time, self.model.clock()).into_iter().map(Output::Stats).for_each(&mut *out);
         }
         if let Some(engine) = &mut self.engine {
-            self.signals.tick(time);
-            engine.tick(time, self.model.clock(), &mut |said| out(Output::from(said)));
+            let clock = self.model.clock();
+            let mut say = |said| out(Output::from(said));
+            self.signals.tick(time, |observation| engine.observe(&observation, clock, &mut say));
+            engine.tick(time, clock, &mut say);
         }
         let due = *self.health_at.get_or_insert(time.plus(self.settings.health_interval_ns));
         if time >= due {

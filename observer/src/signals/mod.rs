@@ -7,6 +7,7 @@ mod list;
 mod memory;
 mod net;
 mod observation;
+mod standing;
 mod start;
 mod stdio;
 mod teardown;
@@ -18,6 +19,7 @@ use crate::{
 };
 pub use list::{Label, Signal, SignalSpec};
 pub use observation::{About, Observation, workload};
+use standing::Standing;
 use start::Medians;
 use teardown::Teardowns;
 
@@ -29,6 +31,7 @@ const YOUNG_NS: i64 = 120_000_000_000;
 pub struct Signals {
     teardowns: Teardowns,
     medians: Medians,
+    standing: Standing,
 }
 
 impl Signals {
@@ -37,6 +40,7 @@ impl Signals {
         let in_teardown = self.teardowns.covers(event);
         // That it ends is evidence; what it does from then on is none.
         self.teardowns.note(event, now);
+        self.standing.note(event, now);
         let about = About {
             probe: event.what.probe(),
             container: event.container.as_ref(),
@@ -61,9 +65,10 @@ impl Signals {
         start::signals(start, now, &mut self.medians, see);
     }
 
-    /// Forgets what is over.
-    pub fn tick(&mut self, now: Time) {
+    /// Time has passed: what was told once and still is so is seen again, with the time that it has lasted.
+    pub fn tick(&mut self, now: Time, see: impl FnMut(Observation)) {
         self.teardowns.forget(now);
+        self.standing.again(now, see);
     }
 }
 
