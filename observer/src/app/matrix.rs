@@ -3,6 +3,8 @@
 mod cases;
 mod check;
 mod find;
+#[cfg(test)]
+mod schema;
 mod sense;
 
 use std::{

@@ -10,7 +10,10 @@ use crate::{
     output::{Grade, Output, Subject},
     pipeline::Pipeline,
     record::RecordingReader,
-    rules::catalogue::{Case, Entry, Expect},
+    rules::{
+        Rules,
+        catalogue::{Case, Entry, Expect},
+    },
 };
 
 /// What came of a case.
@@ -133,15 +136,25 @@ fn subject(subject: &Subject) -> String {
     parts.into_iter().flatten().next().unwrap_or_default()
 }
 
+fn hurried(own: &[Entry], scenario: Option<&str>) -> Result<Rules> {
+    let entries = super::built_in()?.iter().chain(own).map(Entry::hurried).collect();
+    Rules::compile(entries, scenario).map_err(|problems| {
+        let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        anyhow::anyhow!("{}", lines.join("\n"))
+    })
+}
+
 fn said(entry: &Entry, own: &[Entry], scenario: Option<String>, path: &Path) -> Result<Said> {
     let mut reader = RecordingReader::open(path)?;
     let mut settings = replay::recorded_settings(&reader.header().header)?;
     let mut last = reader.header().begins;
     // Rules judge whatever the recording holds, also of a run that only looked at starts.
     settings.follow = true;
+    // What was recorded with little patience is too short for more.
+    let is_hurried = !std::mem::replace(&mut settings.catalogue, own.to_vec()).is_empty();
     settings.scenario = scenario;
-    settings.catalogue = own.to_vec();
-    let rules = catalogue::rules(&settings)?;
+    let rules =
+        if is_hurried { hurried(own, settings.scenario.as_deref())? } else { catalogue::rules(&settings)? };
     let mut pipeline = Pipeline::new(settings).with_rules(rules);
     let mut said = Said::default();
     let mut ended = false;

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// What kinds of mending there are.
-const FIX_TYPES: [&str; 9] =
+pub(super) const FIX_TYPES: [&str; 9] =
     ["configuration", "upgrade", "install", "restart", "scale", "network", "permission", "code", "replace"];
 
 /// All that an entry lacks, or has too much of.
