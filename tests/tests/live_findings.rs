@@ -161,11 +161,11 @@ fn a_container_that_is_started_again_and_again() {
     let verdicts = Verdicts::begin(&stage, "crash-loop-exit", &[]);
     let again = |name: &str, script: &str, times: usize| {
         let id = format!("{name}-{}", stage.id());
+        let written = Bundle::new(&["/bin/sh", "-c", script]).write(&stage, &id).expect("bundle");
         for _ in 0..times {
-            let written = Bundle::new(&["/bin/sh", "-c", script]).write(&stage, &id).expect("bundle");
             stage.runtime(program("crun")).run(&written).expect("crun");
         }
-        id
+        written.id
     };
     let loops = again("loops", "exit 3", 4);
     let twice = again("twice", "exit 3", 2);

@@ -15,6 +15,8 @@ use crate::{
 
 /// Observations that a condition may have to count.
 pub const MAX_COUNT: f64 = 256.0;
+/// How long a chain of explanations may be.
+const MAX_DEPTH: usize = 4;
 /// How long an open finding lives on without evidence, at least.
 const LEAST_LIFE: Period = Period::seconds(60);
 
@@ -67,6 +69,8 @@ pub struct Rule {
     pub layer: Layer,
     /// Place among the causes of its entry; 0 is first.
     pub rank: usize,
+    /// How many others may explain it, one through the other: those are judged before it.
+    pub depth: usize,
     pub by: Vec<Label>,
     pub object: Option<Label>,
     pub when: Vec<Test>,
@@ -103,6 +107,7 @@ impl Rules {
         }
         rules.checks =
             checks::all(|selector, key, over| rules.series(Series::new(selector, key, over, true, true)));
+        rules.order();
         for (at, series) in rules.series.iter().enumerate() {
             rules.by_signal.entry(series.of.signal).or_default().push(at);
         }
@@ -163,6 +168,7 @@ impl Rules {
             cause: Some(Arc::new(cause.clone())),
             layer,
             rank,
+            depth: 0,
             by,
             object,
             when,
@@ -188,6 +194,7 @@ impl Rules {
             cause: None,
             layer: Layer::L3,
             rank: usize::MAX,
+            depth: 0,
             by,
             object: None,
             when,
@@ -262,6 +269,22 @@ impl Rules {
             }
         }
         if of_causes { self.causes.push(rule) } else { self.symptoms.push(rule) }
+    }
+
+    /// Who may be explained by whom, as depths. A circle ends at [`MAX_DEPTH`].
+    fn order(&mut self) {
+        for _ in 0..MAX_DEPTH {
+            let mut of_entries: BTreeMap<String, usize> = BTreeMap::new();
+            for rule in &self.causes {
+                let depth = of_entries.entry(rule.entry.id.clone()).or_default();
+                *depth = (*depth).max(rule.depth);
+            }
+            for rule in &mut self.causes {
+                let explained_by = rule.cause.iter().flat_map(|cause| &cause.explained_by);
+                let deepest = explained_by.filter_map(|id| of_entries.get(id)).max();
+                rule.depth = deepest.map_or(0, |depth| depth + 1).min(MAX_DEPTH);
+            }
+        }
     }
 
     fn unknown_entries(&self, entry: &Entry) -> Vec<Problem> {

@@ -115,14 +115,15 @@ impl Engine {
                 symptoms.extend_from_slice(&series.symptoms);
             }
         }
-        causes.sort_unstable();
+        // What may explain others is judged before them.
+        causes.sort_unstable_by_key(|at| (self.rules.causes[*at].depth, *at));
         causes.dedup();
         symptoms.sort_unstable();
         symptoms.dedup();
-        let mut satisfied: Option<Arc<super::catalogue::Entry>> = None;
+        let mut satisfied: Vec<Arc<super::catalogue::Entry>> = Vec::new();
         for at in causes {
             let rule = &self.rules.causes[at];
-            if satisfied.as_ref().is_some_and(|entry| Arc::ptr_eq(entry, &rule.entry)) {
+            if satisfied.iter().any(|entry| Arc::ptr_eq(entry, &rule.entry)) {
                 continue;
             }
             let Some(key) = key(&rule.by, observation) else { continue };
@@ -130,7 +131,7 @@ impl Engine {
             if found.grade.is_none() {
                 continue;
             }
-            satisfied = Some(Arc::clone(&rule.entry));
+            satisfied.push(Arc::clone(&rule.entry));
             let taken = Taken::of(observation, found, self.now);
             if rule.settle.0 > 0 && !self.open.contains_key(&(at, key.clone())) {
                 self.wait(at, key, taken);
@@ -264,7 +265,8 @@ impl Engine {
         })
     }
 
-    /// Findings of the same entry about the same container that were made before better was known.
+    /// Findings about the same container that were made before better was known: of worse causes of the same entry,
+    /// and of what turns out to be its symptoms.
     fn replace_worse(&mut self, at: usize, taken: &Taken, say: &mut impl FnMut(Said)) {
         let rule = &self.rules.causes[at];
         let worse: Vec<_> = self
@@ -272,10 +274,12 @@ impl Engine {
             .iter()
             .filter(|((other, _), open)| {
                 let known = &self.rules.causes[*other];
-                Arc::ptr_eq(&known.entry, &rule.entry)
+                let is_worse = Arc::ptr_eq(&known.entry, &rule.entry)
                     && known.rank > rule.rank
-                    && open.workload == taken.workload
-                    && open.grade <= taken.grade()
+                    && open.grade <= taken.grade();
+                let explained_by = known.cause.as_deref().map(|cause| cause.explained_by.as_slice());
+                let is_symptom = explained_by.is_some_and(|ids| ids.contains(&rule.entry.id));
+                (is_worse || is_symptom) && open.workload == taken.workload
             })
             .map(|(key, _)| key.clone())
             .collect();
