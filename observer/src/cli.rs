@@ -83,6 +83,9 @@ pub struct Run {
     /// how long its callers wait, * is any host.
     #[arg(long = "webhook", value_name = "WEBHOOK")]
     pub webhooks: Vec<Target>,
+    /// Leave what containers and components write to their standard streams alone: look for no keywords in it.
+    #[arg(long)]
+    pub no_text: bool,
     #[command(flatten)]
     pub print: Print,
     #[command(flatten)]

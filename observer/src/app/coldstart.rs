@@ -35,6 +35,7 @@ pub fn run(args: &cli::Coldstart) -> Result<i32> {
             otlp: &args.otlp,
             otlp_events: Show::default(),
         },
+        text: false,
         cmd: &args.cmd,
         status_line: false,
     };

@@ -34,6 +34,7 @@ pub fn run(args: &cli::Run) -> Result<i32> {
             otlp: &args.otlp,
             otlp_events: args.choice.otlp_events.clone(),
         },
+        text: !args.no_text,
         cmd: &[],
         status_line: true,
     };

@@ -119,6 +119,7 @@ impl Model {
             self.follow_connections(record, event, make);
         }
         self.follow_memory(record, make);
+        self.follow_text(record, make);
         if let probes::Event::Process(process::Event::Exited { exit_code, .. }) = &record.event {
             self.end_life(record, *exit_code, make);
         }

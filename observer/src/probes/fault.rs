@@ -7,9 +7,8 @@ use observer_ebpf::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Malformed, fixed,
+    Malformed, chars, fixed,
     spec::{Hook, LibraryHook, Rung, Spec, tracepoint},
-    text,
 };
 use crate::time::Time;
 
@@ -127,7 +126,7 @@ pub fn decode(number: u8, bytes: &[u8]) -> Result<Event, Malformed> {
                 rss_bytes: is_known(known::RSS).then_some(wire.rss_bytes),
                 reached: is_known(known::LIMIT).then_some((wire.usage_bytes, wire.limit_bytes)),
                 start: (wire.start_ns != 0).then_some(Time(wire.start_ns)),
-                comm: text::comm(&wire.comm),
+                comm: chars::comm(&wire.comm),
             })
         }),
         4 => {
@@ -138,7 +137,7 @@ pub fn decode(number: u8, bytes: &[u8]) -> Result<Event, Malformed> {
             role: wire.role,
             init: (wire.init != 0).then_some(wire.init),
             start: Time(wire.start_ns),
-            comm: text::comm(&wire.comm),
+            comm: chars::comm(&wire.comm),
         }),
         _ => Err(Malformed::Operation(u32::from(number))),
     }
@@ -163,6 +162,6 @@ fn signal(bytes: &[u8]) -> Result<Signal, Malformed> {
         action,
         role: wire.role,
         init: (wire.init != 0).then_some(wire.init),
-        comm: text::comm(&wire.comm),
+        comm: chars::comm(&wire.comm),
     })
 }

@@ -12,6 +12,7 @@ mod line;
 mod net;
 mod stats;
 mod summary;
+mod text;
 mod webhook;
 
 use std::io::{self, Write};

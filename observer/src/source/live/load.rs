@@ -29,7 +29,11 @@ use super::{
 use crate::{
     health::ProbePlan,
     input::{Input, Record},
-    probes::stdio::{PipeState, Written},
+    probes::{
+        Reducer,
+        stdio::{PipeState, Written},
+        text::{BadKeyword, Keyword},
+    },
     source::facts::HostRoot,
     time::Time,
 };
@@ -50,6 +54,8 @@ pub enum LoadError {
     Load(#[from] aya::EbpfError),
     #[error("cannot use a map of the kernel programs: {}", chain(.0))]
     Map(#[from] aya::maps::MapError),
+    #[error("cannot look for text: {0}")]
+    Keyword(#[from] BadKeyword),
     #[error("nothing could be attached: {0}")]
     NothingAttached(String),
 }
@@ -76,6 +82,8 @@ pub struct Options<'a> {
     pub idle: &'a [(Family, &'static str)],
     /// `task->comm` of programs to watch from their exec on, with their roles.
     pub names: &'a [([u8; COMM_LEN], u32)],
+    /// What is looked for in text.
+    pub keywords: Vec<Keyword>,
 }
 
 /// Loaded and attached kernel programs, and their records.
@@ -112,13 +120,16 @@ impl Live {
         let offsets = offsets.unwrap_or(Offsets::UNKNOWN);
         let page_shift = rustix::param::page_size().trailing_zeros();
         let follow = u32::from(options.families.contains(&Family::Stdio));
+        let text = u32::from(options.families.contains(&Family::Text) && !options.keywords.is_empty());
         let mut ebpf = EbpfLoader::new()
             .btf(btf.as_ref())
             .override_global("OFFSETS", offsets.as_bytes(), true)
             .override_global("PAGE_SHIFT", page_shift.as_bytes(), true)
             .override_global("FOLLOW", &follow, true)
+            .override_global("TEXT", &text, true)
             .load(OBJECT)?;
-        let ring = Ring::new(RingBuf::try_from(maps::take(&mut ebpf, "EVENTS")?)?);
+        let reducer = Reducer::new(options.keywords.clone())?;
+        let ring = Ring::new(RingBuf::try_from(maps::take(&mut ebpf, "EVENTS")?)?, reducer);
         let maps = Maps::take(&mut ebpf, options.names)?;
         let mut streams = Streams::take(&mut ebpf)?;
         let libraries = Libraries::take(&mut ebpf)?;
