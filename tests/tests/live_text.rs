@@ -43,10 +43,12 @@ fn a_line_comes_in_pieces_and_several_come_at_once() {
     let run = Run::begin(&stage, &["--show", "events"]);
     let pieces = "echo -n 'wasm trap: '; sleep 0.1; echo -n 'out of bounds '; echo -n nothing >&2; echo 'memory access'";
     let pieces = says(&stage, "pieces", script(pieces));
-    // Files are written as they are read: in one go.
     let several = "fine\nno space left on device\nfine\nwrite /x: input/output error\nthe last: tx timeout";
-    let several =
-        says(&stage, "several", Bundle::new(&["/bin/cat", "/held"]).file("held", several.as_bytes()));
+    let several = says(
+        &stage,
+        "several",
+        Bundle::new(&["/bin/dd", "if=/held", "bs=4096"]).file("held", several.as_bytes()),
+    );
     let seen = run.end();
     for line in lines(&seen, &pieces) {
         expect(
@@ -74,13 +76,13 @@ fn a_line_comes_in_pieces_and_several_come_at_once() {
 fn whatever_writes_to_a_stream_of_the_container_is_heard_and_nothing_else() {
     let stage = stage();
     let run = Run::begin(&stage, &["--show", "events"]);
-    // By another process and another descriptor; not what goes to a file or through a pipe of its own.
+    // By another process, whatever its descriptors are; not what goes to a file or through a pipe of its own.
     let text = "(exec 7>&1; exec >/file; echo 'tx timeout' >&7; echo 'VMCS corruption'); echo 'EPT violation' | cat > /other";
     let id = says(&stage, "streams", script(text));
     let seen = run.end();
     let told = lines(&seen, &id);
     let [line] = told[..] else { panic!("{told:#?}") };
-    expect(line, &[("keyword", json!("tx-timeout")), ("fd", json!(7)), ("layer", json!("L-2"))]);
+    expect(line, &[("keyword", json!("tx-timeout")), ("layer", json!("L-2"))]);
 }
 
 #[test]

@@ -35,8 +35,8 @@ struct Written {
     /// Writes that were not handed over and of which user space does not know.
     skipped: u64,
     writes: u32,
-    /// The last that was handed over did not end a line: 1.
-    is_open: u32,
+    /// Something that was handed over ended in the middle of a line: 1.
+    was_open: u32,
 }
 
 /// By process. Entries go when it ends; if there is no room, that of the process that was silent longest.
@@ -121,7 +121,7 @@ fn take(watch: &Watch) -> bool {
     let now = now();
     let mut pointer = TEXTS.get_ptr_mut(tgid);
     if pointer.is_none() {
-        let fresh = Written { since_ns: now, skipped: 0, writes: 0, is_open: 0 };
+        let fresh = Written { since_ns: now, skipped: 0, writes: 0, was_open: 0 };
         if TEXTS.insert(tgid, fresh, 0).is_err() {
             lose(Family::Text as u16);
         }
@@ -180,9 +180,12 @@ fn hand_over(watch: &Watch, fd: u32, buffer: &Buffer) {
         reader.fail();
         len = 0;
     }
-    if let Some(written) = TEXTS.get_ptr_mut(filter::current_tgid()) {
+    if last != b'\n'
+        && omitted == 0
+        && let Some(written) = TEXTS.get_ptr_mut(filter::current_tgid())
+    {
         // SAFETY: as in `take`.
-        unsafe { (*written).is_open = u32::from(last != b'\n' && omitted == 0) };
+        unsafe { (*written).was_open = 1 };
     }
     let inode = files::inode_of(fd, &mut reader);
     let record = Piece {
@@ -209,7 +212,7 @@ pub fn ended() {
     // SAFETY: map values outlive the program run.
     let written = unsafe { &mut *pointer };
     tell_skipped(written);
-    if written.is_open != 0 {
+    if written.was_open != 0 {
         emit::emit(Ended { header: NO_HEADER, writer: owner::current() }, false);
     }
     let _ = TEXTS.remove(tgid);

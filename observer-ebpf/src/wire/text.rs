@@ -29,7 +29,7 @@ records! { Text {
         writer: Owner,
         skipped: u64,
     }
-    /// The process ends, and the last that was handed over ended in the middle of a line.
+    /// The process ends, and something of it that was handed over ended in the middle of a line.
     3 Ended text 0 {
         writer: Owner,
     }

@@ -64,6 +64,3 @@ pub struct Line {
     /// What the pattern's named groups hold.
     pub captures: Vec<(String, String)>,
 }
-
-#[cfg(test)]
-mod tests;

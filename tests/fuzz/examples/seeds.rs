@@ -98,7 +98,10 @@ fn records() -> Vec<(&'static str, Vec<u8>)> {
         protocol: wire::packet::protocol::TCP,
         pad: [0; 7],
     };
+    let line = b"level=error msg=\"PullImage \\\"a\\\" failed\"\n";
+    let text = wire::text::Piece { header, writer: owner, ino: 5, fd: 2, len: line.len() as u32, omitted: 0, pad: 0 };
     vec![
+        ("text", record(text, line)),
         ("dns", record(dns, QUERY)),
         ("net", record(dropped, b"")),
         ("fault", record(fault, b"")),

@@ -19,7 +19,7 @@ pub struct Keyword {
     pub pattern: String,
     /// The layer of the isolation stack that it points to, by its name.
     pub layer: String,
-    /// Names of the programs that say it of themselves; none: it counts whoever says it.
+    /// Names of the programs that say it of themselves. None: no component does.
     #[serde(default)]
     pub components: Vec<String>,
     /// Rows of the catalogue that it supports.
@@ -45,10 +45,6 @@ pub(super) struct Keywords {
 }
 
 impl Keywords {
-    pub fn none() -> Keywords {
-        Keywords { all: RegexSet::empty(), each: Vec::new() }
-    }
-
     pub fn new(keywords: Vec<Keyword>) -> Result<Keywords, BadKeyword> {
         if keywords.len() > MAX_KEYWORDS {
             return Err(BadKeyword::TooMany);
@@ -75,10 +71,6 @@ impl Keywords {
             .build()
             .map_err(|error| bad("all of them", error.to_string()))?;
         Ok(Keywords { all, each })
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.each.is_empty()
     }
 
     /// Those that are in a line, in their order.

@@ -25,10 +25,10 @@ const BEFORE: usize = 64;
 /// The process and the object that it writes to, or its descriptor where that is not known.
 type Key = (u32, u64, u32);
 
-/// See the module.
+/// See the module. By default it looks for nothing.
+#[derive(Default)]
 pub struct Lines {
-    keywords: Keywords,
-    redactor: Redactor,
+    wanted: Option<Wanted>,
     open: BTreeMap<Key, Open>,
     /// The open lines by when they were last added to.
     used: BTreeMap<u64, Key>,
@@ -43,12 +43,10 @@ struct Open {
     bytes: Vec<u8>,
 }
 
-impl Default for Lines {
-    /// Looks for nothing.
-    fn default() -> Lines {
-        let (open, used) = (BTreeMap::new(), BTreeMap::new());
-        Lines { keywords: Keywords::none(), redactor: Redactor::new(), open, used, uses: 0 }
-    }
+/// What is looked for, and what is done to a line that holds it.
+struct Wanted {
+    keywords: Keywords,
+    redactor: Redactor,
 }
 
 impl Lines {
@@ -57,7 +55,8 @@ impl Lines {
     /// # Errors
     /// [`BadKeyword`]: one of them cannot be looked for.
     pub fn new(keywords: Vec<Keyword>) -> Result<Lines, BadKeyword> {
-        Ok(Lines { keywords: Keywords::new(keywords)?, ..Lines::default() })
+        let wanted = Wanted { keywords: Keywords::new(keywords)?, redactor: Redactor::new() };
+        Ok(Lines { wanted: Some(wanted), ..Lines::default() })
     }
 
     /// Takes in one record. Most give [`Event::Ordinary`].
@@ -91,7 +90,7 @@ impl Lines {
         if text.is_empty() && wire.header.flags & flag::UNREADABLE != 0 {
             return Ok(Event::Skipped { writer, count: 1 });
         }
-        if self.keywords.is_empty() {
+        if self.wanted.is_none() {
             return Ok(Event::Ordinary);
         }
         let mut held = begun.map(|open| open.bytes).unwrap_or_default();
@@ -151,13 +150,11 @@ impl Lines {
     }
 
     fn find(&self, line: &[u8], writer: &Owner, is_cut: bool, lines: &mut Vec<Line>) {
-        if line.is_empty() {
-            return;
-        }
+        let Some(wanted) = self.wanted.as_ref().filter(|_| !line.is_empty()) else { return };
         let plain = plain(line);
         let mut redacted = None;
-        for (keyword, regex) in self.keywords.find(&plain) {
-            let redacted = redacted.get_or_insert_with(|| self.redactor.redact(&plain));
+        for (keyword, regex) in wanted.keywords.find(&plain) {
+            let redacted = redacted.get_or_insert_with(|| wanted.redactor.redact(&plain));
             let (text, is_shortened) = kept(redacted, regex);
             lines.push(Line {
                 keyword: keyword.id.clone(),
@@ -217,3 +214,6 @@ fn captures(line: &[u8], keyword: &Regex) -> Vec<(String, String)> {
     let group = |name: &str| Some((name.to_owned(), bounded(found.name(name)?.as_bytes()).0));
     keyword.capture_names().flatten().filter_map(group).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,7 +13,7 @@ const SECRETS: &[&str] = &[
     // `https://user:password@host`.
     r"(?i)(?<keep>[a-z][a-z0-9+.-]*://)[^/\s\x22'@]+(?<end>@)",
     // Headers, of any scheme.
-    r"(?i)(?<keep>\b(?:proxy-)?authorization\b[\x22']?\s*[:=]\s*[\x22']?)[^\x22'\r\n]+",
+    r"(?i)(?<keep>\b(?:proxy-)?authorization\b[\x22']?\s*[:=]\s*[\x22'\[]?)(?:(?:digest|oauth|aws4-\S+)\s.*|(?:[a-z]+\s+)?[^\s\x22'\]]+)",
     r"(?i)(?<keep>\b(?:set-)?cookie\b[\x22']?\s*[:=]\s*[\x22']?)[^\x22'\r\n]+",
     r"(?i)(?<keep>\b(?:bearer|basic|digest|negotiate)\s+)[a-z0-9._~+/=-]{6,}",
     // `password=..`, `"apiKey": ".."`, `?access_token=..`, `X-Amz-Signature=..`.
@@ -104,6 +104,7 @@ mod tests {
             "Authorization: Basic hunter2SECRET",
             "authorization=[Negotiate hunter2SECRET]",
             "sent Bearer hunter2SECRET to it",
+            "authorization: Digest username=\"a\", response=\"hunter2SECRET\"",
             "Cookie: session=hunter2SECRET; b=hunter2SECRET",
             "pull https://me:hunter2SECRET@registry.example/x failed",
             "redis://:hunter2SECRET@10.0.0.1:6379",
@@ -127,6 +128,7 @@ mod tests {
             &format!(r#"PullImage "registry.example:5000/a/b@sha256:{digest}" failed"#),
             "token CA hash does not match the Cluster CA certificate hash",
             "unexpected status from HEAD request to http://127.0.0.1:5000/v2/a/manifests/1: 401 Unauthorized",
+            "failed to authorize: insufficient_scope: authorization failed",
             "write /var/lib/rancher/k3s/server/db/state.db: no space left on device",
         ] {
             assert_eq!(redacted(line), line);

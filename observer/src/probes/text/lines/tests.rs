@@ -1,11 +1,6 @@
 //! Lines out of pieces.
 
-use observer_ebpf::wire::{
-    self, Header, Record as _,
-    packet::Owner as WireOwner,
-    text::{Ended, Piece, Skipped},
-};
-use zerocopy::IntoBytes;
+use observer_ebpf::wire::{self, Header, packet::Owner as WireOwner};
 
 use super::*;
 
@@ -134,7 +129,7 @@ fn names_are_those_of_components() {
 #[test]
 fn long_lines_are_cut_around_their_keyword() {
     let mut lines = lines();
-    let long = format!("{}{}{}\n", "x".repeat(900), "no space left on device", "é".repeat(60));
+    let long = format!("{}{}{}\n", "x".repeat(700), "no space left on device", "é".repeat(60));
     let told = say(&mut lines, 1, &long);
     assert_eq!(told.len(), 1);
     assert!(told[0].1.starts_with("xxxx") && told[0].1.len() <= MAX_LINE, "{}", told[0].1);
@@ -187,7 +182,7 @@ fn what_could_not_be_read_is_counted() {
         omitted: 9,
         pad: 0,
     };
-    let event = lines().decode(1, &bytes(piece, b"", wire::flag::UNREADABLE)).unwrap();
+    let event = lines().decode(1, &bytes(piece, b"", flag::UNREADABLE)).unwrap();
     assert!(matches!(event, Event::Skipped { count: 1, .. }), "{event:?}");
     let skipped = Skipped { header: Header::default(), writer: writer(7, "sh"), skipped: 12 };
     let event = lines().decode(2, &bytes(skipped, b"", 0)).unwrap();
