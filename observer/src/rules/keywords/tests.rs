@@ -55,8 +55,11 @@ fn a_layer_that_there_is_not_and_a_name_for_two_are_refused() {
     assert!(read("[[keyword]]\nid = 'a'\npattern = 'x'\nlayer = 'L-3'\nlevel = 1\n").is_err());
 }
 
+/// A name, and what was taken out of the line for it.
+type Capture = (&'static str, &'static str);
+
 /// Lines of containerd 1.6.20 of pulls that failed, without their common beginning.
-const PULLS: &[(&str, &str, &[(&str, &str)])] = &[
+const PULLS: &[(&str, &str, &[Capture])] = &[
     (
         r#"failed to resolve reference \"localhost:5000/a:1\": pulling from host localhost:5000 failed with status code [manifests 1]: 401 Unauthorized""#,
         "image-pull-denied",
@@ -126,7 +129,7 @@ fn failed_pulls_are_told_by_their_reason() {
 }
 
 /// Lines as the components' sources have them, with the keyword and one thing that it captures.
-const LINES: &[(&str, &str, &str, Option<(&str, &str)>)] = &[
+const LINES: &[(&str, &str, &str, Option<Capture>)] = &[
     (
         "k3s-server",
         r#"W1121 22:00:00.000000 1 dispatcher.go:142] Failed calling webhook, failing open check.gatekeeper.sh: failed calling webhook "check.gatekeeper.sh": failed to call webhook: Post "https://gatekeeper-webhook-service.gatekeeper-system.svc:443/v1/admitlabel?timeout=3s": context deadline exceeded"#,

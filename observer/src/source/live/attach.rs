@@ -19,7 +19,7 @@ use crate::{
         self,
         spec::{Hook, Rung, Spec},
     },
-    source::{facts::HostRoot, live::load::Tracefs},
+    source::{facts::HostRoot, live::tracefs::Tracefs},
 };
 
 /// Something attached; dropping it detaches.
