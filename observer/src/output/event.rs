@@ -72,6 +72,8 @@ names! {
         Start = "start",
         /// Its init ended.
         Exit = "exit",
+        /// Somebody outside sent its init a signal that engines stop containers with.
+        Stop = "stop",
     }
 }
 

@@ -2,7 +2,7 @@
 
 use observer_ebpf::{
     Family,
-    wire::fault::{Delivered, EngineResult, Handled, Ignored, OomKill, action, known},
+    wire::fault::{Delivered, EngineResult, Handled, Ignored, OomKill, Stop, action, known},
 };
 use serde::{Deserialize, Serialize};
 
@@ -62,6 +62,8 @@ pub enum Event {
     Signal(Signal),
     /// Somebody sent SIGTERM to a container's init, and nothing came of it.
     TermIgnored { init: u32, role: u32 },
+    /// A process outside of a container sent its init a signal that engines stop containers with.
+    Stop { signal: i32, init: u32, role: u32, start: Time, comm: String },
     /// The kernel chose a process of a container to be killed for want of memory.
     OomKill(OomVictim),
     /// A container has ended whose handlers took more signals than were reported: all of them. Told of its init.
@@ -136,6 +138,13 @@ pub fn decode(number: u8, bytes: &[u8]) -> Result<Event, Malformed> {
             code: wire.code,
             role: wire.role,
             init: (wire.init != 0).then_some(wire.init),
+            start: Time(wire.start_ns),
+            comm: chars::comm(&wire.comm),
+        }),
+        6 => fixed::<Stop>(bytes).map(|(wire, _)| Event::Stop {
+            signal: wire.signal as i32,
+            init: wire.init,
+            role: wire.role,
             start: Time(wire.start_ns),
             comm: chars::comm(&wire.comm),
         }),

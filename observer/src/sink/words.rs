@@ -18,7 +18,8 @@ use crate::output::{
 pub(super) fn event(event: &Event) -> String {
     let mut text = match &event.what {
         What::Runtime(done) => {
-            runtime(done, event.container.as_ref().and_then(|container| container.exit.as_ref()))
+            let exit = event.container.as_ref().and_then(|container| container.exit.as_ref());
+            runtime(done, event.process.as_ref(), exit)
         }
         What::Stdio(stream) => stdio(stream),
         What::Memory(fault) => memory(fault, event.process.as_ref()),
@@ -39,8 +40,13 @@ pub(super) fn event(event: &Event) -> String {
     text
 }
 
-fn runtime(runtime: &Runtime, exit: Option<&Exit>) -> String {
+fn runtime(runtime: &Runtime, process: Option<&Process>, exit: Option<&Exit>) -> String {
     let mut text = match (runtime.action, runtime.signal, runtime.exit_code) {
+        (RuntimeAction::Stop, signal, _) => {
+            let signal = signal.map_or_else(|| "a signal".to_owned(), signal::text);
+            let by = process.map(|process| format!(" by {}", process_text(process))).unwrap_or_default();
+            format!("sent {signal}{by}")
+        }
         (RuntimeAction::Create, ..) => "created".to_owned(),
         (RuntimeAction::Start, ..) => "started".to_owned(),
         (RuntimeAction::Exit, Some(number), _) => format!("killed by {}", signal::text(number)),

@@ -141,6 +141,7 @@ fn events() -> Vec<Event> {
             comm: comm.clone(),
         })),
         Event::Fault(fault::Event::TermIgnored { init: 77, role: 16 }),
+        Event::Fault(fault::Event::Stop { signal: 15, init: 77, role: 16, start, comm: comm.clone() }),
         Event::Fault(fault::Event::EngineResult {
             code: 0x408,
             role: 4,
