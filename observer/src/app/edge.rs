@@ -180,7 +180,7 @@ impl Edge {
             Want::FollowPipe { ino, init } => self.pipes.follow(ino, init),
             Want::DrainPipe { ino } => self.pipes.drain(ino),
             Want::ForgetPipe { ino, init } => self.pipes.forget(ino, init, &mut self.live),
-            Want::FollowMemory { init, cgroup } => self.groups.follow(init, cgroup),
+            Want::FollowGroup { init, cgroup } => self.groups.follow(init, cgroup),
             Want::FindReaders => self.pipes.wanted = true,
             Want::Engine { tgid, path } => {
                 if let Some(plan) = self.live.attach_engine(&self.host, tgid, &path) {

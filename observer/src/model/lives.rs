@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Made, Model, container, memory,
+    Made, Model, container, cpu, memory,
     start::StartId,
     stdio::{Log, Readers, Streams},
 };
@@ -37,6 +37,7 @@ pub struct Life {
     pub log: Log,
     /// What became of its memory.
     pub memory: memory::State,
+    pub cpu: cpu::State,
     /// Why it ended, in the words of what was seen before.
     pub reason: Option<String>,
     pub(super) who: Who,
@@ -131,6 +132,7 @@ impl Model {
                 self.pipe_sampled(sample.time, *ino, *state, written, make);
             }
             SampleKind::Memory { init, used } => self.memory_sampled(*init, sample.time, used, make),
+            SampleKind::Cpu { init, counts } => self.cpu_sampled(*init, sample.time, counts, make),
         }
     }
 
@@ -149,6 +151,7 @@ impl Model {
                 streams: Streams::default(),
                 log: Log::default(),
                 memory: memory::State::default(),
+                cpu: cpu::State::default(),
                 reason: None,
                 who: Who::Starting(*id),
             });

@@ -3,6 +3,7 @@
 mod checkpoint;
 mod coldstart;
 mod container;
+mod cpu;
 mod dns;
 mod facts;
 mod failure;
@@ -52,6 +53,8 @@ pub enum Made {
     Event(Box<output::Event>),
     /// How much memory a container holds now.
     Resident(Box<output::Container>, output::Resident),
+    /// What a container has had of the CPUs since the sample before.
+    Cpu(Box<output::Container>, output::CpuUse),
     Want(Want),
 }
 

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::{Container, Dns, Process, names};
+use super::{Container, Cpu, Dns, Process, names};
 use crate::time::Wall;
 
 /// Something that was seen of a container, or of a process of the node that is in none.
@@ -29,6 +29,7 @@ pub enum What {
     Dns(Dns),
     Net(Net),
     Webhook(Box<Webhook>),
+    Cpu(Cpu),
 }
 
 impl What {
@@ -41,6 +42,7 @@ impl What {
             What::Dns(_) => "dns",
             What::Net(_) => "net",
             What::Webhook(_) => "webhook",
+            What::Cpu(_) => "cpu",
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What comes out of the pipeline. Sinks turn it into tables, JSON, spans and pages; only the live edge
 //! executes a [`Want`]. Times are nanoseconds.
 
+mod cpu;
 mod dns;
 mod event;
 mod stats;
@@ -13,6 +14,7 @@ use crate::{
     time::{Time, Wall},
 };
 
+pub use cpu::{Cpu, CpuOutcome, CpuUse, Throttling};
 pub use dns::{Dns, DnsOutcome, DnsQuestion, DnsTransport};
 pub use event::{
     CallOutcome, CallPhases, CallSeen, Drop, Event, FaultKind, FaultRegion, LogFile, Memory, Net, NetAction,
@@ -57,8 +59,8 @@ pub enum Want {
     FindReaders,
     /// Look how long the file is that the engine of the container with this init logs to.
     LogFile { init: u32, path: String },
-    /// Sample the memory of the container with this init, whose control group has this path.
-    FollowMemory { init: u32, cgroup: String },
+    /// Sample memory and CPU time of the container with this init, whose control group has this path.
+    FollowGroup { init: u32, cgroup: String },
     /// Attach to the engine library that runtime process `tgid` has opened: what it exports says more than the
     /// kernel sees.
     Engine { tgid: u32, path: String },

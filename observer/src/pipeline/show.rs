@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fmt, str::FromStr};
 
 use crate::{
     health::{ProbeHealth, Status},
-    output::{CallOutcome, Event, NetOutcome, Output, RuntimeAction, StdioOutcome, What},
+    output::{CallOutcome, CpuOutcome, Event, NetOutcome, Output, RuntimeAction, StdioOutcome, What},
 };
 
 /// A kind of output that can be asked for by name. The summary is always shown.
@@ -17,12 +17,13 @@ pub enum Shown {
     Dns,
     Net,
     Webhook,
+    Cpu,
     Stats,
     Health,
 }
 
 impl Shown {
-    pub const ALL: [Shown; 9] = [
+    pub const ALL: [Shown; 10] = [
         Shown::Coldstart,
         Shown::Runtime,
         Shown::Stdio,
@@ -30,12 +31,13 @@ impl Shown {
         Shown::Dns,
         Shown::Net,
         Shown::Webhook,
+        Shown::Cpu,
         Shown::Stats,
         Shown::Health,
     ];
     /// What `events` stands for.
-    pub const EVENTS: [Shown; 6] =
-        [Shown::Runtime, Shown::Stdio, Shown::Memory, Shown::Dns, Shown::Net, Shown::Webhook];
+    pub const EVENTS: [Shown; 7] =
+        [Shown::Runtime, Shown::Stdio, Shown::Memory, Shown::Dns, Shown::Net, Shown::Webhook, Shown::Cpu];
 
     pub const fn name(self) -> &'static str {
         match self {
@@ -46,6 +48,7 @@ impl Shown {
             Shown::Dns => "dns",
             Shown::Net => "net",
             Shown::Webhook => "webhook",
+            Shown::Cpu => "cpu",
             Shown::Stats => "stats",
             Shown::Health => "health",
         }
@@ -59,6 +62,7 @@ impl Shown {
             What::Dns(_) => Shown::Dns,
             What::Net(_) => Shown::Net,
             What::Webhook(_) => Shown::Webhook,
+            What::Cpu(_) => Shown::Cpu,
         }
     }
 }
@@ -75,7 +79,7 @@ pub struct UnknownKind {
     known: String,
 }
 
-const EVENTS: &str = "runtime, stdio, memory, dns, net, webhook";
+const EVENTS: &str = "runtime, stdio, memory, dns, net, webhook, cpu";
 
 impl Show {
     /// Of a list of events alone, as an exporter takes it: `none` is none of them.
@@ -191,6 +195,7 @@ pub fn event_needs_attention(event: &Event) -> bool {
             | CallOutcome::TlsFailed
             | CallOutcome::HttpError => true,
         },
+        What::Cpu(cpu) => cpu.outcome == CpuOutcome::Throttled,
     }
 }
 
@@ -206,9 +211,9 @@ mod tests {
     #[test]
     fn lists_are_read_and_written_alike() {
         let read = |list: &str| list.parse::<Show>().map(|show| show.to_string());
-        assert_eq!(read("events"), Ok("runtime,stdio,memory,dns,net,webhook".into()));
+        assert_eq!(read("events"), Ok("runtime,stdio,memory,dns,net,webhook,cpu".into()));
         assert_eq!(read("stats, memory,coldstart"), Ok("coldstart,memory,stats".into()));
-        assert_eq!(read("events,stdio,health"), Ok("runtime,stdio,memory,dns,net,webhook,health".into()));
+        assert_eq!(read("events,stdio,health"), Ok("runtime,stdio,memory,dns,net,webhook,cpu,health".into()));
         for list in ["coldstart,runtime", "stats"] {
             assert_eq!(read(list), Ok(list.to_owned()));
         }
@@ -219,8 +224,8 @@ mod tests {
         let error = "stdio,dsn".parse::<Show>().unwrap_err().to_string();
         assert_eq!(
             error,
-            "nothing is called \"dsn\"; there are coldstart, runtime, stdio, memory, dns, net, webhook, stats, \
-             health, and events for all of runtime, stdio, memory, dns, net, webhook"
+            "nothing is called \"dsn\"; there are coldstart, runtime, stdio, memory, dns, net, webhook, cpu, stats, \
+             health, and events for all of runtime, stdio, memory, dns, net, webhook, cpu"
         );
         assert!("".parse::<Show>().is_err() && "stdio,".parse::<Show>().is_err());
     }
@@ -228,7 +233,7 @@ mod tests {
     #[test]
     fn only_events_are_events() {
         assert_eq!(Show::events("none"), Ok(Show::default()));
-        assert_eq!(Show::events("events"), Show::events("runtime,stdio,memory,dns,net,webhook"));
+        assert_eq!(Show::events("events"), Show::events("runtime,stdio,memory,dns,net,webhook,cpu"));
         assert!(Show::events("stats").is_err());
     }
 }

@@ -34,9 +34,16 @@ pub(super) fn all() -> Vec<Input> {
     let rest = [
         Input::Lost { time: Time(500), family: 9, count: u64::MAX },
         Input::Sample(Sample { time: Time(500), what: SampleKind::Memory { init: 9, used } }),
+        Input::Sample(Sample { time: Time(500), what: SampleKind::Cpu { init: 9, counts: cpu_counts() } }),
         Input::Tick(Time(501)),
     ];
     records.chain(facts).chain(reports).chain(rest).collect()
+}
+
+fn cpu_counts() -> CpuCounts {
+    let quota = Some(Quota { quota_ns: 20_000_000, period_ns: 100_000_000 });
+    let bandwidth = Bandwidth { periods: 3, throttled_periods: 2, throttled_ns: u64::MAX, quota };
+    CpuCounts { usage_ns: 1, bandwidth: Some(bandwidth) }
 }
 
 fn invocations() -> Vec<Invocation> {

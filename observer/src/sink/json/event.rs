@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::{
     container::{ContainerJson, ProcessJson},
+    cpu::CpuJson,
     dns::DnsJson,
     net::NetJson,
     webhook::WebhookJson,
@@ -39,6 +40,7 @@ enum WhatJson<'a> {
     Dns(DnsJson<'a>),
     Net(NetJson<'a>),
     Webhook(Box<WebhookJson<'a>>),
+    Cpu(CpuJson),
 }
 
 impl<'a> EventBody<'a> {
@@ -57,6 +59,7 @@ impl<'a> EventBody<'a> {
                 What::Dns(dns) => WhatJson::Dns(DnsJson::of(dns)),
                 What::Net(net) => WhatJson::Net(NetJson::of(net)),
                 What::Webhook(call) => WhatJson::Webhook(Box::new(WebhookJson::of(call))),
+                What::Cpu(cpu) => WhatJson::Cpu(CpuJson::of(cpu)),
             },
         }
     }

@@ -5,6 +5,7 @@ mod address;
 mod coldstart;
 mod comparison;
 mod container;
+mod cpu;
 mod dns;
 mod event;
 mod health;

@@ -13,7 +13,9 @@ use super::{
 };
 use crate::{
     layer::Layer,
-    output::{Event, FaultKind, FaultRegion, Kind, Memory, Net, OomScope, Runtime, Stdio, StdioTarget, What},
+    output::{
+        Cpu, Event, FaultKind, FaultRegion, Kind, Memory, Net, OomScope, Runtime, Stdio, StdioTarget, What,
+    },
     pipeline::event_needs_attention,
     sink::{errno, signal, words},
 };
@@ -38,6 +40,7 @@ fn span(event: &Event, host: &Host) -> Span {
         What::Dns(lookup) => dns::attributes(&mut to, lookup),
         What::Net(net) => net_attributes(&mut to, net),
         What::Webhook(call) => webhook::attributes(&mut to, call),
+        What::Cpu(cpu) => cpu_attributes(&mut to, cpu),
     };
     let mut status = None;
     // What needs nobody's attention leaves the status unset, as the conventions ask.
@@ -68,6 +71,7 @@ fn name(what: &What) -> String {
         What::Dns(_) => "dns.lookup".to_owned(),
         What::Net(net) => format!("net.{}", net.action.name()),
         What::Webhook(_) => "webhook.call".to_owned(),
+        What::Cpu(cpu) => format!("cpu.{}", cpu.outcome.name()),
     }
 }
 
@@ -134,6 +138,22 @@ fn net_attributes(to: &mut Attributes, net: &Net) -> String {
         to.text("observer.net.drop_reason", drop.reason.as_str());
     }
     net.errno.and_then(errno::name).unwrap_or(net.outcome.name()).to_owned()
+}
+
+fn cpu_attributes(to: &mut Attributes, cpu: &Cpu) -> String {
+    to.text("observer.cpu.outcome", cpu.outcome.name());
+    let numbers = [
+        ("observer.cpu.usage_percent", cpu.used.usage_percent()),
+        ("observer.cpu.throttled_percent", cpu.used.throttled_percent()),
+        ("observer.cpu.quota_cpus", cpu.used.quota_cpus()),
+        ("observer.cpu.throttled_ms", cpu.used.throttling.map(|throttling| ms(throttling.throttled_ns))),
+    ];
+    for (key, number) in numbers {
+        if let Some(number) = number {
+            to.double(key, number);
+        }
+    }
+    cpu.outcome.name().to_owned()
 }
 
 fn memory_attributes(to: &mut Attributes, memory: &Memory) -> String {

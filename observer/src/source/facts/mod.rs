@@ -4,6 +4,7 @@
 
 pub mod bundle;
 pub mod containers;
+pub mod cpu;
 pub mod cri;
 pub mod files;
 pub mod host;

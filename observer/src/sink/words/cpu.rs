@@ -1,0 +1,32 @@
+//! CPU time, in words.
+
+use crate::{
+    output::{Cpu, CpuOutcome, CpuUse},
+    sink::units::ms_text,
+};
+
+/// `throttled: 20.0 % of a CPU used, throttled in 48 of 50 periods for 3812.00 ms, limit 0.20 CPUs`.
+pub(super) fn cpu(cpu: &Cpu) -> String {
+    let what = match cpu.outcome {
+        CpuOutcome::Throttled => "throttled",
+        CpuOutcome::Unthrottled => "no longer throttled",
+    };
+    format!("{what}: {}", used(&cpu.used))
+}
+
+pub(super) fn used(used: &CpuUse) -> String {
+    let mut parts = Vec::new();
+    parts.extend(used.usage_percent().map(|percent| format!("{percent:.1} % of a CPU used")));
+    match used.throttling {
+        Some(of) if of.throttled_periods > 0 => parts.push(format!(
+            "throttled in {} of {} periods for {} ms",
+            of.throttled_periods,
+            of.periods,
+            ms_text(of.throttled_ns)
+        )),
+        Some(_) => {}
+        None => parts.push("throttling not known".to_owned()),
+    }
+    parts.extend(used.quota_cpus().map(|cpus| format!("limit {cpus:.2} CPUs")));
+    parts.join(", ")
+}
