@@ -3,6 +3,7 @@
 //! Nothing here holds bytes of content: records have passed [`crate::probes::reduce`].
 
 mod cpu;
+mod node;
 
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +17,7 @@ use crate::{
     time::{ClockOffset, Time},
 };
 pub use cpu::{Bandwidth, CpuCounts, CpuFact, Quota};
+pub use node::{CpuTime, NodeCounts};
 
 /// Everything that can make the pipeline act.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -61,6 +63,8 @@ pub enum SampleKind {
     Memory { init: u32, used: MemoryUse },
     /// The CPU control group of a container, by its init.
     Cpu { init: u32, counts: CpuCounts },
+    /// The node itself.
+    Node(Box<NodeCounts>),
 }
 
 /// How much memory a control group is charged with; bytes.

@@ -141,6 +141,11 @@ impl Pipeline {
                     tally.resident(&container, resident);
                 }
             }
+            Made::Node(used) => {
+                if let Some(tally) = &mut self.tally {
+                    tally.node(&used);
+                }
+            }
             Made::Cpu(container, used) => {
                 if let Some(tally) = self.tally.as_mut().filter(|_| self.settings.filter.takes(&container)) {
                     tally.cpu(&container, &used);

@@ -206,6 +206,7 @@ pub fn stats() -> Vec<Stats> {
         worst: Vec::new(),
         resident: None,
         cpu: None,
+        node: None,
         from: at(0),
         to: at(5_000),
     };
@@ -244,6 +245,7 @@ pub fn stats() -> Vec<Stats> {
             )
         },
         Stats { cpu: Some(cpu::THROTTLED), failed: 1, ..of("cpu", &stream, &[("throttled", 1)]) },
+        Stats { node: Some(Box::new(cpu::node())), ..of("node", &[], &[]) },
         Stats { failed: 1, ..of("webhook", &webhooks::KEY, &[("answered", 1), ("timeout", 1)]) },
         Stats { failed: 1, ..of("stdio", &stream, &[("delivered", 4), ("reader-gone", 1)]) },
     ]

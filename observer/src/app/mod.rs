@@ -8,6 +8,7 @@ pub mod doctor;
 mod edge;
 pub mod exit;
 mod groups;
+mod node;
 mod pipes;
 pub mod replay;
 pub mod run;

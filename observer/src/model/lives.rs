@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Made, Model, container, cpu, memory,
+    Made, Model, container, cpu, memory, node,
     start::StartId,
     stdio::{Log, Readers, Streams},
 };
@@ -133,6 +133,7 @@ impl Model {
             }
             SampleKind::Memory { init, used } => self.memory_sampled(*init, sample.time, used, make),
             SampleKind::Cpu { init, counts } => self.cpu_sampled(*init, sample.time, counts, make),
+            SampleKind::Node(counts) => make(Made::Node(node::node_use(counts))),
         }
     }
 

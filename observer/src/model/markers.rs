@@ -108,6 +108,7 @@ impl<'a> Reading<'a> {
             | Event::Dns(_)
             | Event::Net(_)
             | Event::Tls(_)
+            | Event::Cpu(_)
             | Event::Webhook(_) => {}
         }
     }
@@ -311,6 +312,7 @@ pub fn call_of(event: &Event) -> Option<Call> {
         | Event::Tls(_)
         | Event::Dns(_)
         | Event::Net(_)
+        | Event::Cpu(_)
         | Event::Webhook(_) => None,
     }
 }

@@ -12,6 +12,7 @@ mod lives;
 mod markers;
 mod memory;
 mod net;
+mod node;
 mod older;
 mod origin;
 mod owners;
@@ -29,7 +30,7 @@ use crate::{
     input::{Input, Record, RuntimeVersion},
     output::{self, ColdStart, Want},
     probes::{
-        Event,
+        self, Event,
         invocation::{CniCommand, Command, Invocation},
         process as proc_events,
     },
@@ -55,6 +56,8 @@ pub enum Made {
     Resident(Box<output::Container>, output::Resident),
     /// What a container has had of the CPUs since the sample before.
     Cpu(Box<output::Container>, output::CpuUse),
+    /// How the node has been doing since the sample before.
+    Node(output::NodeUse),
     Want(Want),
 }
 
@@ -140,6 +143,7 @@ impl Model {
             Event::Mount(event) => self.mount(record, event),
             Event::Tls(event) => self.calls.record(record, event),
             Event::Dns(event) => self.follow_lookups(record, event),
+            Event::Cpu(probes::cpu::Event::Mark(mark)) => self.marked(mark),
             _ => {}
         }
         self.pods.keep(record);

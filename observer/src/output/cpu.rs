@@ -58,13 +58,13 @@ impl CpuUse {
 
     /// Adds the interval that follows; its limit is the one that holds now.
     pub fn add(&mut self, next: &CpuUse) {
-        self.interval_ns += next.interval_ns;
-        self.usage_ns += next.usage_ns;
+        self.interval_ns = self.interval_ns.saturating_add(next.interval_ns);
+        self.usage_ns = self.usage_ns.saturating_add(next.usage_ns);
         self.quota_milli_cpus = next.quota_milli_cpus;
         self.throttling = self.throttling.zip(next.throttling).map(|(one, other)| Throttling {
-            periods: one.periods + other.periods,
-            throttled_periods: one.throttled_periods + other.throttled_periods,
-            throttled_ns: one.throttled_ns + other.throttled_ns,
+            periods: one.periods.saturating_add(other.periods),
+            throttled_periods: one.throttled_periods.saturating_add(other.throttled_periods),
+            throttled_ns: one.throttled_ns.saturating_add(other.throttled_ns),
         });
     }
 }

@@ -4,6 +4,7 @@
 mod cpu;
 mod dns;
 mod event;
+mod node;
 mod stats;
 
 use std::{collections::BTreeMap, net::SocketAddr};
@@ -18,9 +19,10 @@ pub use cpu::{Cpu, CpuOutcome, CpuUse, Throttling};
 pub use dns::{Dns, DnsOutcome, DnsQuestion, DnsTransport};
 pub use event::{
     CallOutcome, CallPhases, CallSeen, Drop, Event, FaultKind, FaultRegion, LogFile, Memory, Net, NetAction,
-    NetOutcome, OomScope, Peer, Runtime, RuntimeAction, Seen, Side, Since, Stdio, StdioOutcome, StdioTarget,
-    Webhook, What,
+    NetOutcome, OomScope, Peer, Runtime, RuntimeAction, Seen, ServerTime, Side, Since, Stdio, StdioOutcome,
+    StdioTarget, Webhook, What,
 };
+pub use node::{Histogram, NodeUse};
 pub use stats::{Resident, Stats};
 
 #[derive(Clone, Debug, PartialEq)]
@@ -68,6 +70,8 @@ pub enum Want {
     Quiet { init: u32 },
     /// See the webhook calls that this process makes, or answers, in its TLS library.
     TlsLibrary { tgid: u32, side: Side },
+    /// Watch how this process spends its time, which serves webhook calls at this address.
+    WatchServer { tgid: u32, address: SocketAddr },
 }
 
 /// A container, as far as it is known. `None` is "not known", never "none".

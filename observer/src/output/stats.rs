@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::CpuUse;
+use super::{CpuUse, NodeUse};
 use crate::time::Wall;
 
 /// Counts and latencies of one key. Printed every interval and at the end.
@@ -28,6 +28,8 @@ pub struct Stats {
     pub resident: Option<Resident>,
     /// What the container has had of the CPUs meanwhile; of `cpu` only.
     pub cpu: Option<CpuUse>,
+    /// How the node was doing meanwhile; of `node` only.
+    pub node: Option<Box<NodeUse>>,
     pub from: Wall,
     pub to: Wall,
 }

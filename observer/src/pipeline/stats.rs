@@ -9,7 +9,7 @@ use crate::{
     compare::{GroupKey, Sample},
     model::zone,
     output::{
-        ColdStart, Container, CpuOutcome, CpuUse, Dns, Event, FaultKind, Net, NetAction, NetOutcome,
+        ColdStart, Container, CpuOutcome, CpuUse, Dns, Event, FaultKind, Net, NetAction, NetOutcome, NodeUse,
         Resident, Stats, Stdio, StdioOutcome, What,
     },
     time::{ClockOffset, Time, Wall},
@@ -53,6 +53,7 @@ struct Counts {
     worst: Vec<(u64, String)>,
     resident: Option<Resident>,
     cpu: Option<CpuUse>,
+    node: Option<Box<NodeUse>>,
 }
 
 /// One thing to count.
@@ -134,6 +135,15 @@ impl Tally {
                 Some(sum) => sum.add(used),
                 None => *sum = Some(*used),
             }
+        }
+    }
+
+    /// How the node has been doing since it was last said.
+    pub(super) fn node(&mut self, used: &NodeUse) {
+        let counts = self.counted.entry("node").or_default().by.entry(Key::new()).or_default();
+        match &mut counts.node {
+            Some(sum) => sum.add(used),
+            None => counts.node = Some(Box::new(used.clone())),
         }
     }
 
@@ -246,6 +256,7 @@ impl Counts {
             worst: self.worst.into_iter().map(|(_, of)| of).collect(),
             resident: self.resident,
             cpu: self.cpu,
+            node: self.node,
             from,
             to,
         }

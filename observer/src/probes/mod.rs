@@ -2,6 +2,7 @@
 //! [`Reducer::reduce`], and nowhere else; bytes of content do not get past it.
 
 pub mod cgroup;
+pub mod cpu;
 pub mod dns;
 pub mod fault;
 pub mod file;
@@ -143,6 +144,7 @@ const fn is_for_starts(family: Family) -> bool {
         Family::Dns => false,
         Family::Net => false,
         Family::Webhook => false,
+        Family::Cpu => false,
     }
 }
 

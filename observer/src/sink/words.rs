@@ -227,7 +227,7 @@ pub(super) fn stats(stats: &Stats) -> String {
         .collect();
     let of = [&[stats.probe][..], &of].concat().join(" ");
     let mut text = match stats.count {
-        0 if stats.resident.is_some() || stats.cpu.is_some() => of,
+        0 if stats.resident.is_some() || stats.cpu.is_some() || stats.node.is_some() => of,
         _ => format!("{of}: {} ({})", stats.count, outcomes(&stats.outcomes)),
     };
     if let Some(resident) = stats.resident {
@@ -242,6 +242,9 @@ pub(super) fn stats(stats: &Stats) -> String {
     }
     if let Some(used) = &stats.cpu {
         text.push_str(&format!(": {}", cpu::used(used)));
+    }
+    if let Some(node) = &stats.node {
+        text.push_str(&format!(": {}", cpu::node(node)));
     }
     if stats.failed > 0 && !stats.outcomes.contains_key("failed") {
         text.push_str(&format!(", {} failed", stats.failed));

@@ -62,6 +62,7 @@ fn records() -> Vec<(&'static str, Vec<u8>)> {
     let cgroup = wire::cgroup::Mkdir { header, id: 3, hierarchy: 1, path_len: 3 };
     let mount = wire::mount::Mount { header, syscall, op: 1, role: runtime, target_len: 4, pad: 0 };
     let file = wire::file::File { header, syscall, flags: 0, role: runtime, path_len: 4, op: 1 };
+    let mark = wire::cpu::Mark { header, cookie: 7, at_ns: 9, spent_ns: [1, 2, 3, 4], what: 2, flags: 3 };
     let fault = wire::fault::Delivered {
         header,
         signal: 11,
@@ -107,6 +108,7 @@ fn records() -> Vec<(&'static str, Vec<u8>)> {
         ("cgroup", record(cgroup, b"/c1")),
         ("mount", record(mount, b"/dev")),
         ("file", record(file, b"/lib")),
+        ("cpu", record(mark, b"")),
     ]
 }
 
@@ -185,7 +187,7 @@ const ANSWER: &str = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3c\r\
                       \"response\":{\"allowed\":false,\"uid\":\"u-12\",\"status\":{\"message\":\"no\"}}}\r\n0\r\n\r\n";
 
 /// Pieces as the target `tls` takes them.
-fn messages() -> Vec<(&'static str, Vec<u8>)> {
+fn pieces() -> Vec<(&'static str, Vec<u8>)> {
     let piece = |part: u8, way: u8, text: &str| {
         let mut text = text.as_bytes().to_vec();
         text.resize(text.len().next_multiple_of(8), b' ');
@@ -226,7 +228,7 @@ fn main() {
         ("invocation", invocations()),
         ("webhook", heads()),
         ("recording", vec![("two-segments", recording())]),
-        ("tls", messages()),
+        ("tls", pieces()),
         ("pclntab", vec![("go-1.20", table())]),
     ];
     for (target, files) in sets {

@@ -1,6 +1,6 @@
 //! A container that its limit keeps from CPU time.
 
-use observer::output::{Cpu, CpuOutcome, CpuUse, Event, Throttling, What};
+use observer::output::{Cpu, CpuOutcome, CpuUse, Event, Histogram, NodeUse, Throttling, What};
 
 use super::event;
 use crate::starts::cri_pod;
@@ -27,4 +27,13 @@ pub fn events() -> Vec<Event> {
         of(10_000, CpuOutcome::Unthrottled, CpuUse { throttling: Some(calm), ..THROTTLED }),
         of(15_000, CpuOutcome::Unthrottled, little),
     ]
+}
+
+/// A node on which some tasks wait long for a CPU.
+pub fn node() -> NodeUse {
+    NodeUse {
+        interval_ns: 10_000_000_000,
+        run_queue: Some(Histogram::of(&[(54, 9_000), (92, 400)])),
+        cpu_ticks: Some((2_000, 30)),
+    }
 }

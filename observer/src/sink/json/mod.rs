@@ -11,6 +11,7 @@ mod event;
 mod health;
 mod line;
 mod net;
+mod node;
 mod stats;
 mod summary;
 mod webhook;

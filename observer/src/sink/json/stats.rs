@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::cpu::CpuUseJson;
+use super::{cpu::CpuUseJson, node::NodeUseJson};
 use crate::{
     output::{Resident, Stats},
     sink::units::{ms, rfc3339},
@@ -29,6 +29,8 @@ pub(super) struct StatsBody<'a> {
     resident: Option<ResidentJson>,
     #[serde(flatten)]
     cpu: Option<CpuUseJson>,
+    #[serde(flatten)]
+    node: Option<NodeUseJson>,
     from: String,
     to: String,
 }
@@ -63,6 +65,7 @@ impl<'a> StatsBody<'a> {
             worst: &stats.worst,
             resident: stats.resident.map(ResidentJson::of),
             cpu: stats.cpu.as_ref().map(CpuUseJson::of),
+            node: stats.node.as_deref().map(NodeUseJson::of),
             from: rfc3339(stats.from),
             to: rfc3339(stats.to),
         }

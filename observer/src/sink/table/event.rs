@@ -68,6 +68,7 @@ pub(super) fn stats(page: Page, stats: &Stats) -> String {
         (Some(pod), Some(name), ..) if pod != name => left(&format!("{pod}/{name}"), width),
         (_, Some(name), ..) | (Some(name), None, ..) => left(name, width),
         (None, None, Some(id), _) => left(&id.chars().take(12).collect::<String>(), width),
+        (None, None, None, _) if stats.node.is_some() => left("(node)", width),
         (None, None, None, image) => {
             left_keeping_end(image.or(of("client")).or(of("process")).unwrap_or("?"), width)
         }

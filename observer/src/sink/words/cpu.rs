@@ -1,7 +1,7 @@
 //! CPU time, in words.
 
 use crate::{
-    output::{Cpu, CpuOutcome, CpuUse},
+    output::{Cpu, CpuOutcome, CpuUse, NodeUse},
     sink::units::ms_text,
 };
 
@@ -28,5 +28,20 @@ pub(super) fn used(used: &CpuUse) -> String {
         None => parts.push("throttling not known".to_owned()),
     }
     parts.extend(used.quota_cpus().map(|cpus| format!("limit {cpus:.2} CPUs")));
+    parts.join(", ")
+}
+
+/// `tasks waited for a CPU p50 0.01 p99 22.00 ms, 1.5 % of CPU time stolen`.
+pub(super) fn node(node: &NodeUse) -> String {
+    let mut parts = Vec::new();
+    match &node.run_queue {
+        Some(waits) => {
+            if let (Some(p50), Some(p99)) = (waits.percentile(50), waits.percentile(99)) {
+                parts.push(format!("tasks waited for a CPU p50 {} p99 {} ms", ms_text(p50), ms_text(p99)));
+            }
+        }
+        None => parts.push("how long tasks wait for a CPU is not known".to_owned()),
+    }
+    parts.extend(node.steal_percent().map(|percent| format!("{percent:.1} % of CPU time stolen")));
     parts.join(", ")
 }

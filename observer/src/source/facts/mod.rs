@@ -9,6 +9,7 @@ pub mod cri;
 pub mod files;
 pub mod host;
 pub mod memory;
+pub mod node;
 pub mod procfs;
 pub mod root;
 pub mod sockets;
