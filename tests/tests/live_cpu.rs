@@ -5,8 +5,8 @@ use std::{fs, thread};
 use observer_tests::rig::{Bundle, program, run::Run, stage};
 use serde_json::Value;
 
-/// A fifth of a CPU.
-const QUOTA_US: i64 = 20_000;
+/// A twentieth of a CPU: less than a busy machine leaves it.
+const QUOTA_US: i64 = 5_000;
 const PERIOD_US: u64 = 100_000;
 const SPIN: &str = "/bin/busybox timeout 8 /bin/sh -c 'while :; do :; done'; sleep 13";
 
@@ -53,7 +53,7 @@ fn throttling_is_told_while_it_lasts_and_counted_as_the_kernel_counts_it() {
     let outcomes: Vec<_> = told.iter().map(|event| event["outcome"].as_str().expect("one")).collect();
     assert_eq!(outcomes, ["throttled", "unthrottled"], "{told:#?}");
     assert!(told[0]["throttled_percent"].as_f64() >= Some(25.0), "{}", told[0]);
-    assert_eq!(told[0]["quota_cpus"], 0.2, "{}", told[0]);
+    assert_eq!(told[0]["quota_cpus"], 0.05, "{}", told[0]);
     for twin in &ids[1..] {
         assert_eq!(seen.events_of("cpu", twin).count(), 0, "{twin}");
     }
@@ -71,7 +71,9 @@ fn throttling_is_told_while_it_lasts_and_counted_as_the_kernel_counts_it() {
     assert!((throttled_ns - few_periods..=throttled_ns + 1e3).contains(&ns), "{ns} of {throttled_ns}");
     assert!(throttled.iter().any(|stats| stats["failed"] == 1), "{throttled:#?}");
     assert!(free.iter().all(|stats| stats["quota_cpus"].is_null() && stats["throttled_periods"] == 0));
-    assert!(idle.iter().all(|stats| stats["quota_cpus"] == 0.2 && stats["throttled_percent"] == 0.0));
+    assert!(idle.iter().all(|stats| stats["quota_cpus"] == 0.05), "{idle:#?}");
+    // Beginning may take more than there is in a period.
+    assert!(sum(&idle, "throttled_periods") <= 2.0, "{idle:#?}");
     assert!(sum(&free, "usage_percent") > sum(&idle, "usage_percent"), "{free:#?} {idle:#?}");
     assert!(!idle.is_empty(), "that nothing ran is told, too");
 }

@@ -8,8 +8,8 @@ use serde_json::Value;
 
 const LOOPBACK: &str = "127.0.0.1";
 const SIGHT: &str = "process,cgroup,mount,output,webhook,cpu";
-/// A fifth of a CPU, in periods of 100 ms.
-const QUOTA_US: u32 = 20_000;
+/// A twentieth of a CPU, less than a busy machine leaves it, in periods of 100 ms.
+const QUOTA_US: u32 = 5_000;
 const PERIOD_MS: f64 = 100.0;
 
 /// A control group of its own, with a limit; it goes with it.
@@ -93,14 +93,14 @@ fn a_server_that_spins_one_that_sleeps_and_one_that_is_throttled() {
     assert_eq!(spent(&sleeps, "throttled"), 0.0, "{sleeps:#}");
 
     let before = group.throttled_ms();
-    let throttled = call(&watch, &stage, 8461, "/spin/210");
+    let throttled = call(&watch, &stage, 8461, "/spin/60");
     let counted = group.throttled_ms() - before;
     assert!(counted > 3.0 * PERIOD_MS, "the limit has not worked: {counted}");
     // On several CPUs at once the kernel counts each; this process has one busy thread. What is left of the period in
     // which it answers comes later.
     let told = spent(&throttled, "throttled");
     assert!((told - counted).abs() <= PERIOD_MS, "{told} of {counted}: {throttled:#}");
-    assert!((200.0..=240.0).contains(&spent(&throttled, "on_cpu")), "{throttled:#}");
+    assert!((55.0..=90.0).contains(&spent(&throttled, "on_cpu")), "{throttled:#}");
 
     let idle = call(&watch, &stage, 8461, "/slow/200");
     assert!(spent(&idle, "blocked") >= 195.0 - PERIOD_MS, "{idle:#}");

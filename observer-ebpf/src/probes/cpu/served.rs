@@ -112,12 +112,14 @@ pub fn switched(prev: u64, next: u64, stays: bool, state: u32) {
     }
     if let Some((server, thread, tgid)) = server_of(prev) {
         turns(server, thread, if stays { ready(prev) } else { doing::BLOCKED as u32 });
-        if state & DEAD != 0 {
-            let _ = SERVER_THREADS.remove(&thread);
-            if thread == tgid {
-                let _ = SERVERS.remove(&tgid);
-            }
+        if state & DEAD != 0 && thread == tgid {
+            let _ = SERVERS.remove(&tgid);
         }
+    }
+    if state & DEAD != 0 {
+        // Whether or not its process is still watched: the first thread may end before others do.
+        let thread: u32 = Reader::new().at(prev, offset!(task_pid));
+        let _ = SERVER_THREADS.remove(&thread);
     }
     if let Some((server, thread, _)) = server_of(next) {
         turns(server, thread, doing::ON_CPU as u32);
