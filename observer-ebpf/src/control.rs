@@ -38,6 +38,8 @@ offsets! {
     task_signal: "task_struct.signal",
     task_cgroups: "task_struct.cgroups",
     task_mm: "task_struct.mm",
+    /// Since Linux 6.18.
+    task_throttled: "task_struct.throttled",
     signal_live: "signal_struct.live",
     signal_maj_flt: "signal_struct.maj_flt",
     signal_read_bytes: "signal_struct.ioac.read_bytes",

@@ -2,7 +2,7 @@
 //! `cargo build` and `cargo clippy` need no BPF toolchain.
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
 // The stable way to add atomically needs a compare-and-exchange that the target does not claim to have.
-#![cfg_attr(target_arch = "bpf", feature(core_intrinsics), allow(internal_features))]
+#![cfg_attr(target_arch = "bpf", feature(core_intrinsics, asm_experimental_arch), allow(internal_features))]
 
 #[cfg(target_arch = "bpf")]
 mod agg;

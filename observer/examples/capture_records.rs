@@ -3,7 +3,7 @@
 //!
 //! `cargo run --example capture_records -- FOLDER CMD...` (after `cargo xtask build`)
 //!
-//! Connections to port 18443 are taken for those of a webhook.
+//! Connections to port 18443 are taken for those of a webhook, which the command itself serves at 127.0.0.1.
 
 use std::{
     collections::BTreeMap,
@@ -48,6 +48,7 @@ fn main() -> Result<()> {
     let (host, began) = (HostRoot::find(), Instant::now());
     live.watch_endpoints(&[Endpoint { address: None, port: 18_443, target: 1 }])?;
     let mut child = Command::new(program).args(words).spawn()?;
+    live.watch_server(child.id(), ([127, 0, 0, 1], 18_443).into())?;
     let status = loop {
         if let Some(status) = child.try_wait()? {
             break status;

@@ -66,11 +66,12 @@ pub enum Format {
 What --show may name: coldstart (where a start's time went), runtime (created, started, ended),
 stdio (what became of what was written), memory (faults, OOM kills, refusals), dns (look-ups of
 names), net (TCP connections), webhook (calls of those named by --webhook, and of kube-apiserver and
-k3s), text (keywords in what components and containers print), events (all from runtime on), stats
+k3s), text (keywords in what components and containers print), cpu
+(containers that their limit keeps from CPU time), events (all from runtime on), stats
 (counts of each interval), health (the probes). The summary is always there.
 
 Without --show, -o json writes all of it; the table shows what needs attention: starts that
-failed, memory events, streams whose text did not arrive, look-ups, connections and calls of webhooks
+failed, memory events, throttling, streams whose text did not arrive, look-ups, connections and calls of webhooks
 that failed, ends other than exit status 0, probes that give less than they should.
 
 Examples:
@@ -201,12 +202,12 @@ pub struct Starts {
 /// Which outputs go where.
 #[derive(Debug, Args)]
 pub struct Choice {
-    /// What to show, comma separated: coldstart, runtime, stdio, memory, dns, net, webhook, text, events,
-    /// stats, health [default: json all, table what needs attention].
+    /// What to show, comma separated: coldstart, runtime, stdio, memory, dns, net, webhook, text, cpu,
+    /// events, stats, health [default: json all, table what needs attention].
     #[arg(long, value_name = "LIST")]
     pub show: Option<Show>,
-    /// Events to export as spans, too: runtime, stdio, memory, dns, net, webhook, text, events for all of
-    /// them, or none.
+    /// Events to export as spans, too: runtime, stdio, memory, dns, net, webhook, text, cpu, events for
+    /// all of them, or none.
     #[arg(long, value_name = "LIST", default_value = "none", value_parser = events, hide_default_value = true)]
     pub otlp_events: Show,
 }
@@ -343,7 +344,7 @@ mod tests {
         };
         assert_eq!(
             run.choice.show.map(|show| show.to_string()).as_deref(),
-            Some("runtime,stdio,memory,dns,net,webhook,text,stats")
+            Some("runtime,stdio,memory,dns,net,webhook,text,cpu,stats")
         );
         assert_eq!(run.choice.otlp_events.to_string(), "stdio,memory");
         assert_eq!((run.interval, run.print.format), (Duration::from_secs(2), Format::Json));

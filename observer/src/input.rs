@@ -2,6 +2,9 @@
 //!
 //! Nothing here holds bytes of content: records have passed [`crate::probes::reduce`].
 
+mod cpu;
+mod node;
+
 use serde::{Deserialize, Serialize};
 
 pub use crate::probes::Record;
@@ -13,6 +16,8 @@ use crate::{
     },
     time::{ClockOffset, Time},
 };
+pub use cpu::{Bandwidth, CpuCounts, CpuFact, Quota};
+pub use node::{CpuTime, NodeCounts};
 
 /// Everything that can make the pipeline act.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -56,6 +61,10 @@ pub enum SampleKind {
     Pipe { ino: u64, state: PipeState, written: Vec<(u32, Written)> },
     /// The memory control group of a container, by its init.
     Memory { init: u32, used: MemoryUse },
+    /// The CPU control group of a container, by its init.
+    Cpu { init: u32, counts: CpuCounts },
+    /// The node itself.
+    Node(Box<NodeCounts>),
 }
 
 /// How much memory a control group is charged with; bytes.
@@ -158,6 +167,8 @@ pub struct LifeFact {
     pub log: Option<LogFact>,
     #[serde(default)]
     pub resident: Option<ResidentFact>,
+    #[serde(default)]
+    pub cpu: Option<CpuFact>,
 }
 
 /// What was sampled of a container's memory: at first, last, and at most; bytes.

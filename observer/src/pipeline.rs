@@ -1,6 +1,7 @@
 //! The whole of the pure middle: one input in, outputs out. Live run, replay, tests and fuzzers drive the
 //! same [`Pipeline::step`].
 
+mod judging;
 mod seen;
 mod settings;
 mod show;
@@ -17,10 +18,10 @@ use crate::{
     model::{Made, Model},
     output::{ColdStart, Event, Health, NotMeasured, Output, Summary},
     probes,
-    rules::{Engine, Rules, Said},
-    signals::Signals,
+    rules::Rules,
     time::{Time, Wall},
 };
+use judging::Judging;
 use seen::Seen;
 use stats::Tally;
 
@@ -42,9 +43,8 @@ pub struct Pipeline {
     seen: Seen,
     /// Counts by interval, where containers are followed.
     tally: Option<Tally>,
-    signals: Signals,
-    /// What turns signals into findings, where that is asked for.
-    engine: Option<Engine>,
+    /// What turns what is seen into findings.
+    judging: Judging,
 }
 
 impl Pipeline {
@@ -64,15 +64,14 @@ impl Pipeline {
             health_at: None,
             seen: Seen::default(),
             tally,
-            signals: Signals::default(),
-            engine: None,
+            judging: Judging::default(),
         }
     }
 
     /// Judges what is seen by these rules, too.
     #[must_use]
     pub fn with_rules(mut self, rules: Rules) -> Self {
-        self.engine = Some(Engine::new(rules));
+        self.judging = Judging::by(rules);
         self
     }
 
@@ -82,9 +81,7 @@ impl Pipeline {
         match input {
             Input::Probe(report) => self.report(report),
             Input::Lost { family, count, time } => {
-                if let Some(engine) = &mut self.engine {
-                    engine.lost(*family, *count, *time);
-                }
+                self.judging.lost(*family, *count, *time);
                 if let Some(probe) = self.probes.get_mut(family) {
                     probe.lost = *count;
                 }
@@ -145,9 +142,7 @@ impl Pipeline {
 
     fn advance(&mut self, time: Time) {
         self.from.get_or_insert(time);
-        if let Some(engine) = &mut self.engine {
-            engine.began(time);
-        }
+        self.judging.began(time);
         self.now = self.now.max(time);
     }
 
@@ -157,12 +152,28 @@ impl Pipeline {
             Made::ColdStart(start) => self.cold_start(start, out),
             Made::Event(event) => self.event(event, out),
             Made::Resident(container, resident) => {
-                if self.engine.is_some() && self.settings.filter.takes(&container) {
-                    self.signals.resident(&container, resident);
+                if !self.settings.filter.takes(&container) {
+                    return;
                 }
-                if let Some(tally) = self.tally.as_mut().filter(|_| self.settings.filter.takes(&container)) {
+                self.judging.resident(&container, resident);
+                if let Some(tally) = &mut self.tally {
                     tally.resident(&container, resident);
                 }
+            }
+            Made::Node(used) => {
+                if let Some(tally) = &mut self.tally {
+                    tally.node(&used);
+                }
+                self.judging.node(&used, self.now, self.model.clock()).into_iter().for_each(out);
+            }
+            Made::Cpu(container, used) => {
+                if !self.settings.filter.takes(&container) {
+                    return;
+                }
+                if let Some(tally) = &mut self.tally {
+                    tally.cpu(&container, &used);
+                }
+                self.judging.cpu(&container, &used, self.now, self.model.clock()).into_iter().for_each(out);
             }
         }
     }
@@ -175,16 +186,9 @@ impl Pipeline {
         if let Some(tally) = &mut self.tally {
             tally.start(&start);
         }
-        let mut said = Vec::new();
-        if let Some(engine) = &mut self.engine {
-            let clock = self.model.clock();
-            let say = |observation: crate::signals::Observation| {
-                engine.observe(&observation, clock, &mut |what| said.push(what));
-            };
-            self.signals.of_start(&start, self.now, say);
-        }
+        let said = self.judging.start(&start, self.now, self.model.clock());
         out(Output::ColdStart(start));
-        said.into_iter().map(Output::from).for_each(out);
+        said.into_iter().for_each(out);
     }
 
     fn event(&mut self, event: Box<Event>, out: &mut impl FnMut(Output)) {
@@ -199,22 +203,13 @@ impl Pipeline {
         if let Some(tally) = &mut self.tally {
             tally.event(&event);
         }
-        let mut said = Vec::new();
-        if let Some(engine) = &mut self.engine {
-            let clock = self.model.clock();
-            let say = |observation: crate::signals::Observation| {
-                engine.observe(&observation, clock, &mut |what| said.push(what));
-            };
-            self.signals.of_event(&event, self.now, say);
-        }
+        let said = self.judging.event(&event, self.now, self.model.clock());
         out(Output::Event(event));
-        said.into_iter().map(Output::from).for_each(out);
+        said.into_iter().for_each(out);
     }
 
     fn report(&mut self, report: &ProbeReport) {
-        if let Some(engine) = &mut self.engine {
-            engine.report(report);
-        }
+        self.judging.report(report);
         match &report.what {
             Report::Status { family, status, hook, why } => {
                 let name = family_name(*family);
@@ -245,13 +240,7 @@ impl Pipeline {
         if let Some(tally) = &mut self.tally {
             tally.tick(time, self.model.clock()).into_iter().map(Output::Stats).for_each(&mut *out);
         }
-        if let Some(engine) = &mut self.engine {
-            let clock = self.model.clock();
-            let mut say = |said| out(Output::from(said));
-            self.signals
-                .tick(time, clock.wall(time), |observation| engine.observe(&observation, clock, &mut say));
-            engine.tick(time, clock, &mut say);
-        }
+        self.judging.tick(time, self.model.clock(), out);
         let due = *self.health_at.get_or_insert(time.plus(self.settings.health_interval_ns));
         if time >= due {
             self.health_at = Some(time.plus(self.settings.health_interval_ns));
@@ -276,9 +265,7 @@ impl Pipeline {
         if let Some(tally) = &mut self.tally {
             tally.tell(self.now, self.model.clock()).into_iter().map(Output::Stats).for_each(&mut *out);
         }
-        if let Some(engine) = &mut self.engine {
-            engine.finish(&mut |said| out(Output::from(said)));
-        }
+        self.judging.finish(out);
         out(Output::Health(self.health()));
         out(Output::Summary(Summary {
             from: self.wall(self.from.unwrap_or(self.now)),
@@ -288,7 +275,7 @@ impl Pipeline {
             starts: self.seen.starts,
             failed_starts: self.seen.failed_starts,
             events: self.settings.follow.then(|| self.seen.events.clone()),
-            found: self.engine.as_ref().map(Engine::outcome),
+            found: self.judging.outcome(),
             not_measured: self.not_measured(),
             lost: self.model.lost(),
             command_exit: end.command_exit,
@@ -346,7 +333,7 @@ impl Pipeline {
             ),
             (self.model.late, "records", "they came so late that others may have been judged without them"),
         ];
-        lacks.extend(self.engine.iter().flat_map(Engine::not_measured));
+        lacks.extend(self.judging.not_measured());
         lacks.extend(counts.into_iter().filter(|(count, ..)| *count > 0).map(|(count, what, why)| {
             NotMeasured { layer: Layer::L3, what: format!("{count} {what}"), why: why.to_owned(), how: None }
         }));
@@ -355,15 +342,6 @@ impl Pipeline {
 
     fn wall(&self, time: Time) -> Wall {
         self.model.clock().wall(time)
-    }
-}
-
-impl From<Said> for Output {
-    fn from(said: Said) -> Output {
-        match said {
-            Said::Finding(finding) => Output::Finding(finding),
-            Said::Unproven(unproven) => Output::Unproven(unproven),
-        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Events and counts as the pipeline hands them to the sinks: made up, one of each kind of news.
 
 mod connections;
+mod cpu;
 mod lookups;
 mod webhooks;
 
@@ -204,6 +205,8 @@ pub fn stats() -> Vec<Stats> {
         max_ns: None,
         worst: Vec::new(),
         resident: None,
+        cpu: None,
+        node: None,
         from: at(0),
         to: at(5_000),
     };
@@ -243,6 +246,8 @@ pub fn stats() -> Vec<Stats> {
                 &[("answered", 90), ("timeout", 2)],
             )
         },
+        Stats { cpu: Some(cpu::THROTTLED), failed: 1, ..of("cpu", &stream, &[("throttled", 1)]) },
+        Stats { node: Some(Box::new(cpu::node())), ..of("node", &[], &[]) },
         Stats { failed: 1, ..of("webhook", &webhooks::KEY, &[("answered", 1), ("timeout", 1)]) },
         Stats { failed: 1, ..of("stdio", &stream, &[("delivered", 4), ("reader-gone", 1)]) },
     ]
@@ -258,6 +263,7 @@ pub fn outputs() -> Vec<Output> {
         vec![hostile_event()],
         lookups::lookups(),
         connections::connections(),
+        cpu::events(),
     ]
     .concat();
     let mut summary = crate::starts::summary(2, 1);

@@ -100,7 +100,7 @@ fn a_list_shows_what_is_on_it_and_the_summary() {
         kinds.dedup();
         kinds
     };
-    assert_eq!(kinds("events"), ["dns", "memory", "net", "runtime", "stdio", "summary", "webhook"]);
+    assert_eq!(kinds("events"), ["cpu", "dns", "memory", "net", "runtime", "stdio", "summary", "webhook"]);
     assert_eq!(kinds("stats"), ["stats", "summary"]);
     assert_eq!(kinds("coldstart,memory,health"), ["coldstart", "health", "memory", "summary"]);
 }

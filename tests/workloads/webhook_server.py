@@ -22,6 +22,11 @@ class Webhook(http.server.BaseHTTPRequestHandler):
         if word == "hang":
             time.sleep(3600)
         time.sleep(ms / 1000 if word == "slow" else 0)
+        if word == "spin":
+            # CPU time of this thread, however long that takes.
+            until = time.thread_time() + ms / 1000
+            while time.thread_time() < until:
+                pass
         body = b'{"kind":"AdmissionReview","response":{"allowed":true}}'
         self.send_response(ms if word == "status" else 200)
         self.send_header("Content-Length", str(len(body)))

@@ -1,6 +1,7 @@
 //! One file a family: hook, read fields, emit. Names match `wire/` and `observer/src/probes/`.
 
 mod cgroup;
+pub mod cpu;
 mod dns;
 mod fault;
 mod file;

@@ -19,7 +19,7 @@ use crate::{
     kernel::{Reader, current},
     owner,
     packet::{self, PASS},
-    probes::tls,
+    probes::{cpu::served, tls},
 };
 use records::{Stretch, recognise, records};
 use step::{Step, also, flow_of, is, speak};
@@ -29,6 +29,8 @@ const FAMILY: u16 = Family::Webhook as u16;
 const PSH: u8 = 1 << 3;
 /// Records of a run that are told for [`what::MORE`].
 const MAX_MORE: u32 = 3;
+/// What the server's time is marked at: between two of these a request is with it.
+const MARKED: u32 = what::REQUEST | what::ANSWER | what::MORE | what::FIN_CLIENT | what::RST_CLIENT;
 
 #[cgroup_skb]
 pub fn webhook_in(ctx: SkBuffContext) -> i32 {
@@ -124,6 +126,9 @@ fn tell(ctx: &SkBuffContext, scratch: &mut Scratch, seen: &Seen, connection: &mu
     let told = noted & !also::ALL;
     if told != 0 {
         tell_moved(scratch, &seen.packet, connection, told);
+        if told & MARKED != 0 && !is(connection, known::CLIENT) {
+            served::mark(scratch, &seen.packet, step.now, told, step.of_client);
+        }
     }
     if noted & also::HELLO != 0 {
         tell_head(ctx, scratch, seen, head::HELLO);

@@ -2,6 +2,7 @@
 //! into the pipeline.
 
 mod begin;
+mod cost;
 mod prefetch;
 
 use std::{
@@ -15,9 +16,16 @@ use anyhow::Result;
 use observer_ebpf::Family;
 use tokio::sync::{Mutex, OwnedSemaphorePermit as Permit, Semaphore, mpsc};
 
-use super::{groups::Groups, pipes::Pipes, sinks::Sinks, talk, webhooks::Names};
+use super::{
+    groups::Groups,
+    node::Node,
+    pipes::Pipes,
+    sinks::Sinks,
+    talk,
+    webhooks::{self, Names},
+};
 use crate::{
-    health::{OwnCost, ProbePlan, ProbeReport, Report},
+    health::{ProbePlan, ProbeReport, Report},
     input::{Fact, FactKind, Input, LookupError, Record},
     output::{Output, Want},
     pipeline::Pipeline,
@@ -29,6 +37,7 @@ use crate::{
     },
     time::Time,
 };
+use cost::measure;
 use prefetch::Prefetched;
 
 /// Look-ups under way at once; one more is refused, which is an answer, too.
@@ -51,6 +60,7 @@ pub struct Edge {
     follows: bool,
     pipes: Pipes,
     groups: Groups,
+    node: Node,
     /// What was sampled and not fed yet.
     samples: VecDeque<Input>,
     webhooks: Option<Names>,
@@ -84,6 +94,7 @@ impl Edge {
             follows,
             pipes: Pipes::default(),
             groups: Groups::default(),
+            node: Node::default(),
             samples: VecDeque::new(),
             webhooks: Names::of(webhooks),
         }
@@ -102,7 +113,8 @@ impl Edge {
         self.live.poll(now(), fresh, |input| inputs.push(input));
         self.pipes.look(&mut self.live);
         let of_groups = self.groups.samples(&self.host).into_iter();
-        let samples = of_groups.chain(self.pipes.samples(&mut self.live));
+        let of_node = if self.follows { self.node.sample(&self.live, &self.host) } else { None };
+        let samples = of_groups.chain(of_node).chain(self.pipes.samples(&mut self.live));
         self.samples.extend(samples.map(Input::Sample));
         self.feed_in_order(inputs)?;
         if let Some(plan) = self.live.look_for_tls(&self.host, now()) {
@@ -180,7 +192,7 @@ impl Edge {
             Want::FollowPipe { ino, init } => self.pipes.follow(ino, init),
             Want::DrainPipe { ino } => self.pipes.drain(ino),
             Want::ForgetPipe { ino, init } => self.pipes.forget(ino, init, &mut self.live),
-            Want::FollowMemory { init, cgroup } => self.groups.follow(init, cgroup),
+            Want::FollowGroup { init, cgroup } => self.groups.follow(init, cgroup),
             Want::FindReaders => self.pipes.wanted = true,
             Want::Engine { tgid, path } => {
                 if let Some(plan) = self.live.attach_engine(&self.host, tgid, &path) {
@@ -195,6 +207,7 @@ impl Edge {
             Want::SocketOwner { cookie, tgid, local, remote } => {
                 self.ask_for_socket(cookie, tgid, (local, remote))?;
             }
+            Want::WatchServer { tgid, address } => webhooks::watch_server(&mut self.live, tgid, address),
             Want::ForgetConnection { cookie } => self.live.forget_connection(cookie),
             Want::Unwatch { tgid } => self.live.unwatch(tgid),
             Want::Quiet { init } => self.live.quiet(init),
@@ -313,18 +326,6 @@ fn status(plan: &ProbePlan) -> Report {
         status: plan.status,
         hook: (!hook.is_empty()).then(|| hook.join(", ")),
         why: (!why.is_empty()).then(|| why.join("; ")),
-    }
-}
-
-/// CPU time and memory of this process.
-fn measure() -> OwnCost {
-    let cpu = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
-    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    let pages: u64 = statm.split(' ').nth(1).and_then(|pages| pages.parse().ok()).unwrap_or(0);
-    OwnCost {
-        cpu_ns: nanoseconds(cpu),
-        rss_bytes: pages * rustix::param::page_size() as u64,
-        bpf_run_ns: None,
     }
 }
 

@@ -1,4 +1,4 @@
-//! Memory control groups of containers: read from time to time, and once more when their container ends.
+//! Control groups of containers, memory and CPU time: read from time to time, and once more when their container ends.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -6,7 +6,7 @@ use super::edge::now;
 use crate::{
     input::{MemoryUse, Record, Sample, SampleKind},
     probes::{Event, process},
-    source::facts::{HostRoot, memory},
+    source::facts::{HostRoot, cpu, memory},
     time::Time,
 };
 
@@ -31,12 +31,14 @@ pub struct Groups {
 struct Group {
     cgroup: String,
     last: Option<MemoryUse>,
+    /// Or was never there: it is in neither hierarchy.
+    is_gone: bool,
 }
 
 impl Groups {
     pub fn follow(&mut self, init: u32, cgroup: String) {
         if self.followed.len() < MAX_GROUPS
-            && self.followed.insert(init, Group { cgroup, last: None }).is_none()
+            && self.followed.insert(init, Group { cgroup, last: None, is_gone: false }).is_none()
         {
             self.queue.push_front((Time(0), init));
         }
@@ -47,7 +49,7 @@ impl Groups {
         if let Event::Process(process::Event::Exited { .. }) = &record.event
             && let Some(mut group) = self.followed.remove(&record.tgid)
         {
-            self.ended.extend(group.read(host, record.tgid).ok().flatten());
+            self.ended.extend(group.read(host, record.tgid));
         }
     }
 
@@ -58,29 +60,29 @@ impl Groups {
         for _ in 0..A_TURN {
             let Some((_, init)) = self.queue.pop_front_if(|(due, _)| *due <= time) else { break };
             let Some(group) = self.followed.get_mut(&init) else { continue };
-            match group.read(host, init) {
-                Ok(sample) => {
-                    samples.extend(sample);
-                    self.queue.push_back((time.plus(EVERY_NS), init));
-                }
-                // It is gone, or was never there.
-                Err(_) => {
-                    self.followed.remove(&init);
-                }
+            let read = group.read(host, init);
+            if group.is_gone {
+                self.followed.remove(&init);
+            } else {
+                self.queue.push_back((time.plus(EVERY_NS), init));
             }
+            samples.extend(read);
         }
         samples
     }
 }
 
 impl Group {
-    fn read(&mut self, host: &HostRoot, init: u32) -> std::io::Result<Option<Sample>> {
-        let used = memory::usage(host, &self.cgroup)?;
-        if self.last.is_some_and(|last| !has_changed(&last, &used)) {
-            return Ok(None);
-        }
-        self.last = Some(used);
-        Ok(Some(Sample { time: now(), what: SampleKind::Memory { init, used } }))
+    /// CPU time is handed on even if there was none: that is what an idle container is known by.
+    fn read(&mut self, host: &HostRoot, init: u32) -> Vec<Sample> {
+        let cpu = cpu::counts(host, &self.cgroup);
+        let cpu = cpu.ok().map(|counts| Sample { time: now(), what: SampleKind::Cpu { init, counts } });
+        let memory = memory::usage(host, &self.cgroup);
+        self.is_gone = cpu.is_none() && memory.is_err();
+        let used = memory.ok().filter(|used| self.last.is_none_or(|last| has_changed(&last, used)));
+        self.last = used.or(self.last);
+        let memory = used.map(|used| Sample { time: now(), what: SampleKind::Memory { init, used } });
+        cpu.into_iter().chain(memory).collect()
     }
 }
 

@@ -10,6 +10,7 @@ mod edge;
 pub mod exit;
 mod groups;
 pub mod matrix;
+mod node;
 mod pipes;
 pub mod replay;
 pub mod report;

@@ -1,14 +1,17 @@
 //! Where the webhooks are that the user names: names become addresses, at the start and now and then.
 
 use std::{
-    net::{IpAddr, ToSocketAddrs},
+    net::{IpAddr, SocketAddr, ToSocketAddrs},
     time::{Duration, Instant},
 };
 
 use tokio::sync::mpsc;
 
 use super::talk;
-use crate::{probes::webhook::Target, source::live::Endpoint};
+use crate::{
+    probes::webhook::Target,
+    source::live::{Endpoint, Live},
+};
 
 /// How often names are asked again.
 const AGAIN: Duration = Duration::from_secs(60);
@@ -70,6 +73,13 @@ impl Names {
             tokio::task::spawn_blocking(move || answer.try_send(find(&targets)));
         }
         self.answers.try_recv().ok().map(|found| found.endpoints)
+    }
+}
+
+/// Watches how the process spends its time that serves at an address, or says why not.
+pub fn watch_server(live: &mut Live, tgid: u32, address: SocketAddr) {
+    if let Err(error) = live.watch_server(tgid, address) {
+        talk::say(format_args!("what the server at {address} does with its time is not watched: {error}"));
     }
 }
 

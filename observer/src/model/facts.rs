@@ -27,7 +27,10 @@ impl Model {
                 self.unanswered.remove(exe);
                 self.versions.insert(exe.clone(), result.as_ref().ok().cloned());
             }
-            FactKind::SocketOwner { cookie, result, .. } => self.socket_owner(*cookie, result.as_ref().ok()),
+            FactKind::SocketOwner { cookie, result, .. } => {
+                self.socket_owner(*cookie, result.as_ref().ok());
+                self.watch_server(*cookie, make);
+            }
             FactKind::Life(life) => self.lives_already(life, fact.time, make),
             FactKind::DropReasons(reasons) => self.drops.name(reasons),
             FactKind::End(_) => {}

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Made, Model, container, memory,
+    Made, Model, container, cpu, memory, node,
     start::StartId,
     stdio::{Log, Readers, Streams},
 };
@@ -39,6 +39,7 @@ pub struct Life {
     pub memory: memory::State,
     /// Signals by which somebody outside wanted it to end.
     pub stops: BTreeSet<i32>,
+    pub cpu: cpu::State,
     /// Why it ended, in the words of what was seen before.
     pub reason: Option<String>,
     pub(super) who: Who,
@@ -137,6 +138,8 @@ impl Model {
                 self.pipe_sampled(sample.time, *ino, *state, written, make);
             }
             SampleKind::Memory { init, used } => self.memory_sampled(*init, sample.time, used, make),
+            SampleKind::Cpu { init, counts } => self.cpu_sampled(*init, sample.time, counts, make),
+            SampleKind::Node(counts) => make(Made::Node(node::node_use(counts))),
         }
     }
 
@@ -156,6 +159,7 @@ impl Model {
                 log: Log::default(),
                 memory: memory::State::default(),
                 stops: BTreeSet::new(),
+                cpu: cpu::State::default(),
                 reason: None,
                 who: Who::Starting(*id),
             });

@@ -109,6 +109,7 @@ impl<'a> Reading<'a> {
             | Event::Net(_)
             | Event::Text(_)
             | Event::Tls(_)
+            | Event::Cpu(_)
             | Event::Webhook(_) => {}
         }
     }
@@ -313,6 +314,7 @@ pub fn call_of(event: &Event) -> Option<Call> {
         | Event::Dns(_)
         | Event::Net(_)
         | Event::Text(_)
+        | Event::Cpu(_)
         | Event::Webhook(_) => None,
     }
 }

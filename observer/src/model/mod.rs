@@ -3,6 +3,7 @@
 mod checkpoint;
 mod coldstart;
 mod container;
+mod cpu;
 mod dns;
 mod facts;
 mod failure;
@@ -11,6 +12,7 @@ mod lives;
 mod markers;
 mod memory;
 mod net;
+mod node;
 mod older;
 mod origin;
 mod owners;
@@ -29,7 +31,7 @@ use crate::{
     input::{Input, Record, RuntimeVersion},
     output::{self, ColdStart, Want},
     probes::{
-        Event,
+        self, Event,
         invocation::{CniCommand, Command, Invocation},
         process as proc_events,
     },
@@ -53,6 +55,10 @@ pub enum Made {
     Event(Box<output::Event>),
     /// How much memory a container holds now.
     Resident(Box<output::Container>, output::Resident),
+    /// What a container has had of the CPUs since the sample before.
+    Cpu(Box<output::Container>, output::CpuUse),
+    /// How the node has been doing since the sample before.
+    Node(output::NodeUse),
     Want(Want),
 }
 
@@ -141,6 +147,7 @@ impl Model {
             Event::Mount(event) => self.mount(record, event),
             Event::Tls(event) => self.calls.record(record, event),
             Event::Dns(event) => self.follow_lookups(record, event),
+            Event::Cpu(probes::cpu::Event::Mark(mark)) => self.marked(mark),
             _ => {}
         }
         self.pods.keep(record);

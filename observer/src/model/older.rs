@@ -1,7 +1,7 @@
 //! Containers that live already: when the observer comes, and where a part of a recording begins.
 
 use super::{
-    Made, Model,
+    Made, Model, cpu,
     identity::identify,
     lives::{Life, Lives, Who},
     memory,
@@ -57,6 +57,7 @@ impl Model {
             log: Log::of_older(fact, is_asked),
             memory: memory::State::default(),
             stops: std::collections::BTreeSet::new(),
+            cpu: cpu::State::default(),
             reason: None,
             who: Who::Known(Box::new(container)),
         };
@@ -67,6 +68,7 @@ impl Model {
             make(Made::Want(want));
         }
         life.memory.resident.take_up(fact.resident);
+        life.cpu.take_up(fact.cpu);
         if let Some(lives) = &mut self.lives {
             lives.insert(life);
         }
@@ -126,6 +128,7 @@ impl Model {
             streams: life.streams.as_facts(),
             log: life.log.as_fact(),
             resident: life.memory.resident.as_fact(),
+            cpu: life.cpu.as_fact(),
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::{Container, Dns, Process, names};
+use super::{Container, Cpu, Dns, Process, names};
 use crate::time::Wall;
 
 /// Something that was seen of a container, or of a process of the node that is in none.
@@ -30,6 +30,7 @@ pub enum What {
     Net(Net),
     Webhook(Box<Webhook>),
     Text(Text),
+    Cpu(Cpu),
 }
 
 impl What {
@@ -43,6 +44,7 @@ impl What {
             What::Net(_) => "net",
             What::Webhook(_) => "webhook",
             What::Text(_) => "text",
+            What::Cpu(_) => "cpu",
         }
     }
 }
@@ -301,6 +303,8 @@ pub struct Webhook {
     /// All phases together; of a call without an answer until its caller gave up, or it was clear that none comes.
     pub latency_ns: Option<u64>,
     pub phases: CallPhases,
+    /// What the server's process did meanwhile; `None`: it is not of this node, or was not watched then.
+    pub server_time: Option<ServerTime>,
     /// How long the connection had been there when the request began.
     pub connection_age_ns: Option<u64>,
     /// HTTP's.
@@ -316,6 +320,19 @@ pub struct Webhook {
     pub connects: u32,
     /// Bytes of the request that the server has not acknowledged.
     pub unacknowledged_bytes: Option<u32>,
+}
+
+/// How a server's process has spent the time in which a request was with it, as a whole: on a CPU if any of its threads
+/// was; nanoseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServerTime {
+    pub on_cpu_ns: u64,
+    /// No thread ran, and at least one waited for a CPU.
+    pub runnable_ns: u64,
+    /// None ran or waited, and at least one was kept from CPUs by its control group's limit. `None`: the kernel does not
+    /// say; such time is in `runnable_ns`.
+    pub throttled_ns: Option<u64>,
+    pub blocked_ns: u64,
 }
 
 /// One end of a connection.

@@ -1,10 +1,12 @@
 //! What comes out of the pipeline. Sinks turn it into tables, JSON, spans and pages; only the live edge
 //! executes a [`Want`]. Times are nanoseconds.
 
+mod cpu;
 mod dns;
 pub mod errno;
 mod event;
 mod finding;
+mod node;
 pub mod signal;
 mod stats;
 
@@ -16,15 +18,17 @@ use crate::{
     time::{Time, Wall},
 };
 
+pub use cpu::{Cpu, CpuOutcome, CpuUse, Throttling};
 pub use dns::{Dns, DnsOutcome, DnsQuestion, DnsTransport};
 pub use event::{
     CallOutcome, CallPhases, CallSeen, Drop, Event, FaultKind, FaultRegion, LogFile, Memory, Net, NetAction,
-    NetOutcome, OomScope, Peer, Runtime, RuntimeAction, Seen, Side, Since, Stdio, StdioOutcome, StdioTarget,
-    Text, Webhook, What,
+    NetOutcome, OomScope, Peer, Runtime, RuntimeAction, Seen, ServerTime, Side, Since, Stdio, StdioOutcome,
+    StdioTarget, Text, Webhook, What,
 };
 pub use finding::{
     Check, CheckState, Evidence, Finding, FindingStatus, Found, Grade, Missing, Subject, Told, Unproven,
 };
+pub use node::{Histogram, NodeUse};
 pub use stats::{Resident, Stats};
 
 #[derive(Clone, Debug, PartialEq)]
@@ -65,8 +69,8 @@ pub enum Want {
     FindReaders,
     /// Look how long the file is that the engine of the container with this init logs to.
     LogFile { init: u32, path: String },
-    /// Sample the memory of the container with this init, whose control group has this path.
-    FollowMemory { init: u32, cgroup: String },
+    /// Sample memory and CPU time of the container with this init, whose control group has this path.
+    FollowGroup { init: u32, cgroup: String },
     /// Attach to the engine library that runtime process `tgid` has opened: what it exports says more than the
     /// kernel sees.
     Engine { tgid: u32, path: String },
@@ -74,6 +78,8 @@ pub enum Want {
     Quiet { init: u32 },
     /// See the webhook calls that this process makes, or answers, in its TLS library.
     TlsLibrary { tgid: u32, side: Side },
+    /// Watch how this process spends its time, which serves webhook calls at this address.
+    WatchServer { tgid: u32, address: SocketAddr },
 }
 
 /// A container, as far as it is known. `None` is "not known", never "none".

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::{CpuUse, NodeUse};
 use crate::time::Wall;
 
 /// Counts and latencies of one key. Printed every interval and at the end.
@@ -25,6 +26,10 @@ pub struct Stats {
     pub worst: Vec<String>,
     /// How much memory the container holds, by the last sample; of `memory` only.
     pub resident: Option<Resident>,
+    /// What the container has had of the CPUs meanwhile; of `cpu` only.
+    pub cpu: Option<CpuUse>,
+    /// How the node was doing meanwhile; of `node` only.
+    pub node: Option<Box<NodeUse>>,
     pub from: Wall,
     pub to: Wall,
 }

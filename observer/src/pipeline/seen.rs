@@ -37,7 +37,8 @@ impl Seen {
             | What::Dns(_)
             | What::Net(_)
             | What::Webhook(_)
-            | What::Text(_) => None,
+            | What::Text(_)
+            | What::Cpu(_) => None,
         };
         let Some(container) = &event.container else { return };
         self.container(container, action == Some(RuntimeAction::Create));

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fmt, str::FromStr};
 
 use crate::{
     health::{ProbeHealth, Status},
-    output::{CallOutcome, Event, NetOutcome, Output, RuntimeAction, StdioOutcome, What},
+    output::{CallOutcome, CpuOutcome, Event, NetOutcome, Output, RuntimeAction, StdioOutcome, What},
 };
 
 /// A kind of output that can be asked for by name. The summary is always shown.
@@ -20,12 +20,13 @@ pub enum Shown {
     Net,
     Webhook,
     Text,
+    Cpu,
     Stats,
     Health,
 }
 
 impl Shown {
-    pub const ALL: [Shown; 12] = [
+    pub const ALL: [Shown; 13] = [
         Shown::Findings,
         Shown::Unproven,
         Shown::Coldstart,
@@ -36,12 +37,21 @@ impl Shown {
         Shown::Net,
         Shown::Webhook,
         Shown::Text,
+        Shown::Cpu,
         Shown::Stats,
         Shown::Health,
     ];
     /// What `events` stands for.
-    pub const EVENTS: [Shown; 7] =
-        [Shown::Runtime, Shown::Stdio, Shown::Memory, Shown::Dns, Shown::Net, Shown::Webhook, Shown::Text];
+    pub const EVENTS: [Shown; 8] = [
+        Shown::Runtime,
+        Shown::Stdio,
+        Shown::Memory,
+        Shown::Dns,
+        Shown::Net,
+        Shown::Webhook,
+        Shown::Text,
+        Shown::Cpu,
+    ];
 
     pub const fn name(self) -> &'static str {
         match self {
@@ -55,6 +65,7 @@ impl Shown {
             Shown::Net => "net",
             Shown::Webhook => "webhook",
             Shown::Text => "text",
+            Shown::Cpu => "cpu",
             Shown::Stats => "stats",
             Shown::Health => "health",
         }
@@ -69,6 +80,7 @@ impl Shown {
             What::Net(_) => Shown::Net,
             What::Webhook(_) => Shown::Webhook,
             What::Text(_) => Shown::Text,
+            What::Cpu(_) => Shown::Cpu,
         }
     }
 }
@@ -85,7 +97,7 @@ pub struct UnknownKind {
     known: String,
 }
 
-const EVENTS: &str = "runtime, stdio, memory, dns, net, webhook, text";
+const EVENTS: &str = "runtime, stdio, memory, dns, net, webhook, text, cpu";
 
 impl Show {
     /// Of a list of events alone, as an exporter takes it: `none` is none of them.
@@ -205,6 +217,7 @@ pub fn event_needs_attention(event: &Event) -> bool {
         },
         // What a workload says is its own affair.
         What::Text(text) => text.component,
+        What::Cpu(cpu) => cpu.outcome == CpuOutcome::Throttled,
     }
 }
 
@@ -220,11 +233,11 @@ mod tests {
     #[test]
     fn lists_are_read_and_written_alike() {
         let read = |list: &str| list.parse::<Show>().map(|show| show.to_string());
-        assert_eq!(read("events"), Ok("runtime,stdio,memory,dns,net,webhook,text".into()));
+        assert_eq!(read("events"), Ok("runtime,stdio,memory,dns,net,webhook,text,cpu".into()));
         assert_eq!(read("stats, memory,coldstart"), Ok("coldstart,memory,stats".into()));
         assert_eq!(
             read("events,stdio,health"),
-            Ok("runtime,stdio,memory,dns,net,webhook,text,health".into())
+            Ok("runtime,stdio,memory,dns,net,webhook,text,cpu,health".into())
         );
         for list in ["coldstart,runtime", "stats"] {
             assert_eq!(read(list), Ok(list.to_owned()));
@@ -237,7 +250,7 @@ mod tests {
         assert_eq!(
             error,
             "nothing is called \"dsn\"; there are findings, unproven, coldstart, runtime, stdio, memory, dns, net, \
-             webhook, text, stats, health, and events for all of runtime, stdio, memory, dns, net, webhook, text"
+             webhook, text, cpu, stats, health, and events for all of runtime, stdio, memory, dns, net, webhook, text, cpu"
         );
         assert!("".parse::<Show>().is_err() && "stdio,".parse::<Show>().is_err());
     }
@@ -245,7 +258,7 @@ mod tests {
     #[test]
     fn only_events_are_events() {
         assert_eq!(Show::events("none"), Ok(Show::default()));
-        assert_eq!(Show::events("events"), Show::events("runtime,stdio,memory,dns,net,webhook,text"));
+        assert_eq!(Show::events("events"), Show::events("runtime,stdio,memory,dns,net,webhook,text,cpu"));
         assert!(Show::events("stats").is_err());
     }
 }

@@ -9,8 +9,8 @@ use crate::{
     compare::{GroupKey, Sample},
     model::zone,
     output::{
-        ColdStart, Container, Dns, Event, FaultKind, Net, NetAction, NetOutcome, Resident, Stats, Stdio,
-        StdioOutcome, What,
+        ColdStart, Container, CpuOutcome, CpuUse, Dns, Event, FaultKind, Net, NetAction, NetOutcome, NodeUse,
+        Resident, Stats, Stdio, StdioOutcome, What,
     },
     time::{ClockOffset, Time, Wall},
 };
@@ -52,6 +52,8 @@ struct Counts {
     /// The longest durations and what they were of, longest first.
     worst: Vec<(u64, String)>,
     resident: Option<Resident>,
+    cpu: Option<CpuUse>,
+    node: Option<Box<NodeUse>>,
 }
 
 /// One thing to count.
@@ -102,6 +104,14 @@ impl Tally {
             // Each is told, and what it means is not decided by how many there are.
             What::Text(_) => return,
             What::Webhook(call) => return self.add("webhook", webhook::key(event, call), webhook::one(call)),
+            What::Cpu(cpu) if cpu.outcome == CpuOutcome::Unthrottled => return,
+            What::Cpu(cpu) => One {
+                count: 1,
+                failed: true,
+                outcome: cpu.outcome.name(),
+                duration_ns: None,
+                of: String::new(),
+            },
         };
         let mut key = subject_key(event);
         add_object(&mut key, &event.what);
@@ -114,6 +124,28 @@ impl Tally {
         let key = container_key(container);
         if keys.has_room(&key) {
             keys.by.entry(key).or_default().resident = Some(resident);
+        }
+    }
+
+    /// What a container has had of the CPUs since it was last said.
+    pub(super) fn cpu(&mut self, container: &Container, used: &CpuUse) {
+        let keys = self.counted.entry("cpu").or_default();
+        let key = container_key(container);
+        if keys.has_room(&key) {
+            let sum = &mut keys.by.entry(key).or_default().cpu;
+            match sum {
+                Some(sum) => sum.add(used),
+                None => *sum = Some(*used),
+            }
+        }
+    }
+
+    /// How the node has been doing since it was last said.
+    pub(super) fn node(&mut self, used: &NodeUse) {
+        let counts = self.counted.entry("node").or_default().by.entry(Key::new()).or_default();
+        match &mut counts.node {
+            Some(sum) => sum.add(used),
+            None => counts.node = Some(Box::new(used.clone())),
         }
     }
 
@@ -166,7 +198,10 @@ impl Keys {
         let name = by.keys().flat_map(|key| key.keys()).min().copied().unwrap_or("key");
         let mut all: Vec<(Key, Counts)> = by.into_iter().collect();
         // Stable: of equals the first by name.
-        let size = |counts: &Counts| (counts.count, counts.resident.map_or(0, |resident| resident.rss_bytes));
+        let size = |counts: &Counts| {
+            let rss_bytes = counts.resident.map_or(0, |resident| resident.rss_bytes);
+            (counts.count, rss_bytes.max(counts.cpu.map_or(0, |used| used.usage_ns)))
+        };
         all.sort_by_key(|(_, counts)| std::cmp::Reverse(size(counts)));
         for (_, counts) in all.split_off(all.len().min(TOLD)) {
             other.merge(counts);
@@ -222,6 +257,8 @@ impl Counts {
             max_ns: self.durations.longest(),
             worst: self.worst.into_iter().map(|(_, of)| of).collect(),
             resident: self.resident,
+            cpu: self.cpu,
+            node: self.node,
             from,
             to,
         }
@@ -287,7 +324,12 @@ fn add_object(key: &mut Key, what: &What) {
                 key.insert("server", server.to_string());
             }
         }
-        What::Runtime(_) | What::Stdio(_) | What::Memory(_) | What::Webhook(_) | What::Text(_) => {}
+        What::Runtime(_)
+        | What::Stdio(_)
+        | What::Memory(_)
+        | What::Webhook(_)
+        | What::Text(_)
+        | What::Cpu(_) => {}
     }
 }
 

@@ -3,6 +3,7 @@
 
 pub mod cgroup;
 mod chars;
+pub mod cpu;
 pub mod dns;
 pub mod fault;
 pub mod file;
@@ -149,6 +150,7 @@ const fn is_for_starts(family: Family) -> bool {
         Family::Net => false,
         Family::Webhook => false,
         Family::Text => false,
+        Family::Cpu => false,
     }
 }
 

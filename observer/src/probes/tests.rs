@@ -9,6 +9,7 @@ use observer_ebpf::{
 use zerocopy::IntoBytes;
 
 mod calls;
+mod cpu;
 mod faults;
 mod net;
 mod packets;
@@ -226,6 +227,7 @@ fn every_kind(op: u32) -> Vec<(Vec<u8>, Event)> {
     .chain(packets::every_kind())
     .chain(net::every_kind())
     .chain(webhooks::every_kind())
+    .chain(cpu::every_kind())
     .collect()
 }
 

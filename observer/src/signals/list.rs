@@ -67,7 +67,7 @@ signals! {
     FileFailed "file.failed_count" [] "operations on files that failed for want of room, or as the device failed"
     CpuThrottled "cpu.throttled_percent" [] "share of a container's periods in which it was throttled"
     CpuUsed "cpu.used_percent" [] "of one CPU"
-    CpuRunqueue "cpu.runqueue_p99_ms" [] "how long tasks of the node wait for a CPU"
+    CpuRunqueue "cpu.runqueue_p99_ms" [Cpu] "how long tasks of the node wait for a CPU"
     CpuSteal "cpu.steal_percent" [] "CPU time that the hypervisor gave to others"
     IoLatency "io.latency_p99_ms" [] "how long requests to a block device take"
     FilesystemFree "node.filesystem_free_percent" [] "bytes"

@@ -2,6 +2,7 @@
 //!
 //! [`Signals`] reads them from what the model makes; [`list`] says which there are.
 
+mod cpu;
 mod dns;
 mod list;
 mod memory;
@@ -16,7 +17,7 @@ mod text;
 mod webhook;
 
 use crate::{
-    output::{ColdStart, Container, Event, Resident, Runtime, RuntimeAction, What},
+    output::{ColdStart, Container, CpuUse, Event, NodeUse, Resident, Runtime, RuntimeAction, What},
     time::{Time, Wall},
 };
 pub use list::{Label, Signal, SignalSpec};
@@ -62,6 +63,8 @@ impl Signals {
             What::Dns(dns) => dns::signals(dns, of, &mut see),
             What::Net(net) => net::signals(net, of, &mut see),
             What::Webhook(call) => webhook::signals(call, of, &mut see),
+            // Every sample of it is seen, not only what is noteworthy.
+            What::Cpu(_) => {}
             What::Text(text) => text::signals(text, of, &mut see),
         }
     }
@@ -69,6 +72,23 @@ impl Signals {
     /// The signals of a start that has settled.
     pub fn of_start<'a>(&mut self, start: &'a ColdStart, now: Time, see: impl FnMut(Observation<'a>)) {
         start::signals(start, now, &mut self.medians, see);
+    }
+
+    /// How much CPU time a container had in an interval.
+    pub fn cpu(
+        &mut self,
+        container: &Container,
+        used: &CpuUse,
+        now: Time,
+        at: Wall,
+        see: impl FnMut(Observation),
+    ) {
+        cpu::of_container(container, used, now, at, see);
+    }
+
+    /// How the node did in an interval.
+    pub fn node(&mut self, used: &NodeUse, now: Time, at: Wall, see: impl FnMut(Observation)) {
+        cpu::of_node(used, now, at, see);
     }
 
     /// How much memory a container holds, until something else is said of it.

@@ -1,7 +1,7 @@
 //! Signals of webhook calls. A call is told by its client where that is on this node.
 
 use super::{Label, Observation, Signal};
-use crate::output::{CallOutcome, Side, Webhook};
+use crate::output::{CallOutcome, ServerTime, Side, Webhook};
 
 /// An unanswered call that its client ended sooner may have been cancelled for reasons of its own.
 const SHORTEST_WAIT_NS: u64 = 1_000_000_000;
@@ -53,8 +53,20 @@ fn labelled<'a>(call: &'a Webhook, observation: Observation<'a>) -> Observation<
         .with(Label::Place, place(call))
         .with(Label::State, if call.phases.connect_ns.is_some() { "fresh" } else { "kept" })
         .with(Label::Seen, call.seen.name())
+        .with_some(Label::ServerState, call.server_time.as_ref().map(server_state))
         .with_some(Label::Message, call.message.as_deref())
         .with(Label::Kind, call.side.name())
+}
+
+/// Where most of the server's time went.
+fn server_state(time: &ServerTime) -> &'static str {
+    let parts = [
+        ("on-cpu", time.on_cpu_ns),
+        ("runnable", time.runnable_ns),
+        ("throttled", time.throttled_ns.unwrap_or(0)),
+        ("blocked", time.blocked_ns),
+    ];
+    parts.iter().max_by_key(|(_, ns)| *ns).map_or("unknown", |(name, _)| name)
 }
 
 fn address(call: &Webhook) -> Option<String> {

@@ -1,5 +1,6 @@
 //! What happened, in plain words with its numbers. The text is not escaped: whoever shows it does that.
 
+mod cpu;
 mod dns;
 mod webhook;
 
@@ -28,9 +29,10 @@ pub(super) fn event(event: &Event) -> String {
         What::Net(connection) => net(connection),
         What::Webhook(call) => webhook::webhook(call),
         What::Text(text) => text_line(text, event.process.as_ref().filter(|_| event.container.is_some())),
+        What::Cpu(of) => cpu::cpu(of),
     };
-    let is_counted = matches!(event.what, What::Stdio(_) | What::Memory(_));
-    if event.since == Since::Attach && is_counted {
+    let counts = matches!(event.what, What::Stdio(_) | What::Memory(_));
+    if event.since == Since::Attach && counts {
         text.push_str(", counted since observer attached");
     }
     if let Some(why) = &event.why {
@@ -238,8 +240,8 @@ pub(super) fn stats(stats: &Stats) -> String {
         .map(String::as_str)
         .collect();
     let of = [&[stats.probe][..], &of].concat().join(" ");
-    let mut text = match (stats.count, stats.resident) {
-        (0, Some(_)) => of,
+    let mut text = match stats.count {
+        0 if stats.resident.is_some() || stats.cpu.is_some() || stats.node.is_some() => of,
         _ => format!("{of}: {} ({})", stats.count, outcomes(&stats.outcomes)),
     };
     if let Some(resident) = stats.resident {
@@ -251,6 +253,12 @@ pub(super) fn stats(stats: &Stats) -> String {
             bytes_text(rss_peak_bytes),
             bytes_text(rss_growth_bytes.unsigned_abs()),
         ));
+    }
+    if let Some(used) = &stats.cpu {
+        text.push_str(&format!(": {}", cpu::used(used)));
+    }
+    if let Some(node) = &stats.node {
+        text.push_str(&format!(": {}", cpu::node(node)));
     }
     if stats.failed > 0 && !stats.outcomes.contains_key("failed") {
         text.push_str(&format!(", {} failed", stats.failed));

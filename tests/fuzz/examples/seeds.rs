@@ -62,6 +62,7 @@ fn records() -> Vec<(&'static str, Vec<u8>)> {
     let cgroup = wire::cgroup::Mkdir { header, id: 3, hierarchy: 1, path_len: 3 };
     let mount = wire::mount::Mount { header, syscall, op: 1, role: runtime, target_len: 4, pad: 0 };
     let file = wire::file::File { header, syscall, flags: 0, role: runtime, path_len: 4, op: 1 };
+    let mark = wire::cpu::Mark { header, cookie: 7, at_ns: 9, spent_ns: [1, 2, 3, 4], what: 2, flags: 3 };
     let fault = wire::fault::Delivered {
         header,
         signal: 11,
@@ -110,6 +111,7 @@ fn records() -> Vec<(&'static str, Vec<u8>)> {
         ("cgroup", record(cgroup, b"/c1")),
         ("mount", record(mount, b"/dev")),
         ("file", record(file, b"/lib")),
+        ("cpu", record(mark, b"")),
     ]
 }
 

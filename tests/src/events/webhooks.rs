@@ -43,6 +43,7 @@ fn call() -> Webhook {
         retransmits: 0,
         connects: 0,
         unacknowledged_bytes: Some(0),
+        server_time: None,
     }
 }
 
@@ -53,6 +54,15 @@ pub(super) fn webhook_events() -> Vec<Event> {
         since: Since::Attach,
         why: (!why.is_empty()).then(|| why.to_owned()),
         ..event(ms, crun_hello().container, What::Webhook(Box::new(call)))
+    };
+    let answered = Webhook {
+        server_time: Some(ServerTime {
+            on_cpu_ns: 2_000_000,
+            runnable_ns: 0,
+            throttled_ns: Some(10_000_000),
+            blocked_ns: 0,
+        }),
+        ..call()
     };
     let gone = Webhook {
         outcome: CallOutcome::Timeout,
@@ -80,7 +90,7 @@ pub(super) fn webhook_events() -> Vec<Event> {
         ..call()
     };
     vec![
-        of(1_500, "", call()),
+        of(1_500, "", answered),
         of(1_510, "the server acknowledged none of 600 bytes sent again 4 times", gone),
         of(1_520, "", denied),
         of(1_530, "", refused),

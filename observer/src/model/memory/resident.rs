@@ -129,7 +129,7 @@ impl Model {
         };
         if let Some(life) = self.lives.as_mut().and_then(|lives| lives.get_mut(init)) {
             life.memory.resident.is_followed = true;
-            make(Made::Want(Want::FollowMemory { init, cgroup }));
+            make(Made::Want(Want::FollowGroup { init, cgroup }));
         }
     }
 }

@@ -84,6 +84,7 @@ impl Model {
             retransmits: 0,
             connects: 0,
             unacknowledged_bytes: None,
+            server_time: None,
         };
         Event {
             time: self.clock.wall(response.map_or(time, |response| response.began)),

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use observer_ebpf::wire::webhook::{known, what};
 
-use super::answer::Answer;
+use super::{answer::Answer, served::Marks};
 use crate::{
     input::Record,
     probes::{
@@ -108,6 +108,8 @@ pub struct Followed {
     /// What a recording needs to go on from here.
     pub began: Option<Record>,
     pub latest: Option<Record>,
+    /// At the server's socket: what its process was doing.
+    pub marks: Marks,
 }
 
 impl Followed {
@@ -127,6 +129,7 @@ impl Followed {
             last: time,
             began: None,
             latest: None,
+            marks: Marks::default(),
         }
     }
 

@@ -8,6 +8,7 @@ mod call;
 mod connections;
 mod hear;
 mod say;
+mod served;
 mod verdict;
 
 use std::collections::VecDeque;
@@ -47,6 +48,7 @@ pub struct Webhooks {
     targets: Vec<Target>,
     connections: Connections,
     swept: Option<Time>,
+    served: served::Served,
     /// What is over and waits for the answer whose sockets they are.
     waiting: VecDeque<Ended>,
 }
@@ -173,6 +175,7 @@ impl Model {
             Event::Moved(moved) => {
                 let (ended, candidate) = self.webhooks.connections.moved(record, moved);
                 self.ask_owner(moved.cookie, make);
+                self.watch_server(moved.cookie, make);
                 self.end_calls(moved.cookie, ended, record.time);
                 if let Some(tgid) = candidate {
                     let (local, remote) =

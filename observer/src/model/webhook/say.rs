@@ -24,6 +24,7 @@ impl Model {
         let began = call.as_ref().map(|call| call.began);
         let what = Webhook {
             deadline_ns: *deadline_ns,
+            server_time: self.server_time(ended),
             ..describe(
                 followed,
                 call.as_ref(),
@@ -82,6 +83,7 @@ fn describe(
         deadline_ns: None,
         latency_ns: verdict.latency_ns,
         phases: verdict.phases,
+        server_time: None,
         connection_age_ns: call.and_then(age),
         status: said.and_then(|said| said.status).or(call.and_then(|call| call.status)),
         allowed: said.and_then(|said| said.allowed),

@@ -6,7 +6,7 @@ use crate::{
     health::{OwnCost, ProbeReport, Report, Status},
     input::*,
     probes::{
-        Call, Event, cgroup, dns, fault, file,
+        Call, Event, cgroup, cpu, dns, fault, file,
         invocation::*,
         memory, mount, namespace, net, output,
         packet::{Flow, Owner, Transport},
@@ -40,9 +40,30 @@ pub(super) fn all() -> Vec<Input> {
     let rest = [
         Input::Lost { time: Time(500), family: 9, count: u64::MAX },
         Input::Sample(Sample { time: Time(500), what: SampleKind::Memory { init: 9, used } }),
+        Input::Sample(Sample { time: Time(500), what: SampleKind::Cpu { init: 9, counts: cpu_counts() } }),
+        Input::Sample(Sample { time: Time(500), what: SampleKind::Node(Box::new(node_counts())) }),
         Input::Tick(Time(501)),
     ];
     records.chain(facts).chain(reports).chain(rest).collect()
+}
+
+fn node_counts() -> NodeCounts {
+    NodeCounts {
+        interval_ns: 5,
+        run_queue: Some(vec![(0, 1), (u16::MAX, u64::MAX)]),
+        cpu_time: Some(CpuTime { all: u64::MAX, stolen: 0 }),
+    }
+}
+
+fn mark() -> cpu::Mark {
+    let spent = cpu::Spent { on_cpu: u64::MAX, runnable: 0, throttled: None, blocked: 1 };
+    cpu::Mark { cookie: 1, tgid: 9, at: Time(3), of_client: true, what: 2, spent }
+}
+
+fn cpu_counts() -> CpuCounts {
+    let quota = Some(Quota { quota_ns: 20_000_000, period_ns: 100_000_000 });
+    let bandwidth = Bandwidth { periods: 3, throttled_periods: 2, throttled_ns: u64::MAX, quota };
+    CpuCounts { usage_ns: 1, bandwidth: Some(bandwidth) }
 }
 
 fn invocations() -> Vec<Invocation> {
@@ -252,6 +273,7 @@ fn events() -> Vec<Event> {
         }),
     ]);
     events.extend(webhooks());
+    events.push(Event::Cpu(cpu::Event::Mark(mark())));
     events
 }
 

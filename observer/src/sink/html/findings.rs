@@ -103,6 +103,9 @@ fn checks(all: &[Check], state: CheckState) -> String {
 }
 
 pub(super) fn timeline(content: &Content) -> String {
+    if content.summary.as_ref().is_none_or(|summary| summary.found.is_none()) {
+        return String::new();
+    }
     let row = |line: &Line| {
         let what = text(&line.what);
         let what = if line.is_finding { format!("<b>{what}</b>") } else { what };

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::{
     container::{ContainerJson, ProcessJson},
+    cpu::CpuJson,
     dns::DnsJson,
     net::NetJson,
     text::TextJson,
@@ -41,6 +42,7 @@ enum WhatJson<'a> {
     Net(NetJson<'a>),
     Webhook(Box<WebhookJson<'a>>),
     Text(TextJson<'a>),
+    Cpu(CpuJson),
 }
 
 impl<'a> EventBody<'a> {
@@ -60,6 +62,7 @@ impl<'a> EventBody<'a> {
                 What::Net(net) => WhatJson::Net(NetJson::of(net)),
                 What::Text(text) => WhatJson::Text(TextJson::of(text)),
                 What::Webhook(call) => WhatJson::Webhook(Box::new(WebhookJson::of(call))),
+                What::Cpu(cpu) => WhatJson::Cpu(CpuJson::of(cpu)),
             },
         }
     }

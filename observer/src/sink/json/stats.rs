@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::{cpu::CpuUseJson, node::NodeUseJson};
 use crate::{
     output::{Resident, Stats},
     sink::units::{ms, rfc3339},
@@ -26,6 +27,10 @@ pub(super) struct StatsBody<'a> {
     worst: &'a [String],
     #[serde(flatten)]
     resident: Option<ResidentJson>,
+    #[serde(flatten)]
+    cpu: Option<CpuUseJson>,
+    #[serde(flatten)]
+    node: Option<NodeUseJson>,
     from: String,
     to: String,
 }
@@ -62,6 +67,8 @@ impl<'a> StatsBody<'a> {
             why: stats.max_ns.is_none().then_some("none of these has a duration that is known"),
             worst: &stats.worst,
             resident: stats.resident.map(ResidentJson::of),
+            cpu: stats.cpu.as_ref().map(CpuUseJson::of),
+            node: stats.node.as_deref().map(NodeUseJson::of),
             from: rfc3339(stats.from),
             to: rfc3339(stats.to),
         }

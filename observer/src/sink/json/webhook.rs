@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::container::ProcessJson;
 use crate::{
-    output::{CallPhases, Peer, Webhook},
+    output::{CallPhases, Peer, ServerTime, Webhook},
     sink::units::ms,
 };
 
@@ -19,6 +19,7 @@ pub(super) struct WebhookJson<'a> {
     deadline_ms: Option<f64>,
     latency_ms: Option<f64>,
     phases_ms: PhasesJson,
+    server_time_ms: Option<ServerTimeJson>,
     connection_age_ms: Option<f64>,
     status: Option<u16>,
     allowed: Option<bool>,
@@ -49,6 +50,26 @@ struct PhasesJson {
     receive: Option<f64>,
 }
 
+#[derive(Serialize)]
+struct ServerTimeJson {
+    on_cpu: f64,
+    runnable: f64,
+    throttled: Option<f64>,
+    blocked: f64,
+}
+
+impl ServerTimeJson {
+    fn of(time: ServerTime) -> Self {
+        let ServerTime { on_cpu_ns, runnable_ns, throttled_ns, blocked_ns } = time;
+        ServerTimeJson {
+            on_cpu: ms(on_cpu_ns),
+            runnable: ms(runnable_ns),
+            throttled: throttled_ns.map(ms),
+            blocked: ms(blocked_ns),
+        }
+    }
+}
+
 impl<'a> WebhookJson<'a> {
     pub(super) fn of(call: &'a Webhook) -> Self {
         WebhookJson {
@@ -61,6 +82,7 @@ impl<'a> WebhookJson<'a> {
             deadline_ms: call.deadline_ns.map(ms),
             latency_ms: call.latency_ns.map(ms),
             phases_ms: PhasesJson::of(call.phases),
+            server_time_ms: call.server_time.map(ServerTimeJson::of),
             connection_age_ms: call.connection_age_ns.map(ms),
             status: call.status,
             allowed: call.allowed,

@@ -14,7 +14,8 @@ use super::{
 use crate::{
     layer::Layer,
     output::{
-        Event, FaultKind, FaultRegion, Kind, Memory, Net, OomScope, Runtime, Stdio, StdioTarget, Text, What,
+        Cpu, Event, FaultKind, FaultRegion, Kind, Memory, Net, OomScope, Runtime, Stdio, StdioTarget, Text,
+        What,
     },
     pipeline::event_needs_attention,
     sink::{errno, signal, words},
@@ -41,6 +42,7 @@ fn span(event: &Event, host: &Host) -> Span {
         What::Net(net) => net_attributes(&mut to, net),
         What::Webhook(call) => webhook::attributes(&mut to, call),
         What::Text(text) => text_attributes(&mut to, text),
+        What::Cpu(cpu) => cpu_attributes(&mut to, cpu),
     };
     let mut status = None;
     // What needs nobody's attention leaves the status unset, as the conventions ask.
@@ -72,6 +74,7 @@ fn name(what: &What) -> String {
         What::Net(net) => format!("net.{}", net.action.name()),
         What::Webhook(_) => "webhook.call".to_owned(),
         What::Text(_) => "text.line".to_owned(),
+        What::Cpu(cpu) => format!("cpu.{}", cpu.outcome.name()),
     }
 }
 
@@ -145,6 +148,22 @@ fn text_attributes(to: &mut Attributes, text: &Text) -> String {
     to.text("observer.text.line", text.line.as_str());
     to.bool("observer.text.component", Some(text.component));
     text.keyword.clone()
+}
+
+fn cpu_attributes(to: &mut Attributes, cpu: &Cpu) -> String {
+    to.text("observer.cpu.outcome", cpu.outcome.name());
+    let numbers = [
+        ("observer.cpu.usage_percent", cpu.used.usage_percent()),
+        ("observer.cpu.throttled_percent", cpu.used.throttled_percent()),
+        ("observer.cpu.quota_cpus", cpu.used.quota_cpus()),
+        ("observer.cpu.throttled_ms", cpu.used.throttling.map(|throttling| ms(throttling.throttled_ns))),
+    ];
+    for (key, number) in numbers {
+        if let Some(number) = number {
+            to.double(key, number);
+        }
+    }
+    cpu.outcome.name().to_owned()
 }
 
 fn memory_attributes(to: &mut Attributes, memory: &Memory) -> String {

@@ -36,7 +36,8 @@ pub(super) fn event(page: Page, event: &Event) -> String {
         | What::Dns(_)
         | What::Net(_)
         | What::Webhook(_)
-        | What::Text(_) => Tone::Warn,
+        | What::Text(_)
+        | What::Cpu(_) => Tone::Warn,
     };
     let name = name(event, name_width(page));
     let time = units::time_of_day(event.time);
@@ -71,6 +72,7 @@ pub(super) fn stats(page: Page, stats: &Stats) -> String {
         (Some(pod), Some(name), ..) if pod != name => left(&format!("{pod}/{name}"), width),
         (_, Some(name), ..) | (Some(name), None, ..) => left(name, width),
         (None, None, Some(id), _) => left(&id.chars().take(12).collect::<String>(), width),
+        (None, None, None, _) if stats.node.is_some() => left("(node)", width),
         (None, None, None, image) => {
             left_keeping_end(image.or(of("client")).or(of("process")).unwrap_or("?"), width)
         }

@@ -29,6 +29,19 @@ pub(super) fn webhook(call: &Webhook) -> String {
     if !phases.is_empty() {
         text.push_str(&format!(" ({})", phases.join(", ")));
     }
+    if let Some(time) = call.server_time {
+        let spent = [
+            ("ran", Some(time.on_cpu_ns)),
+            ("runnable", Some(time.runnable_ns)),
+            ("throttled", time.throttled_ns),
+            ("blocked", Some(time.blocked_ns)),
+        ];
+        let spent = spent.into_iter().filter_map(|(doing, ns)| Some((doing, ns.filter(|ns| *ns > 0)?)));
+        let spent: Vec<String> = spent.map(|(doing, ns)| format!("{doing} {}", ms_text(ns))).collect();
+        if !spent.is_empty() {
+            text.push_str(&format!(" [server {}]", spent.join(", ")));
+        }
+    }
     if let Some(ns) = call.deadline_ns {
         text.push_str(&format!(" of {} ms", ms_text(ns)));
     }

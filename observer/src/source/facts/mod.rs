@@ -4,10 +4,12 @@
 
 pub mod bundle;
 pub mod containers;
+pub mod cpu;
 pub mod cri;
 pub mod files;
 pub mod host;
 pub mod memory;
+pub mod node;
 pub mod procfs;
 pub mod root;
 pub mod sockets;

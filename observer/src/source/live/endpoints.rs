@@ -79,9 +79,9 @@ impl Live {
 }
 
 /// Only if it is not there yet.
-const BPF_NOEXIST: u64 = 1;
+pub(super) const BPF_NOEXIST: u64 = 1;
 
-fn key(endpoint: &Endpoint) -> KeyWords {
+pub(super) fn key(endpoint: &Endpoint) -> KeyWords {
     let address = match endpoint.address {
         None => [0; 16],
         Some(IpAddr::V4(address)) => address.to_ipv6_mapped().octets(),

@@ -16,6 +16,7 @@ use zerocopy::IntoBytes;
 use super::{
     attach::{self, Kernel, Link},
     btf::KernelTypes,
+    cpu::Cpu,
     drops::DropReasons,
     endpoints::Endpoints,
     engine::Engines,
@@ -102,6 +103,7 @@ pub struct Live {
     pub(super) engines: Engines,
     pub(super) libraries: Libraries,
     pub(super) endpoints: Endpoints,
+    pub(super) cpu: Cpu,
     // Holds the programs; dropped last.
     pub(super) ebpf: Ebpf,
 }
@@ -136,6 +138,7 @@ impl Live {
         let libraries = Libraries::take(&mut ebpf)?;
         let drops = DropReasons::take(&mut ebpf, types.as_ref())?;
         let endpoints = Endpoints::take(&mut ebpf)?;
+        let cpu = Cpu::take(&mut ebpf)?;
 
         let kernel = Kernel {
             types: types.as_ref(),
@@ -168,6 +171,7 @@ impl Live {
             engines: Engines::default(),
             libraries,
             endpoints,
+            cpu,
             ebpf,
         })
     }

@@ -3,6 +3,7 @@
 mod attach;
 mod btf;
 mod code;
+mod cpu;
 mod drops;
 mod endpoints;
 mod engine;

@@ -87,6 +87,12 @@ impl Bundle {
         self
     }
 
+    /// How much CPU time it may have in each period.
+    pub fn cpu_limit(mut self, quota_us: i64, period_us: u64) -> Bundle {
+        self.config["linux"]["resources"]["cpu"] = json!({ "quota": quota_us, "period": period_us });
+        self
+    }
+
     pub fn pids_limit(mut self, count: i64) -> Bundle {
         self.config["linux"]["resources"]["pids"] = json!({ "limit": count });
         self

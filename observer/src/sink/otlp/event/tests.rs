@@ -202,6 +202,7 @@ fn a_call_is_the_span_of_its_client() {
         retransmits: 0,
         connects: 1,
         unacknowledged_bytes: None,
+        server_time: None,
     };
     let span = only(&event(What::Webhook(Box::new(call.clone()))));
     assert_eq!((span.name.as_str(), span.kind), ("webhook.call", SpanKind::Client as i32));

@@ -10,9 +10,13 @@ pub(super) fn kind(what: &What) -> SpanKind {
     match what {
         What::Webhook(call) if call.side == Side::Client => SpanKind::Client,
         What::Webhook(_) => SpanKind::Server,
-        What::Runtime(_) | What::Stdio(_) | What::Memory(_) | What::Dns(_) | What::Net(_) | What::Text(_) => {
-            SpanKind::Internal
-        }
+        What::Runtime(_)
+        | What::Stdio(_)
+        | What::Memory(_)
+        | What::Dns(_)
+        | What::Net(_)
+        | What::Text(_)
+        | What::Cpu(_) => SpanKind::Internal,
     }
 }
 
@@ -34,6 +38,7 @@ pub(super) fn attributes(to: &mut Attributes, call: &Webhook) -> String {
     to.bool("observer.webhook.allowed", call.allowed);
     to.text("observer.webhook.message", call.message.as_deref());
     let CallPhases { connect_ns, tls_ns, send_ns, server_ns, receive_ns } = call.phases;
+    let server = call.server_time;
     for (key, ns) in [
         ("observer.webhook.deadline_ms", call.deadline_ns),
         ("observer.webhook.latency_ms", call.latency_ns),
@@ -43,6 +48,10 @@ pub(super) fn attributes(to: &mut Attributes, call: &Webhook) -> String {
         ("observer.webhook.send_ms", send_ns),
         ("observer.webhook.server_ms", server_ns),
         ("observer.webhook.receive_ms", receive_ns),
+        ("observer.webhook.server_on_cpu_ms", server.map(|time| time.on_cpu_ns)),
+        ("observer.webhook.server_runnable_ms", server.map(|time| time.runnable_ns)),
+        ("observer.webhook.server_throttled_ms", server.and_then(|time| time.throttled_ns)),
+        ("observer.webhook.server_blocked_ms", server.map(|time| time.blocked_ns)),
     ] {
         if let Some(ns) = ns {
             to.double(key, ms(ns));

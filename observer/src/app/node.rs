@@ -1,0 +1,56 @@
+//! The node itself: samples what it counts, from time to time.
+
+use observer_ebpf::wire::cpu::BUCKETS;
+
+use super::edge::now;
+use crate::{
+    input::{CpuTime, NodeCounts, Sample, SampleKind},
+    source::{
+        facts::{HostRoot, node},
+        live::Live,
+    },
+    time::Time,
+};
+
+/// How often it is read.
+const EVERY_NS: u64 = 5_000_000_000;
+
+/// What was counted by the last sample.
+#[derive(Default)]
+pub struct Node {
+    last: Option<Last>,
+}
+
+struct Last {
+    time: Time,
+    run_queue: Option<[u64; BUCKETS]>,
+    cpu_time: Option<CpuTime>,
+}
+
+impl Node {
+    /// What was counted since the last sample, if it is time for one.
+    pub fn sample(&mut self, live: &Live, host: &HostRoot) -> Option<Sample> {
+        let time = now();
+        if self.last.as_ref().is_some_and(|last| time.since(last.time) < EVERY_NS) {
+            return None;
+        }
+        let counted = Last { time, run_queue: live.run_queue(), cpu_time: node::cpu_time(host) };
+        let before = self.last.replace(counted)?;
+        let now = self.last.as_ref()?;
+        let counts = NodeCounts {
+            interval_ns: time.since(before.time),
+            run_queue: before.run_queue.zip(now.run_queue).map(|(before, now)| moved(&before, &now)),
+            cpu_time: before.cpu_time.zip(now.cpu_time).map(|(before, now)| CpuTime {
+                all: now.all.saturating_sub(before.all),
+                stolen: now.stolen.saturating_sub(before.stolen),
+            }),
+        };
+        Some(Sample { time, what: SampleKind::Node(Box::new(counts)) })
+    }
+}
+
+/// The buckets that have grown, and by how much.
+fn moved(before: &[u64; BUCKETS], now: &[u64; BUCKETS]) -> Vec<(u16, u64)> {
+    let grown = before.iter().zip(now).enumerate().filter(|(_, (before, now))| now > before);
+    grown.map(|(bucket, (before, now))| (bucket as u16, now - before)).collect()
+}

@@ -1,0 +1,126 @@
+//! What the model makes, as signals, to the rules: findings and suspicions, where rules were given.
+
+use crate::{
+    health::ProbeReport,
+    output::{ColdStart, Container, CpuUse, Event, Found, NodeUse, NotMeasured, Output, Resident},
+    rules::{Engine, Rules, Said},
+    signals::Signals,
+    time::{ClockOffset, Time},
+};
+
+#[derive(Default)]
+pub(super) struct Judging {
+    signals: Signals,
+    /// `None`: no rules were given, and nothing is concluded.
+    engine: Option<Engine>,
+}
+
+impl Judging {
+    pub fn by(rules: Rules) -> Judging {
+        Judging { signals: Signals::default(), engine: Some(Engine::new(rules)) }
+    }
+
+    pub fn began(&mut self, time: Time) {
+        if let Some(engine) = &mut self.engine {
+            engine.began(time);
+        }
+    }
+
+    pub fn report(&mut self, report: &ProbeReport) {
+        if let Some(engine) = &mut self.engine {
+            engine.report(report);
+        }
+    }
+
+    pub fn lost(&mut self, family: u8, count: u64, time: Time) {
+        if let Some(engine) = &mut self.engine {
+            engine.lost(family, count, time);
+        }
+    }
+
+    pub fn event(&mut self, event: &Event, now: Time, clock: ClockOffset) -> Vec<Output> {
+        let mut said = Vec::new();
+        if let Some(engine) = &mut self.engine {
+            self.signals
+                .of_event(event, now, |seen| engine.observe(&seen, clock, &mut |what| said.push(what)));
+        }
+        outputs(said)
+    }
+
+    pub fn start(&mut self, start: &ColdStart, now: Time, clock: ClockOffset) -> Vec<Output> {
+        let mut said = Vec::new();
+        if let Some(engine) = &mut self.engine {
+            self.signals
+                .of_start(start, now, |seen| engine.observe(&seen, clock, &mut |what| said.push(what)));
+        }
+        outputs(said)
+    }
+
+    pub fn resident(&mut self, container: &Container, resident: Resident) {
+        if self.engine.is_some() {
+            self.signals.resident(container, resident);
+        }
+    }
+
+    pub fn cpu(
+        &mut self,
+        container: &Container,
+        used: &CpuUse,
+        now: Time,
+        clock: ClockOffset,
+    ) -> Vec<Output> {
+        let mut said = Vec::new();
+        if let Some(engine) = &mut self.engine {
+            let see =
+                |seen: crate::signals::Observation| engine.observe(&seen, clock, &mut |what| said.push(what));
+            self.signals.cpu(container, used, now, clock.wall(now), see);
+        }
+        outputs(said)
+    }
+
+    pub fn node(&mut self, used: &NodeUse, now: Time, clock: ClockOffset) -> Vec<Output> {
+        let mut said = Vec::new();
+        if let Some(engine) = &mut self.engine {
+            let see =
+                |seen: crate::signals::Observation| engine.observe(&seen, clock, &mut |what| said.push(what));
+            self.signals.node(used, now, clock.wall(now), see);
+        }
+        outputs(said)
+    }
+
+    pub fn tick(&mut self, time: Time, clock: ClockOffset, out: &mut impl FnMut(Output)) {
+        let Some(engine) = &mut self.engine else { return };
+        let mut say = |said: Said| out(Output::from(said));
+        self.signals.tick(time, clock.wall(time), |seen| engine.observe(&seen, clock, &mut say));
+        engine.tick(time, clock, &mut say);
+    }
+
+    /// Nothing more will come.
+    pub fn finish(&mut self, out: &mut impl FnMut(Output)) {
+        if let Some(engine) = &mut self.engine {
+            engine.finish(&mut |said| out(Output::from(said)));
+        }
+    }
+
+    /// What came of it; `None`: nothing was judged.
+    pub fn outcome(&self) -> Option<Found> {
+        self.engine.as_ref().map(Engine::outcome)
+    }
+
+    pub fn not_measured(&self) -> Vec<NotMeasured> {
+        self.engine.iter().flat_map(Engine::not_measured).collect()
+    }
+}
+
+fn outputs(said: Vec<Said>) -> Vec<Output> {
+    said.into_iter().map(Output::from).collect()
+}
+
+impl From<Said> for Output {
+    fn from(said: Said) -> Output {
+        match said {
+            Said::Finding(finding) => Output::Finding(finding),
+            Said::Unproven(unproven) => Output::Unproven(unproven),
+        }
+    }
+}
