@@ -178,6 +178,12 @@ const LINES: &[(&str, &str, &str, Option<Capture>)] = &[
         "certificate-expired",
         Some(("when", "current time 2026-11-21T22:00:00Z is after 2026-11-20T22:00:00Z")),
     ),
+    (
+        "crun",
+        "exec container process `/app.wasm`: Exec format error",
+        "exec-format-error",
+        Some(("program", "/app.wasm")),
+    ),
     ("crun", "[libcrun:wasmedge]: could not get wasmedge result from VM", "wasmedge-result", None),
     (
         "crun",
