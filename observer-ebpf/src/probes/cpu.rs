@@ -35,7 +35,8 @@ struct Ready {
     task: u64,
 }
 
-const PLACES: u32 = 1 << 12;
+/// Few, so that they stay in a CPU's cache: every switch of tasks looks at two.
+const PLACES: u32 = 1 << 9;
 
 /// Waits that are measured, by the task's address. One that finds its place taken is not: how long it will be says
 /// nothing about that.
@@ -53,8 +54,8 @@ struct Wait {
 #[inline(always)]
 fn woken(args: *const u64) {
     let task = arg(args, 0);
-    if is_measured() {
-        begin(task);
+    if let Some(ready) = ready().filter(|ready| is_measured(*ready)) {
+        begin(ready, task);
     }
     served::woken(task);
 }
@@ -65,14 +66,20 @@ fn switched(args: *const u64) {
     let (prev, next) = (arg(args, 1), arg(args, 2));
     // What is preempted is ready to run, whatever it was about to become.
     let stays = arg(args, 0) & 0xff != 0 || arg(args, 3) as u32 == 0;
-    end(next);
-    left(prev, stays);
+    if let Some(ready) = ready() {
+        end(ready, next);
+        left(ready, prev, stays);
+    }
     served::switched(prev, next, stays, arg(args, 3) as u32);
 }
 
 #[inline(always)]
-fn is_measured() -> bool {
-    let Some(ready) = READY.get_ptr_mut(0) else { return false };
+fn ready() -> Option<*mut Ready> {
+    READY.get_ptr_mut(0)
+}
+
+#[inline(always)]
+fn is_measured(ready: *mut Ready) -> bool {
     // SAFETY: this CPU's own value.
     unsafe {
         (*ready).times += 1;
@@ -82,8 +89,7 @@ fn is_measured() -> bool {
 
 /// The task as a number, and its place.
 #[inline(always)]
-fn place(task: u64) -> Option<(u64, *mut Wait)> {
-    let ready = READY.get_ptr_mut(0)?;
+fn place(ready: *mut Ready, task: u64) -> Option<(u64, *mut Wait)> {
     // SAFETY: this CPU's own value. Volatile: what is read is to be no pointer.
     let task = unsafe {
         core::ptr::write_volatile(&raw mut (*ready).task, task);
@@ -94,8 +100,8 @@ fn place(task: u64) -> Option<(u64, *mut Wait)> {
 }
 
 #[inline(always)]
-fn begin(task: u64) {
-    let Some((task, wait)) = place(task) else { return };
+fn begin(ready: *mut Ready, task: u64) {
+    let Some((task, wait)) = place(ready, task) else { return };
     // SAFETY: map values outlive the program run; of two that take a place at once, one is measured from the other's
     // beginning, which is this very moment, too.
     unsafe {
@@ -116,8 +122,8 @@ fn waits(task: u64) -> bool {
 }
 
 #[inline(always)]
-fn end(task: u64) {
-    let Some((task, wait)) = place(task) else { return };
+fn end(ready: *mut Ready, task: u64) {
+    let Some((task, wait)) = place(ready, task) else { return };
     // SAFETY: as above.
     let since = unsafe {
         if (*wait).task != task {
@@ -139,15 +145,15 @@ fn end(task: u64) {
 
 /// A task leaves its CPU. What was measured of one that was woken while it had one is no wait.
 #[inline(always)]
-fn left(task: u64, stays: bool) {
-    let Some((number, wait)) = place(task) else { return };
+fn left(ready: *mut Ready, task: u64, stays: bool) {
+    let Some((number, wait)) = place(ready, task) else { return };
     // SAFETY: as above.
     unsafe {
         if (*wait).task == number {
             (*wait).task = 0;
         }
     }
-    if stays && is_measured() {
-        begin(task);
+    if stays && is_measured(ready) {
+        begin(ready, task);
     }
 }
