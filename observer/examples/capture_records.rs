@@ -18,6 +18,7 @@ use anyhow::{Context, Result};
 use observer::{
     output::Side,
     probes::names::watched_names,
+    rules::keywords::shipped,
     source::{
         facts::HostRoot,
         live::{Endpoint, Live, Options, Tracefs},
@@ -41,6 +42,7 @@ fn main() -> Result<()> {
         host: &HostRoot::find(),
         idle: &[],
         names: &names,
+        keywords: shipped()?,
     };
     let mut live = Live::load(&options)?;
     let (host, began) = (HostRoot::find(), Instant::now());

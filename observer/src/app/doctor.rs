@@ -17,6 +17,7 @@ use crate::{
     cli,
     health::{ProbePlan, Status},
     input::{LookupError, ProcessFact},
+    rules::keywords,
     sink::is_broken_pipe,
     source::{
         facts::{
@@ -57,8 +58,15 @@ pub fn run(args: &cli::Doctor) -> Result<i32> {
 /// How each probe attaches: tried, and taken back at once. Without the rights to try: how it would.
 fn trial(btf: &Path, host: &HostRoot) -> Vec<ProbePlan> {
     let tracefs = Tracefs::find_or_mount(&host.path("/"));
-    let options =
-        Options { families: Family::ALL, btf, tracefs: tracefs.clone(), host, idle: &[], names: &[] };
+    let options = Options {
+        families: Family::ALL,
+        btf,
+        tracefs: tracefs.clone(),
+        host,
+        idle: &[],
+        names: &[],
+        keywords: keywords::shipped().unwrap_or_default(),
+    };
     match Live::load(&options) {
         Ok(live) => {
             let plans = live.plans().to_vec();
