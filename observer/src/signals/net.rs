@@ -10,8 +10,10 @@ pub(super) fn signals<'a>(
 ) {
     let signal = match (net.action, net.outcome) {
         (NetAction::Connect, NetOutcome::Connected) => Signal::NetOk,
-        // Whoever asks for several addresses at once gives up all but one.
-        (_, NetOutcome::Abandoned | NetOutcome::Closed) | (NetAction::Close, _) => return,
+        // Whoever asks for several addresses at once gives up all but one. Where the node rejected what was sent, the
+        // refusal may come while the call still holds the socket, which then closes without an error.
+        (_, NetOutcome::Abandoned) if net.drop.is_none() => return,
+        (_, NetOutcome::Closed) | (NetAction::Close, _) => return,
         (NetAction::Connect, _) => Signal::NetFailed,
         (NetAction::Stall, _) => Signal::NetStalled,
     };
