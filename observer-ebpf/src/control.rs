@@ -167,7 +167,7 @@ pub mod role {
     pub const UNCOUNTED: u32 = 1 << 9;
     /// Of a runtime at its exec: who reads its pipes is not known.
     pub const EXPECTS: u32 = 1 << 10;
-    /// kube-apiserver: calls webhooks. What it starts is of no interest.
+    /// kube-apiserver, kubelet: calls other components, and webhooks. What it starts is of no interest.
     pub const CALLER: u32 = 1 << 11;
     /// A shim that is its own runtime (runwasi): treated as SHIM and RUNTIME.
     pub const SELF_RUNTIME: u32 = SHIM | RUNTIME;

@@ -44,9 +44,11 @@ const NAMES: &[(&str, u32, Match)] = &[
     ("k3s-agent", role::ENGINE, Match::Exact),
     ("podman", role::ENGINE, Match::Exact),
     (KUBE_APISERVER, role::CALLER, Match::Exact),
+    (KUBELET, role::CALLER, Match::Exact),
 ];
 
 const KUBE_APISERVER: &str = "kube-apiserver";
+const KUBELET: &str = "kubelet";
 
 /// What the kernel's name map holds.
 pub fn watched_names() -> Vec<WatchedName> {
@@ -70,7 +72,7 @@ pub fn role_of_comm(comm: &str) -> u32 {
 
 /// The role of a process by the file it runs; 0 for none.
 pub fn role_of_exe(exe: &str) -> u32 {
-    if exe.rsplit('/').next() == Some(KUBE_APISERVER) {
+    if matches!(exe.rsplit('/').next(), Some(KUBE_APISERVER | KUBELET)) {
         return role::CALLER;
     }
     let Some(program) = Program::from_path(exe) else { return 0 };

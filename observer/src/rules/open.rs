@@ -76,6 +76,19 @@ impl Open {
         }
     }
 
+    /// Whether it is about the same as this: the same container, or, where nobody is in one, the same webhook: who
+    /// calls them calls many.
+    pub fn is_about_what(&self, taken: &Taken) -> bool {
+        let webhook = |labels: &BTreeMap<Label, Arc<str>>| labels.get(&Label::Webhook).cloned();
+        self.workload == taken.workload
+            && (self.workload.is_some() || webhook(&self.labels) == webhook(&taken.labels))
+    }
+
+    /// Whether it is about no container and no webhook: what is wrong with the node may show in any of them.
+    pub fn is_of_node(&self) -> bool {
+        self.workload.is_none() && !self.labels.contains_key(&Label::Webhook)
+    }
+
     /// Its rule holds anew, or it shows in another way.
     pub fn again(&mut self, taken: &Taken, now: Time) {
         self.count += 1;
