@@ -125,8 +125,10 @@ fn webhooks_that_answer_in_time_or_again() {
             curl(&stage, &own, 8445, &["/fast"], &["--max-time", "2"]);
             verdicts.run.call("away", "refused");
             sleep(2 * APART);
-            let _there = server(&stage, (LOOPBACK, 8445), Some(&own), &[]);
+            let there = server(&stage, (LOOPBACK, 8445), Some(&own), &[]);
             curl(&stage, &own, 8445, &["/fast"], &["--max-time", "2"]);
+            there.signal(rustix::process::Signal::KILL).expect("the server");
+            there.finish().expect("the server");
         }
     });
     verdicts.run.call("slow", "answered");

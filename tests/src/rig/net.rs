@@ -96,7 +96,20 @@ impl Cable {
     /// # Panics
     /// Whatever it does panics.
     pub fn at_far<T: Send>(&self, what: impl FnOnce() -> T + Send) -> T {
-        let path = self.path("far");
+        self.at("far", what)
+    }
+
+    /// Sets a switch of an end's network: a path below `/proc/sys/net`.
+    ///
+    /// # Panics
+    /// It has none like that.
+    pub fn set(&self, end: &str, switch: &str, value: &str) {
+        let path = format!("/proc/sys/net/{switch}");
+        self.at(end, || fs::write(&path, value).unwrap_or_else(|error| panic!("{path}: {error}")));
+    }
+
+    fn at<T: Send>(&self, end: &str, what: impl FnOnce() -> T + Send) -> T {
+        let path = self.path(end);
         thread::scope(|scope| {
             let there = move || {
                 let file = fs::File::open(path).expect("a network namespace");
