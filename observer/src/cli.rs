@@ -39,6 +39,8 @@ pub enum Command {
     Coldstart(Coldstart),
     /// Print what a recording holds, exactly as it was printed live; needs no rights.
     Replay(Replay),
+    /// Say what a recording amounts to: findings, evidence, timeline; for a ticket or as a page; needs no rights.
+    Report(Report),
     /// Look up known problems: what they look like, their causes, what to do; needs no rights.
     Matrix(Matrix),
     /// Say whether this node can be observed: kernel, rights, hooks, runtimes, and what each lack costs.
@@ -274,6 +276,22 @@ pub struct Replay {
     /// Stop at this time (RFC 3339, or a duration from the recording's beginning).
     #[arg(long, value_name = "TIME")]
     pub until: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  observer report /var/tmp/node/                        Markdown to standard output
+  observer report incident.rec --html incident.html     one self-contained page")]
+pub struct Report {
+    /// A recording: a file, or a directory of segments.
+    pub path: PathBuf,
+    /// Write one self-contained page.
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+    /// Write Markdown to a file [default: to standard output, unless --html is given].
+    #[arg(long, value_name = "FILE")]
+    pub markdown: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
