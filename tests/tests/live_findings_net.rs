@@ -124,7 +124,7 @@ fn look_ups_that_succeed_after_all() {
 #[test]
 fn pods_and_services_that_cannot_be_reached() {
     let (cable, stage) = (Cable::lay(), stage());
-    let verdicts = Verdicts::begin(&stage, "unreachable", &[]);
+    let verdicts = Verdicts::begin(&stage, "pod-unreachable", &[]);
     let [a, b, c, _] = cable.far.octets();
     let [far, behind, service] = [2, 3, 20].map(|last| format!("{a}.{b}.{c}.{last}"));
     let _server = cable.listens(7001);
@@ -141,7 +141,7 @@ fn pods_and_services_that_cannot_be_reached() {
     let cut = cable.agent(&stage, "cut", &format!("7 1500 2500 {far} 7001"));
     let lost = cable.agent(&stage, "lost", "5 1000 1000 10.99.0.1 80");
     let filtered = cable.agent(&stage, "filtered", &format!("4 500 2500 {behind} 7001"));
-    let unserved = cable.agent(&stage, "unserved", &format!("4 500 2500 {service} 80"));
+    let unserved = cable.agent(&stage, "unserved", &format!("5 1000 2500 {service} 80"));
     let id = cut.container.id.clone();
     verdicts.run.wait_for("a connection", |object| {
         object["container"]["id"] == *id && object["outcome"] == "connected"
@@ -160,7 +160,7 @@ fn pods_and_services_that_cannot_be_reached() {
 #[test]
 fn connections_that_are_not_to_be_made_or_fail_for_good_reasons() {
     let (cable, stage) = (Cable::lay(), stage());
-    let verdicts = Verdicts::begin(&stage, "unreachable-healthy", &[]);
+    let verdicts = Verdicts::begin(&stage, "pod-unreachable-healthy", &[]);
     let far = cable.far.to_string();
     let _server = cable.listens(7001);
     cable.nft_far("input", "tcp dport 7003 drop");

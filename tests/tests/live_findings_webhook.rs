@@ -93,7 +93,7 @@ fn webhooks_that_do_not_answer() {
         "nft add table ip t; nft 'add chain ip t i { type filter hook input priority 0; }'; \
          nft add rule ip t i tcp dport 8447 tcp flags syn drop",
     );
-    let seen = called(&stage, "webhook-failed", &hooks);
+    let seen = called(&stage, "webhook-timeout", &hooks);
     for hook in &hooks {
         let told = all(&seen, hook);
         assert_eq!(told, [hook.expected.expect("one of them")], "{}", hook.name);
@@ -115,7 +115,7 @@ fn webhooks_that_answer_in_time_or_again() {
     let _servers = [8443, 8444].map(|port| server(&stage, (LOOPBACK, port), Some(&own), &[]));
     let named: Vec<String> = hooks.iter().map(Hook::named).collect();
     let options: Vec<&str> = named.iter().flat_map(|named| ["--webhook", named]).collect();
-    let verdicts = Verdicts::begin(&stage, "webhook-healthy", &options);
+    let verdicts = Verdicts::begin(&stage, "webhook-timeout-healthy", &options);
     thread::scope(|scope| {
         for hook in &hooks[..2] {
             scope.spawn(|| hook.calls(&stage));
