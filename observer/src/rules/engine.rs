@@ -206,7 +206,7 @@ impl Engine {
     fn found(&mut self, at: usize, key: Key, taken: Taken, say: &mut impl FnMut(Said)) {
         let now = self.now;
         if let Some(other) = self.told_by_another(at, &taken) {
-            other.again(&taken, now);
+            other.shows(&taken, now);
             return;
         }
         if let Some(open) = self.open.get_mut(&(at, key.clone())) {

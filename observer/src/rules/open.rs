@@ -89,15 +89,20 @@ impl Open {
         self.workload.is_none() && !self.labels.contains_key(&Label::Webhook)
     }
 
-    /// Its rule holds anew, or it shows in another way.
+    /// Its rule holds anew.
     pub fn again(&mut self, taken: &Taken, now: Time) {
-        self.count += 1;
-        self.last = now;
-        self.latest = taken.found.last.clone();
         if taken.found.grade > Some(self.grade) {
             self.grade = taken.grade();
             self.doubts.clone_from(&taken.found.doubts);
         }
+        self.shows(taken, now);
+    }
+
+    /// Something else holds that is told by this: it makes this no surer.
+    pub fn shows(&mut self, taken: &Taken, now: Time) {
+        self.count += 1;
+        self.last = now;
+        self.latest = taken.found.last.clone();
         if taken.found.last.text.is_some() {
             if self.evidence.len() >= MAX_EVIDENCE {
                 self.evidence.remove(MAX_EVIDENCE / 2);
