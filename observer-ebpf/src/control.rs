@@ -169,7 +169,7 @@ pub mod role {
     pub const UNCOUNTED: u32 = 1 << 9;
     /// Of a runtime at its exec: who reads its pipes is not known.
     pub const EXPECTS: u32 = 1 << 10;
-    /// kube-apiserver: calls webhooks. What it starts is of no interest.
+    /// kube-apiserver, kubelet: calls other components, and webhooks. What it starts is of no interest.
     pub const CALLER: u32 = 1 << 11;
     /// A component of the node that is watched for what it says alone: kubelet, etcd, opa, cosign. What it starts is of
     /// no interest.

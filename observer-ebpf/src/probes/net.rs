@@ -1,4 +1,5 @@
-//! TCP connections that containers and engines open, how they fare, and packets that this node drops on their way.
+//! TCP connections that containers, engines and other components open, how they fare, and packets that this node
+//! drops on their way.
 //!
 //! All of it may happen in an interrupt: nothing here uses the scratch buffer, and a connection's owner is who asked
 //! for it, kept until its end.
@@ -98,7 +99,7 @@ fn set_state(args: *const u64) {
 /// In the context of whoever calls `connect`.
 #[inline(always)]
 fn ask(sock: u64) {
-    if filter::current(role::PAYLOAD | role::ENGINE).is_none() {
+    if filter::current(role::PAYLOAD | role::ENGINE | role::CALLER).is_none() {
         return;
     }
     let kept = Kept {
@@ -204,7 +205,7 @@ fn connected(_: (), ret: i64) {
     if !matches!(ret, EPERM | EACCES | EADDRNOTAVAIL | ENETUNREACH | EHOSTUNREACH) {
         return;
     }
-    if filter::current(role::PAYLOAD | role::ENGINE).is_none() {
+    if filter::current(role::PAYLOAD | role::ENGINE | role::CALLER).is_none() {
         return;
     }
     let Some((remote, is_known)) = asked_for() else { return };

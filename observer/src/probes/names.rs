@@ -44,7 +44,7 @@ const NAMES: &[(&str, u32, Match)] = &[
     ("k3s-agent", role::ENGINE, Match::Exact),
     ("podman", role::ENGINE, Match::Exact),
     (KUBE_APISERVER, role::CALLER, Match::Exact),
-    ("kubelet", role::SPEAKER, Match::Exact),
+    (KUBELET, role::CALLER | role::SPEAKER, Match::Exact),
     ("etcd", role::SPEAKER, Match::Prefix),
     ("opa", role::SPEAKER, Match::Exact),
     ("cosign", role::SPEAKER, Match::Exact),
@@ -54,6 +54,7 @@ const NAMES: &[(&str, u32, Match)] = &[
 const NOT_OF_CONTAINERS: u32 = role::CALLER | role::SPEAKER;
 
 const KUBE_APISERVER: &str = "kube-apiserver";
+const KUBELET: &str = "kubelet";
 
 /// What the kernel's name map holds.
 pub fn watched_names() -> Vec<WatchedName> {

@@ -206,7 +206,7 @@ impl Engine {
     fn found(&mut self, at: usize, key: Key, taken: Taken, say: &mut impl FnMut(Said)) {
         let now = self.now;
         if let Some(other) = self.told_by_another(at, &taken) {
-            other.again(&taken, now);
+            other.shows(&taken, now);
             return;
         }
         if let Some(open) = self.open.get_mut(&(at, key.clone())) {
@@ -260,7 +260,7 @@ impl Engine {
                 && known.rank < rule.rank
                 && open.grade >= taken.grade();
             let explains = explained_by.contains(&known.entry.id) && now.since(open.last) < EXPLAINS_NS;
-            let same = open.workload == taken.workload || (explains && open.workload.is_none());
+            let same = open.is_about_what(taken) || (explains && open.is_of_node());
             ((is_better || explains) && same).then_some(open)
         })
     }
@@ -279,7 +279,7 @@ impl Engine {
                     && open.grade <= taken.grade();
                 let explained_by = known.cause.as_deref().map(|cause| cause.explained_by.as_slice());
                 let is_symptom = explained_by.is_some_and(|ids| ids.contains(&rule.entry.id));
-                (is_worse || is_symptom) && open.workload == taken.workload
+                (is_worse || is_symptom) && open.is_about_what(taken)
             })
             .map(|(key, _)| key.clone())
             .collect();

@@ -76,15 +76,33 @@ impl Open {
         }
     }
 
-    /// Its rule holds anew, or it shows in another way.
+    /// Whether it is about the same as this: the same container, or, where nobody is in one, the same webhook: who
+    /// calls them calls many.
+    pub fn is_about_what(&self, taken: &Taken) -> bool {
+        let webhook = |labels: &BTreeMap<Label, Arc<str>>| labels.get(&Label::Webhook).cloned();
+        self.workload == taken.workload
+            && (self.workload.is_some() || webhook(&self.labels) == webhook(&taken.labels))
+    }
+
+    /// Whether it is about no container and no webhook: what is wrong with the node may show in any of them.
+    pub fn is_of_node(&self) -> bool {
+        self.workload.is_none() && !self.labels.contains_key(&Label::Webhook)
+    }
+
+    /// Its rule holds anew.
     pub fn again(&mut self, taken: &Taken, now: Time) {
-        self.count += 1;
-        self.last = now;
-        self.latest = taken.found.last.clone();
         if taken.found.grade > Some(self.grade) {
             self.grade = taken.grade();
             self.doubts.clone_from(&taken.found.doubts);
         }
+        self.shows(taken, now);
+    }
+
+    /// Something else holds that is told by this: it makes this no surer.
+    pub fn shows(&mut self, taken: &Taken, now: Time) {
+        self.count += 1;
+        self.last = now;
+        self.latest = taken.found.last.clone();
         if taken.found.last.text.is_some() {
             if self.evidence.len() >= MAX_EVIDENCE {
                 self.evidence.remove(MAX_EVIDENCE / 2);

@@ -3,6 +3,9 @@
 use super::{Label, Observation, Signal};
 use crate::output::{Net, NetAction, NetOutcome, errno};
 
+/// Whoever tries several addresses gives each of them longer than this.
+const AT_ONCE_NS: u64 = 100_000_000;
+
 pub(super) fn signals<'a>(
     net: &'a Net,
     of: impl Fn(Signal, f64) -> Observation<'a>,
@@ -10,10 +13,9 @@ pub(super) fn signals<'a>(
 ) {
     let signal = match (net.action, net.outcome) {
         (NetAction::Connect, NetOutcome::Connected) => Signal::NetOk,
-        // Whoever asks for several addresses at once gives up all but one. Where the node rejected what was sent, the
-        // refusal may come while the call still holds the socket, which then closes without an error.
-        (_, NetOutcome::Abandoned) if net.drop.is_none() => return,
-        (_, NetOutcome::Closed) | (NetAction::Close, _) => return,
+        (NetAction::Connect, NetOutcome::Abandoned) if was_rejected(net) => Signal::NetFailed,
+        // Whoever asks for several addresses at once gives up all but one.
+        (_, NetOutcome::Abandoned | NetOutcome::Closed) | (NetAction::Close, _) => return,
         (NetAction::Connect, _) => Signal::NetFailed,
         (NetAction::Stall, _) => Signal::NetStalled,
     };
@@ -21,7 +23,7 @@ pub(super) fn signals<'a>(
     let mut observation = of(signal, 1.0)
         .with_some(Label::Server, server.clone())
         .with_some(Label::Object, server.clone())
-        .with(Label::Outcome, net.outcome.name())
+        .with(Label::Outcome, if was_rejected(net) { NetOutcome::Refused } else { net.outcome }.name())
         .with_some(Label::Errno, net.errno.and_then(errno::name))
         .with_some(Label::Drop, net.drop.as_ref().map(|drop| drop.reason.as_str()))
         .with(Label::Kind, net.server.map_or("unknown", |server| kind(server.ip())));
@@ -31,6 +33,13 @@ pub(super) fn signals<'a>(
         observation.text = Some(text(net, server.as_deref().unwrap_or("an unknown address")));
     }
     see(observation);
+}
+
+/// Nobody gives up by himself so soon what a rule of this node drops: he was told. Who does not wait in `connect` asks
+/// the socket for the error, and takes it away by that, where the rejection comes while `connect` runs (Linux 6.18).
+fn was_rejected(net: &Net) -> bool {
+    let is_by_rule = net.drop.as_ref().is_some_and(|drop| drop.reason == "NETFILTER_DROP" && !drop.of_answer);
+    net.outcome == NetOutcome::Abandoned && is_by_rule && net.age_ns.is_some_and(|ns| ns < AT_ONCE_NS)
 }
 
 /// What kind of address it is: whom a packet to it can reach.
@@ -59,6 +68,9 @@ fn is_shared(address: std::net::Ipv4Addr) -> bool {
 
 fn text(net: &Net, server: &str) -> String {
     let mut text = format!("connecting to {server}: {}", net.outcome.name());
+    if was_rejected(net) {
+        text.push_str(" at once");
+    }
     if net.action == NetAction::Stall {
         text = format!("{server} acknowledges nothing any more");
     }

@@ -32,6 +32,7 @@ pub(super) fn signals<'a>(
             see(of(Signal::WebhookAnswered));
             see(of(Signal::WebhookDenied).saying(text(call)));
         }
+        CallOutcome::Unknown if was_given_up(call) => see(of(Signal::WebhookFailed).saying(text(call))),
         CallOutcome::Unknown => {}
         CallOutcome::Timeout if call.latency_ns.is_some_and(|waited| waited < SHORTEST_WAIT_NS) => {}
         CallOutcome::Timeout
@@ -40,6 +41,15 @@ pub(super) fn signals<'a>(
         | CallOutcome::TlsFailed
         | CallOutcome::HttpError => see(of(Signal::WebhookFailed).saying(text(call))),
     }
+}
+
+/// Its client closed the connection after a while without an answer, and by when it wanted one is not known.
+fn was_given_up(call: &Webhook) -> bool {
+    call.deadline_ns.is_none()
+        && call.side == Side::Client
+        && call.phases.send_ns.is_some()
+        && !call.overlapping
+        && call.latency_ns.is_some_and(|waited| waited >= SHORTEST_WAIT_NS)
 }
 
 fn labelled<'a>(call: &'a Webhook, observation: Observation<'a>) -> Observation<'a> {

@@ -91,9 +91,17 @@ impl<'stage> Names<'stage> {
     /// # Panics
     /// It cannot be done.
     pub fn serve(&self, service: &str, server: &str) {
+        self.balance(service, server);
+    }
+
+    /// The same by turns: `to` is what nft sends it to.
+    ///
+    /// # Panics
+    /// It cannot be done.
+    pub fn balance(&self, service: &str, to: &str) {
         let rules = format!(
             "table ip services {{\nchain output {{\ntype nat hook output priority -100\n\
-             ip daddr {service} udp dport 53 dnat to {server}\n}}\n}}\n"
+             ip daddr {service} udp dport 53 dnat to {to}\n}}\n}}\n"
         );
         ran(
             self.stage,
@@ -115,9 +123,17 @@ impl<'stage> Names<'stage> {
     /// # Panics
     /// It cannot be done.
     pub fn drop_to(&self, server: &str) {
+        self.filter_to(server, "drop");
+    }
+
+    /// Has a rule of the node judge what is sent to a server: `drop`, `reject`.
+    ///
+    /// # Panics
+    /// It cannot be done.
+    pub fn filter_to(&self, server: &str, verdict: &str) {
         let rules = format!(
             "table inet drops {{\nchain input {{\ntype filter hook input priority 0\n\
-             ip daddr {server} udp dport 53 drop\n}}\n}}\n"
+             ip daddr {server} udp dport 53 {verdict}\n}}\n}}\n"
         );
         ran(self.stage, self.stage.command(program("nft")).arg(rules));
     }

@@ -7,6 +7,7 @@ use std::{
         fd::{AsFd, AsRawFd},
         unix::fs::MetadataExt,
     },
+    path::PathBuf,
     process::Command,
     sync::atomic::{AtomicU32, Ordering},
     thread,
@@ -15,8 +16,9 @@ use std::{
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use super::{
-    Bundle, Stage, program,
+    Bundle, Ran, Stage, program,
     run::Run,
+    stage::Running,
     stdio::{Cat, Container, Streams},
     workload,
 };
@@ -94,7 +96,20 @@ impl Cable {
     /// # Panics
     /// Whatever it does panics.
     pub fn at_far<T: Send>(&self, what: impl FnOnce() -> T + Send) -> T {
-        let path = self.path("far");
+        self.at("far", what)
+    }
+
+    /// Sets a switch of an end's network: a path below `/proc/sys/net`.
+    ///
+    /// # Panics
+    /// It has none like that.
+    pub fn set(&self, end: &str, switch: &str, value: &str) {
+        let path = format!("/proc/sys/net/{switch}");
+        self.at(end, || fs::write(&path, value).unwrap_or_else(|error| panic!("{path}: {error}")));
+    }
+
+    fn at<T: Send>(&self, end: &str, what: impl FnOnce() -> T + Send) -> T {
+        let path = self.path(end);
         thread::scope(|scope| {
             let there = move || {
                 let file = fs::File::open(path).expect("a network namespace");
@@ -117,19 +132,68 @@ impl Cable {
 
     /// A container at the near end that dials; what it is told is in `tests/workloads/dialer.c`.
     pub fn dials(&self, stage: &Stage, name: &str, words: &str) -> Dialed {
-        let args: Vec<&str> = ["/bin/dialer"].into_iter().chain(words.split(' ')).collect();
-        let dialer = stage.path("dialer");
-        if !dialer.exists() {
-            workload::static_program("dialer", &stage.path(""));
-        }
-        let dialer = fs::read(dialer).expect("the workload just built");
-        // The stage has mounts of its own, without those of `ip netns`.
-        let near = fs::File::open(self.path("near")).expect("a network namespace");
-        let path = format!("/proc/{}/fd/{}", std::process::id(), near.as_raw_fd());
-        let bundle = Bundle::new(&args).file("bin/dialer", &dialer).joins("network", &path);
+        self.contains(stage, name, "dialer", words)
+    }
+
+    /// A container at the near end that dials again and again, by `tests/workloads/agent.c`.
+    pub fn agent(&self, stage: &Stage, name: &str, words: &str) -> Dialed {
+        self.contains(stage, name, "agent", words)
+    }
+
+    fn contains(&self, stage: &Stage, name: &str, workload: &str, words: &str) -> Dialed {
+        let program = format!("/bin/{workload}");
+        let args: Vec<&str> = [program.as_str()].into_iter().chain(words.split(' ')).collect();
+        let bytes = fs::read(built(stage, workload)).expect("the workload just built");
+        let (near, path) = self.near_by_descriptor();
+        let bundle = Bundle::new(&args).file(&program[1..], &bytes).joins("network", &path);
         let (streams, out) = Streams::merged();
         let out = Cat::begin(stage, &format!("{name}-out"), out);
         Dialed { container: Container::of(stage, name, bundle, streams), out, _near: near }
+    }
+
+    /// A process at the near end, in no container, that is called `name` and dials again and again.
+    ///
+    /// # Panics
+    /// It cannot be started.
+    pub fn component(&self, stage: &Stage, name: &str, words: &str) -> Component {
+        let copy = stage.path(name);
+        fs::copy(built(stage, "agent"), &copy).expect("a copy of the workload");
+        let (near, path) = self.near_by_descriptor();
+        let mut command = stage.command(program("nsenter"));
+        command.arg(format!("--net={path}")).arg(copy).args(words.split(' '));
+        Component { running: stage.spawn(&mut command).expect("a component"), _near: near }
+    }
+
+    /// The stage has mounts of its own, without those of `ip netns`.
+    fn near_by_descriptor(&self) -> (fs::File, String) {
+        let near = fs::File::open(self.path("near")).expect("a network namespace");
+        let path = format!("/proc/{}/fd/{}", std::process::id(), near.as_raw_fd());
+        (near, path)
+    }
+}
+
+/// A workload, built once for a stage.
+fn built(stage: &Stage, name: &str) -> PathBuf {
+    let path = stage.path(name);
+    if path.exists() { path } else { workload::static_program(name, &stage.path("")) }
+}
+
+/// A process of the node that dials.
+pub struct Component {
+    pub running: Running,
+    // It is moved there by this process's descriptor.
+    _near: fs::File,
+}
+
+impl Component {
+    pub fn pid(&self) -> i32 {
+        self.running.pid().as_raw_nonzero().get()
+    }
+
+    /// # Panics
+    /// It fails.
+    pub fn ends(self) -> String {
+        self.running.finish().and_then(Ran::success).expect("a component").stdout
     }
 }
 

@@ -174,6 +174,11 @@ impl Run {
         })
     }
 
+    /// What it has printed so far.
+    pub fn said(&self) -> String {
+        self.stdout.all()
+    }
+
     /// Ends it as Ctrl-C does.
     ///
     /// # Panics

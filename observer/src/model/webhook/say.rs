@@ -97,8 +97,16 @@ fn describe(
         overlapping: call.is_some_and(|call| call.overlapping),
         retransmits: request.again,
         connects: seen.syns,
-        unacknowledged_bytes: request.unacknowledged,
+        unacknowledged_bytes: call
+            .filter(|call| is_farewell(followed, call))
+            .map_or(request.unacknowledged, |_| Some(0)),
     }
+}
+
+/// What is not acknowledged at the end is what a client says when it closes, by TLS: the server was heard of after the
+/// request, and nothing of it had to be sent again.
+fn is_farewell(followed: &Followed, call: &Call) -> bool {
+    call.request.again == 0 && followed.seen.answer.seen.is_some_and(|heard| heard >= call.began)
 }
 
 /// When a call was over, as far as its packets say.

@@ -57,6 +57,10 @@ pub fn of(followed: &Followed, call: &Call, end: End, at: Time, deadline_ns: Opt
         _ if outcome == CallOutcome::Timeout || outcome == CallOutcome::Reset => {
             verdict.latency_ns = Some(waited);
         }
+        // So long its caller waited, whether that was its deadline or not.
+        Answer::None if matches!(end, End::Closed { by_client: true, .. }) => {
+            verdict.latency_ns = Some(waited);
+        }
         _ => {}
     }
     if followed

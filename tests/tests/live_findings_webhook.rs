@@ -1,0 +1,175 @@
+//! What is concluded of calls of webhooks that fail, by the rules of the matrix, in a hurry: the right cause about the
+//! right webhook; nothing about one that is slow in time, denies once, or comes back.
+
+use std::thread::{self, sleep};
+use std::time::Duration;
+
+use observer_tests::rig::{
+    Ran, Stage, stage,
+    tls::Shop,
+    verdict::{Verdicts, findings, only, quiet},
+    watch::Seen,
+    webhook::{Certificate, curl, server},
+};
+
+const LOOPBACK: &str = "127.0.0.1";
+
+/// How often, and how far apart: more than the rules ask for, in a hurry.
+const TIMES: usize = 4;
+const APART: Duration = Duration::from_millis(1_000);
+
+/// Runs words of a shell on the stage.
+fn shell(stage: &Stage, words: &str) {
+    stage.run(stage.command("/bin/sh").args(["-ec", words])).and_then(Ran::success).expect(words);
+}
+
+/// A webhook that is called in vain, or not.
+struct Hook<'a> {
+    name: &'a str,
+    port: u16,
+    trusted: &'a Certificate,
+    path: &'a str,
+    options: &'a str,
+    expected: Option<&'a str>,
+}
+
+impl Hook<'_> {
+    fn calls(&self, stage: &Stage) {
+        for _ in 0..TIMES {
+            curl(stage, self.trusted, self.port, &[self.path], &["--max-time", "2"]);
+            sleep(APART);
+        }
+    }
+
+    fn named(&self) -> String {
+        format!("{LOOPBACK}:{}{},name={}", self.port, self.options, self.name)
+    }
+}
+
+/// What is concluded of these webhooks, called all at once.
+fn called(stage: &Stage, case: &str, hooks: &[Hook]) -> Seen {
+    let named: Vec<String> = hooks.iter().map(Hook::named).collect();
+    let options: Vec<&str> = named.iter().flat_map(|named| ["--webhook", named]).collect();
+    let verdicts = Verdicts::begin(stage, case, &options);
+    thread::scope(|scope| {
+        for hook in hooks {
+            scope.spawn(|| hook.calls(stage));
+        }
+    });
+    for hook in hooks {
+        let calls = |seen: &str| seen.matches(&format!("\"name\":\"{}\"", hook.name)).count();
+        observer_tests::rig::stdio::until("the last call", || {
+            (calls(&verdicts.run.said()) >= TIMES).then_some(())
+        });
+    }
+    verdicts.end()
+}
+
+#[test]
+fn webhooks_that_do_not_answer() {
+    let stage = stage();
+    let (own, other) = (Certificate::new(&stage, "own"), Certificate::new(&stage, "other"));
+    let hook = |name, port, path, options, expected| Hook {
+        name,
+        port,
+        trusted: &own,
+        path,
+        options,
+        expected: Some(expected),
+    };
+    let hooks = [
+        hook("hangs", 8443, "/hang", ",timeout=2s", "webhook-timeout/not-answered proved"),
+        hook("given-up", 8444, "/hang", "", "webhook-timeout/given-up likely"),
+        Hook {
+            trusted: &other,
+            ..hook("untrusted", 8445, "/fast", ",timeout=2s", "webhook-timeout/tls-failed proved")
+        },
+        hook("nobody", 8446, "/fast", ",timeout=2s", "gatekeeper-down/crashed proved"),
+        hook("dropped", 8447, "/fast", ",timeout=2s", "gatekeeper-down/no-answer likely"),
+    ];
+    let _servers = [8443, 8444, 8445, 8447].map(|port| server(&stage, (LOOPBACK, port), Some(&own), &[]));
+    shell(
+        &stage,
+        "nft add table ip t; nft 'add chain ip t i { type filter hook input priority 0; }'; \
+         nft add rule ip t i tcp dport 8447 tcp flags syn drop",
+    );
+    let seen = called(&stage, "webhook-timeout", &hooks);
+    for hook in &hooks {
+        let told = all(&seen, hook);
+        assert_eq!(told, [hook.expected.expect("one of them")], "{}", hook.name);
+    }
+}
+
+/// What is told of a webhook, by its name or by its address.
+fn all(seen: &Seen, hook: &Hook) -> Vec<String> {
+    [findings(seen, hook.name), findings(seen, &format!("{LOOPBACK}:{}", hook.port))].concat()
+}
+
+#[test]
+fn webhooks_that_answer_in_time_or_again() {
+    let stage = stage();
+    let own = Certificate::new(&stage, "own");
+    let hook =
+        |name, port, path| Hook { name, port, trusted: &own, path, options: ",timeout=2s", expected: None };
+    let hooks = [hook("fast", 8443, "/fast"), hook("slow", 8444, "/slow/900"), hook("away", 8445, "/fast")];
+    let _servers = [8443, 8444].map(|port| server(&stage, (LOOPBACK, port), Some(&own), &[]));
+    let named: Vec<String> = hooks.iter().map(Hook::named).collect();
+    let options: Vec<&str> = named.iter().flat_map(|named| ["--webhook", named]).collect();
+    let verdicts = Verdicts::begin(&stage, "webhook-timeout-healthy", &options);
+    thread::scope(|scope| {
+        for hook in &hooks[..2] {
+            scope.spawn(|| hook.calls(&stage));
+        }
+        // Rolled out: it is away for one call, there, and away for another.
+        for _ in 0..2 {
+            curl(&stage, &own, 8445, &["/fast"], &["--max-time", "2"]);
+            verdicts.run.call("away", "refused");
+            sleep(2 * APART);
+            let there = server(&stage, (LOOPBACK, 8445), Some(&own), &[]);
+            curl(&stage, &own, 8445, &["/fast"], &["--max-time", "2"]);
+            there.signal(rustix::process::Signal::KILL).expect("the server");
+            there.finish().expect("the server");
+        }
+    });
+    verdicts.run.call("slow", "answered");
+    let seen = verdicts.end();
+    for hook in &hooks {
+        assert!(seen.calls_of(hook.name).iter().any(|call| call["outcome"] == "answered"), "{}", hook.name);
+        assert_eq!(all(&seen, hook), [""; 0], "{}", hook.name);
+        quiet(&seen, hook.name);
+        quiet(&seen, &format!("{LOOPBACK}:{}", hook.port));
+    }
+}
+
+/// STAND-IN: no registry offers K3s; the caller is `tls_peer.go` under its name.
+fn denied(case: &str, times: usize) -> Seen {
+    eprintln!("STAND-IN: k3s is tests/workloads/tls_peer.go under that name");
+    let (stage, shop) = (stage(), Shop::open());
+    let webhook = shop.serve();
+    let verdicts = Verdicts::begin(&stage, case, &[]);
+    let mut client = shop.go_client("k3s", "call", webhook.port);
+    client.is_heard(&verdicts.run);
+    for _ in 0..times {
+        client.call("POST /deny?timeout=5s");
+    }
+    client.call("POST /allow?timeout=5s");
+    verdicts.run.wait_for("the last call", |object| object["path"] == "/allow");
+    drop(client);
+    verdicts.end()
+}
+
+const MESSAGE: &str = "no \"latest\" here";
+
+#[test]
+fn what_is_denied_again_and_again() {
+    let seen = denied("policy-denied-rule", 4);
+    let finding = only(&seen, MESSAGE, "policy-denied/rule proved");
+    assert!(finding["count"].as_u64() >= Some(3), "{finding:#}");
+}
+
+#[test]
+fn what_is_denied_twice() {
+    let seen = denied("policy-denied-twice", 2);
+    assert!(seen.calls().iter().any(|call| call["outcome"] == "denied"), "{}", seen.stdout);
+    quiet(&seen, MESSAGE);
+}
