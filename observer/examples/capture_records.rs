@@ -20,7 +20,7 @@ use observer::{
     probes::names::watched_names,
     source::{
         facts::HostRoot,
-        live::{Endpoint, Live, Options, Tracefs},
+        live::{Endpoint, Live, Options, RING, Tracefs},
     },
     time::Time,
 };
@@ -41,6 +41,7 @@ fn main() -> Result<()> {
         host: &HostRoot::find(),
         idle: &[],
         names: &names,
+        ring: RING,
     };
     let mut live = Live::load(&options)?;
     let (host, began) = (HostRoot::find(), Instant::now());

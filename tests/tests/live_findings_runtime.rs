@@ -197,13 +197,13 @@ fn a_right_that_the_runtime_has_not() {
     let stage = stage();
     let verdicts = Verdicts::begin(&stage, "pod-not-starting-security", &[]);
     let written = echo().write(&stage, &format!("may-not-{}", stage.id())).expect("bundle");
-    let allowed = stage.runtime(program("crun")).run_command(&written);
+    let allowed = stage.runtime(program("runc")).run_command(&written);
     let mut command = stage.command(program("setpriv"));
     command.args(["--bounding-set", "-setpcap", "--inh-caps", "-setpcap"]);
     command.arg(allowed.get_program()).args(allowed.get_args());
-    let ran = stage.run(&mut command).expect("crun");
+    let ran = stage.run(&mut command).expect("runc");
     assert!(!ran.status.success(), "{} was to fail", ran.what);
-    let right = run(&stage, "crun", "right", echo());
+    let right = run(&stage, "runc", "right", echo());
     let seen = verdicts.end();
     only(&seen, &written.id, "pod-not-starting/security proved");
     quiet(&seen, &right);

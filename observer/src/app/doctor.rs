@@ -25,7 +25,7 @@ use crate::{
             host::HostFacts,
             procfs,
         },
-        live::{self, Live, Options, Tracefs},
+        live::{self, Live, Options, RING, Tracefs},
     },
     time::Wall,
 };
@@ -57,8 +57,15 @@ pub fn run(args: &cli::Doctor) -> Result<i32> {
 /// How each probe attaches: tried, and taken back at once. Without the rights to try: how it would.
 fn trial(btf: &Path, host: &HostRoot) -> Vec<ProbePlan> {
     let tracefs = Tracefs::find_or_mount(&host.path("/"));
-    let options =
-        Options { families: Family::ALL, btf, tracefs: tracefs.clone(), host, idle: &[], names: &[] };
+    let options = Options {
+        families: Family::ALL,
+        btf,
+        tracefs: tracefs.clone(),
+        host,
+        idle: &[],
+        names: &[],
+        ring: RING,
+    };
     match Live::load(&options) {
         Ok(live) => {
             let plans = live.plans().to_vec();

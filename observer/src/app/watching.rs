@@ -70,6 +70,7 @@ pub fn attach(plan: &Plan) -> Result<Watching> {
         host: &host_root,
         idle,
         names: &names,
+        ring: plan.watch.ring,
     };
     let mut live = Live::load(&options).context(hint(&host))?;
     live.watch_endpoints(&webhooks.endpoints)?;

@@ -90,7 +90,8 @@ fn lifecycle<'a>(
             let reason =
                 event.container.as_ref().and_then(|container| container.exit.as_ref()?.reason.as_deref());
             let text = reason.map_or_else(|| how.clone(), |reason| format!("{how}: {reason}"));
-            let oom = reason.is_some_and(|reason| reason.contains("memory") && runtime.signal == Some(9));
+            // "OOMKilled", or that a process of it was.
+            let oom = reason.is_some_and(|reason| reason.contains("OOM"));
             see(of(Signal::RuntimeExit, 1.0)
                 .with_some(Label::Exit, runtime.exit_code.map(|code| code.to_string()))
                 .with_some(Label::Signal, runtime.signal.map(|signal| signal.to_string()))

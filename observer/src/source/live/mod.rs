@@ -18,4 +18,4 @@ mod syscalls;
 mod tls;
 
 pub use endpoints::Endpoint;
-pub use load::{Live, LoadError, Options, Tracefs, plan};
+pub use load::{Live, LoadError, Options, RING, Tracefs, plan};

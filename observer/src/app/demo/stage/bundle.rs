@@ -92,6 +92,12 @@ impl Bundle {
         self
     }
 
+    /// Another command.
+    pub fn words(mut self, args: &[&str]) -> Bundle {
+        self.config["process"]["args"] = json!(args);
+        self
+    }
+
     /// A limit on the CPUs that it may use, whether or not there are such.
     pub fn cpus(mut self, list: &str) -> Bundle {
         self.config["linux"]["resources"]["cpu"] = json!({ "cpus": list });
