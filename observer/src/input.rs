@@ -68,6 +68,9 @@ pub struct MemoryUse {
     pub limit: Option<u64>,
     /// How often more was asked for than the limit allows.
     pub limit_hits: Option<u64>,
+    /// Of `current`, pages of files that nobody has used of late: they are given up before anything is killed.
+    #[serde(default)]
+    pub inactive_file: Option<u64>,
 }
 
 /// What was looked up. `time` is the time from which it holds.
@@ -164,6 +167,11 @@ pub struct ResidentFact {
     pub last: u64,
     pub peak: u64,
     pub limit_hits: Option<u64>,
+    #[serde(default)]
+    pub limit: Option<u64>,
+    /// What cannot be given up, by the last sample.
+    #[serde(default)]
+    pub working_set: Option<u64>,
 }
 
 /// The file that a container's engine logs to.

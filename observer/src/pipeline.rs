@@ -157,6 +157,9 @@ impl Pipeline {
             Made::ColdStart(start) => self.cold_start(start, out),
             Made::Event(event) => self.event(event, out),
             Made::Resident(container, resident) => {
+                if self.engine.is_some() && self.settings.filter.takes(&container) {
+                    self.signals.resident(&container, resident);
+                }
                 if let Some(tally) = self.tally.as_mut().filter(|_| self.settings.filter.takes(&container)) {
                     tally.resident(&container, resident);
                 }
@@ -245,7 +248,8 @@ impl Pipeline {
         if let Some(engine) = &mut self.engine {
             let clock = self.model.clock();
             let mut say = |said| out(Output::from(said));
-            self.signals.tick(time, |observation| engine.observe(&observation, clock, &mut say));
+            self.signals
+                .tick(time, clock.wall(time), |observation| engine.observe(&observation, clock, &mut say));
             engine.tick(time, clock, &mut say);
         }
         let due = *self.health_at.get_or_insert(time.plus(self.settings.health_interval_ns));

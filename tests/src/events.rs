@@ -225,6 +225,8 @@ pub fn stats() -> Vec<Stats> {
                 rss_bytes: 48 << 20,
                 rss_peak_bytes: 64 << 20,
                 rss_growth_bytes: -(2 << 20),
+                working_set_bytes: Some(40 << 20),
+                limit_bytes: Some(128 << 20),
             }),
             ..of("memory", &stream, &[])
         },

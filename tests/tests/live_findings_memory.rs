@@ -22,8 +22,8 @@ const CALL_AND_END: &[u8] = b"import sys\n\
 
 /// The same by Node.js, without catching what is thrown.
 const NODE_CALL_AND_END: &[u8] = b"const [file, name] = process.argv.slice(2);\n\
-    const module = new WebAssembly.Module(require('fs').readFileSync(file));\n\
-    new WebAssembly.Instance(module).exports[name]();\n";
+    const wasm = new WebAssembly.Module(require('fs').readFileSync(file));\n\
+    new WebAssembly.Instance(wasm).exports[name]();\n";
 
 #[test]
 fn modules_of_wasmtime() {

@@ -106,6 +106,7 @@ mod tests {
             peak: Some(200 << 20),
             limit: None,
             limit_hits: Some(limit_hits),
+            inactive_file: None,
         };
         let before = of(100 << 20, 0);
         assert!(!has_changed(&before, &of((100 << 20) + MUCH, 0)));

@@ -37,4 +37,8 @@ pub struct Resident {
     pub rss_peak_bytes: u64,
     /// Since the first sample: the container's start, or attach.
     pub rss_growth_bytes: i64,
+    /// Without pages of files that nobody has used of late; `None`: the kernel does not say.
+    pub working_set_bytes: Option<u64>,
+    /// `None`: there is none.
+    pub limit_bytes: Option<u64>,
 }

@@ -75,6 +75,13 @@ impl Entry {
 const HURRIED: Period = Period::seconds(2);
 
 fn hurry(condition: &mut String) {
+    // What must hold all the time holds for some seconds.
+    if condition.starts_with("min(")
+        && let Some((before, after)) = condition.split_once(" over ")
+    {
+        let rest = after.split_once(' ').map(|(_, rest)| format!(" {rest}")).unwrap_or_default();
+        *condition = format!("{before} over 12s{rest}");
+    }
     let Some((before, after)) = condition.split_once(" spanning ") else { return };
     let rest = after.split_once(' ').map(|(_, rest)| format!(" {rest}")).unwrap_or_default();
     *condition = format!("{before} spanning {HURRIED}{rest}");

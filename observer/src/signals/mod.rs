@@ -7,6 +7,7 @@ mod list;
 mod memory;
 mod net;
 mod observation;
+mod resident;
 mod standing;
 mod start;
 mod stdio;
@@ -14,11 +15,12 @@ mod teardown;
 mod webhook;
 
 use crate::{
-    output::{ColdStart, Event, Runtime, RuntimeAction, What},
-    time::Time,
+    output::{ColdStart, Container, Event, Resident, Runtime, RuntimeAction, What},
+    time::{Time, Wall},
 };
 pub use list::{Label, Signal, SignalSpec};
 pub use observation::{About, Observation, workload};
+use resident::Residents;
 use standing::Standing;
 use start::Medians;
 use teardown::Teardowns;
@@ -32,6 +34,7 @@ pub struct Signals {
     teardowns: Teardowns,
     medians: Medians,
     standing: Standing,
+    residents: Residents,
 }
 
 impl Signals {
@@ -41,6 +44,7 @@ impl Signals {
         // That it ends is evidence; what it does from then on is none.
         self.teardowns.note(event, now);
         self.standing.note(event, now);
+        self.residents.note(event);
         let about = About {
             probe: event.what.probe(),
             container: event.container.as_ref(),
@@ -65,10 +69,16 @@ impl Signals {
         start::signals(start, now, &mut self.medians, see);
     }
 
+    /// How much memory a container holds, until something else is said of it.
+    pub fn resident(&mut self, container: &Container, resident: Resident) {
+        self.residents.take(container, resident);
+    }
+
     /// Time has passed: what was told once and still is so is seen again, with the time that it has lasted.
-    pub fn tick(&mut self, now: Time, see: impl FnMut(Observation)) {
+    pub fn tick(&mut self, now: Time, wall: Wall, mut see: impl FnMut(Observation)) {
         self.teardowns.forget(now);
-        self.standing.again(now, see);
+        self.standing.again(now, &mut see);
+        self.residents.again(now, wall, &mut see);
     }
 }
 

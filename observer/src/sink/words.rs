@@ -229,7 +229,7 @@ pub(super) fn stats(stats: &Stats) -> String {
         _ => format!("{of}: {} ({})", stats.count, outcomes(&stats.outcomes)),
     };
     if let Some(resident) = stats.resident {
-        let Resident { rss_bytes, rss_peak_bytes, rss_growth_bytes } = resident;
+        let Resident { rss_bytes, rss_peak_bytes, rss_growth_bytes, .. } = resident;
         let sign = if rss_growth_bytes < 0 { "shrunk" } else { "grown" };
         text.push_str(&format!(
             ": {} resident, {} at most, {sign} by {}",

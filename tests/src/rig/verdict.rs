@@ -20,15 +20,11 @@ fn catalogue() -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../observer/catalogue"))
 }
 
-/// The whole matrix in a hurry, as a folder for `--catalogue`.
+/// Entries of the matrix in a hurry, as a folder for `--catalogue`.
 ///
 /// # Panics
 /// An entry cannot be read.
-pub fn hurried() -> TempDir {
-    hurried_only(|_| true)
-}
-
-fn hurried_only(is_wanted: impl Fn(&Entry) -> bool) -> TempDir {
+pub fn hurried(wanted: impl Fn(&str) -> bool) -> TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     let listing = fs::read_dir(catalogue()).expect("the catalogue");
     for path in listing.map(|item| item.expect("an entry").path()) {
@@ -38,10 +34,11 @@ fn hurried_only(is_wanted: impl Fn(&Entry) -> bool) -> TempDir {
             let text = fs::read_to_string(&path).expect("an entry");
             let entry: Entry =
                 toml::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-            if is_wanted(&entry) {
-                let text = toml::to_string(&entry.hurried()).expect("an entry can be written");
-                fs::write(folder.path().join(path.file_name().expect("a name")), text).expect("a file");
+            if !wanted(&entry.id) {
+                continue;
             }
+            let text = toml::to_string(&entry.hurried()).expect("an entry can be written");
+            fs::write(folder.path().join(path.file_name().expect("a name")), text).expect("a file");
         }
     }
     folder
@@ -56,9 +53,8 @@ impl Verdicts {
     pub fn begin(stage: &Stage, case: &str, options: &[&str]) -> Verdicts {
         let kept = std::env::var_os("OBSERVER_KEEP_CASES")
             .map(|folder| PathBuf::from(folder).join(format!("{case}.rec")).display().to_string());
-        // A recording holds the catalogue that it was given, which would be most of it.
-        let is_wanted = |entry: &Entry| kept.is_none() || case.starts_with(&entry.id);
-        let catalogue = hurried_only(is_wanted);
+        // A recording holds the entries that were given: of one that is kept only its own.
+        let catalogue = hurried(|id| kept.is_none() || case.starts_with(id));
         let folder = catalogue.path().to_str().expect("a path").to_owned();
         let record = kept.as_deref().map_or_else(Vec::new, |path| vec!["--record", path]);
         let options = [&["--catalogue", &folder], record.as_slice(), options].concat();

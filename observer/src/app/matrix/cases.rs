@@ -1,13 +1,13 @@
 //! Replays recordings through the pipeline and compares what is said with what should be.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use anyhow::Result;
 
 use crate::{
     app::{catalogue, replay},
     input::{End, EndReason, Fact, FactKind, Input},
-    output::{Grade, Output, Subject},
+    output::{Finding, Grade, Output, Subject},
     pipeline::Pipeline,
     record::RecordingReader,
     rules::{
@@ -48,26 +48,45 @@ impl Outcome {
     }
 }
 
-/// Runs the cases of an entry; `own` are the entries that are added to the built-in ones.
-pub(super) fn run(entry: &Entry, own: &[Entry], folder: &Path) -> Vec<Outcome> {
-    let outcome = |case: &Case| {
+/// What was said of each entry, or why a recording cannot be replayed.
+type Replayed = Result<BTreeMap<String, Said>, String>;
+
+/// Runs all cases of these entries, which are added to the built-in ones; each recording is replayed once a scenario.
+pub(super) fn run(own: &[Entry], folder: &Path) -> Vec<Outcome> {
+    let mut replayed: BTreeMap<(&str, Option<&str>), Replayed> = BTreeMap::new();
+    let mut outcomes = Vec::new();
+    for (entry, case) in own.iter().flat_map(|entry| entry.recorded.iter().map(move |case| (entry, case))) {
         let path = folder.join(&case.replay);
         let got = if path.exists() {
-            judge(entry, case, own, &path).unwrap_or_else(|error| Got::Unreadable(format!("{error:#}")))
+            let scenario = scenario(entry, case);
+            let said = replayed
+                .entry((&case.replay, scenario))
+                .or_insert_with(|| said(own, scenario, &path).map_err(|error| format!("{error:#}")));
+            judge(said, entry, case)
         } else {
             Got::NoRecording
         };
         let (cause, replay) = (case.cause.clone(), case.replay.clone());
-        Outcome { entry: entry.id.clone(), cause, replay, expect: case.expect, got }
-    };
-    entry.recorded.iter().map(outcome).collect()
+        outcomes.push(Outcome { entry: entry.id.clone(), cause, replay, expect: case.expect, got });
+    }
+    outcomes
 }
 
-fn judge(entry: &Entry, case: &Case, own: &[Entry], path: &Path) -> Result<Got> {
+/// The one in which the cause of a case is told, where it is not told in all.
+fn scenario<'a>(entry: &'a Entry, case: &Case) -> Option<&'a str> {
     let cause = entry.causes.iter().find(|cause| Some(&cause.id) == case.cause.as_ref());
-    let scenario = cause.and_then(|cause| cause.scenarios.first().cloned());
-    let said = said(entry, own, scenario, path)?;
-    Ok(Got::Said { text: said.text(), is_right: said.is(case) })
+    cause.and_then(|cause| cause.scenarios.first().map(String::as_str))
+}
+
+fn judge(said: &Replayed, entry: &Entry, case: &Case) -> Got {
+    let nothing = Said::default();
+    match said {
+        Ok(said) => {
+            let said = said.get(&entry.id).unwrap_or(&nothing);
+            Got::Said { text: said.text(), is_right: said.is(case) }
+        }
+        Err(why) => Got::Unreadable(why.clone()),
+    }
 }
 
 /// A cause, of what it was told, and the best grade of it.
@@ -87,21 +106,15 @@ struct Said {
 }
 
 impl Said {
-    fn take(&mut self, output: &Output, entry: &Entry) {
-        match output {
-            Output::Finding(finding) if finding.id == entry.id => {
-                let of = subject(&finding.subject);
-                let same = |told: &&mut Told| told.cause == finding.cause && told.of == of;
-                match self.findings.iter_mut().find(same) {
-                    Some(told) => told.grade = told.grade.max(finding.grade),
-                    None => {
-                        let (cause, grade) = (finding.cause.clone(), finding.grade);
-                        self.findings.push(Told { cause, of, grade });
-                    }
-                }
+    fn take(&mut self, finding: &Finding) {
+        let of = subject(&finding.subject);
+        let same = |told: &&mut Told| told.cause == finding.cause && told.of == of;
+        match self.findings.iter_mut().find(same) {
+            Some(told) => told.grade = told.grade.max(finding.grade),
+            None => {
+                let (cause, grade) = (finding.cause.clone(), finding.grade);
+                self.findings.push(Told { cause, of, grade });
             }
-            Output::Unproven(unproven) if unproven.id == entry.id => self.unproven = true,
-            _ => {}
         }
     }
 
@@ -144,29 +157,32 @@ fn hurried(own: &[Entry], scenario: Option<&str>) -> Result<Rules> {
     })
 }
 
-fn said(entry: &Entry, own: &[Entry], scenario: Option<String>, path: &Path) -> Result<Said> {
+fn said(own: &[Entry], scenario: Option<&str>, path: &Path) -> Result<BTreeMap<String, Said>> {
     let mut reader = RecordingReader::open(path)?;
     let mut settings = replay::recorded_settings(&reader.header().header)?;
     let mut last = reader.header().begins;
     // Rules judge whatever the recording holds, also of a run that only looked at starts.
     settings.follow = true;
+    settings.scenario = scenario.map(str::to_owned);
     // What was recorded with little patience is too short for more.
     let is_hurried = !std::mem::replace(&mut settings.catalogue, own.to_vec()).is_empty();
-    settings.scenario = scenario;
-    let rules =
-        if is_hurried { hurried(own, settings.scenario.as_deref())? } else { catalogue::rules(&settings)? };
+    let rules = if is_hurried { hurried(own, scenario)? } else { catalogue::rules(&settings)? };
     let mut pipeline = Pipeline::new(settings).with_rules(rules);
-    let mut said = Said::default();
+    let mut said: BTreeMap<String, Said> = BTreeMap::new();
+    let mut take = |output| match output {
+        Output::Finding(finding) => said.entry(finding.id.clone()).or_default().take(&finding),
+        Output::Unproven(unproven) => said.entry(unproven.id).or_default().unproven = true,
+        _ => {}
+    };
     let mut ended = false;
     for input in &mut reader {
         last = last.max(input.time());
         ended = matches!(input, Input::Fact(Fact { what: FactKind::End(_), .. }));
-        pipeline.step(&input, |output| said.take(&output, entry));
+        pipeline.step(&input, &mut take);
     }
     if !ended {
         let end = End { why: EndReason::Interrupted, command_exit: None };
-        let input = Input::Fact(Fact { time: last, what: FactKind::End(end) });
-        pipeline.step(&input, |output| said.take(&output, entry));
+        pipeline.step(&Input::Fact(Fact { time: last, what: FactKind::End(end) }), &mut take);
     }
     Ok(said)
 }

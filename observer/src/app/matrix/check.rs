@@ -89,7 +89,7 @@ pub(super) fn check(dir: Option<&Path>) -> Result<Checked> {
     let lines: BTreeSet<String> = located.chain(misnamed(&files, &own)).collect();
     checked.problems = lines.into_iter().collect();
     if let Some(folder) = dir.map(|dir| dir.join("cases")).filter(|_| checked.problems.is_empty()) {
-        checked.cases = own.iter().flat_map(|entry| cases::run(entry, &own, &folder)).collect();
+        checked.cases = cases::run(&own, &folder);
     }
     Ok(checked)
 }

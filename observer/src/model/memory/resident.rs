@@ -29,9 +29,15 @@ impl Resident {
     }
 
     fn told(&self) -> Option<output::Resident> {
-        let ResidentFact { first, last, peak, .. } = self.sampled?;
+        let ResidentFact { first, last, peak, limit, working_set, .. } = self.sampled?;
         let growth = i64::try_from(last).unwrap_or(i64::MAX) - i64::try_from(first).unwrap_or(i64::MAX);
-        Some(output::Resident { rss_bytes: last, rss_peak_bytes: peak, rss_growth_bytes: growth })
+        Some(output::Resident {
+            rss_bytes: last,
+            rss_peak_bytes: peak,
+            rss_growth_bytes: growth,
+            working_set_bytes: working_set,
+            limit_bytes: limit,
+        })
     }
 
     /// Takes in a sample; how often the limit was reached since the last one. Of a container that has ended only
@@ -42,13 +48,17 @@ impl Resident {
             last: used.current,
             peak: used.peak.unwrap_or(used.current),
             limit_hits: used.limit_hits,
+            limit: used.limit,
+            working_set: None,
         };
         // Before a container began, nothing was counted in its group.
         let counted = if since == Since::Start { Some(0) } else { None };
         let before = self.sampled.map_or(counted, |before| before.limit_hits);
         let mut now = self.sampled.unwrap_or(fresh);
+        now.limit = used.limit;
         if !has_ended {
             now.last = used.current;
+            now.working_set = used.inactive_file.map(|inactive| used.current.saturating_sub(inactive));
         }
         now.peak = now.peak.max(fresh.peak).max(now.last);
         now.limit_hits = used.limit_hits.or(now.limit_hits);
@@ -136,7 +146,14 @@ mod tests {
     const MIB: u64 = 1 << 20;
 
     fn used(current: u64, peak: Option<u64>, limit_hits: u64) -> MemoryUse {
-        MemoryUse { current: current * MIB, peak, limit: Some(64 * MIB), limit_hits: Some(limit_hits) }
+        let current = current * MIB;
+        MemoryUse {
+            current,
+            peak,
+            limit: Some(64 * MIB),
+            limit_hits: Some(limit_hits),
+            inactive_file: Some(0),
+        }
     }
 
     fn sample(state: &mut State, time: u64, used: &MemoryUse) -> Vec<Memory> {

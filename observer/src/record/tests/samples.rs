@@ -30,7 +30,13 @@ pub(super) fn all() -> Vec<Input> {
     });
     let facts = facts().into_iter().map(|what| Input::Fact(Fact { time: Time(u64::MAX), what }));
     let reports = reports().into_iter().map(|what| Input::Probe(ProbeReport { time: Time(0), what }));
-    let used = MemoryUse { current: 1, peak: None, limit: Some(u64::MAX), limit_hits: Some(0) };
+    let used = MemoryUse {
+        current: 1,
+        peak: None,
+        limit: Some(u64::MAX),
+        limit_hits: Some(0),
+        inactive_file: Some(1),
+    };
     let rest = [
         Input::Lost { time: Time(500), family: 9, count: u64::MAX },
         Input::Sample(Sample { time: Time(500), what: SampleKind::Memory { init: 9, used } }),

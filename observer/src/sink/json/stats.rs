@@ -35,12 +35,15 @@ struct ResidentJson {
     rss_bytes: u64,
     rss_peak_bytes: u64,
     rss_growth_bytes: i64,
+    working_set_bytes: Option<u64>,
+    limit_bytes: Option<u64>,
 }
 
 impl ResidentJson {
     fn of(resident: Resident) -> Self {
-        let Resident { rss_bytes, rss_peak_bytes, rss_growth_bytes } = resident;
-        ResidentJson { rss_bytes, rss_peak_bytes, rss_growth_bytes }
+        let Resident { rss_bytes, rss_peak_bytes, rss_growth_bytes, working_set_bytes, limit_bytes } =
+            resident;
+        ResidentJson { rss_bytes, rss_peak_bytes, rss_growth_bytes, working_set_bytes, limit_bytes }
     }
 }
 

@@ -19,12 +19,14 @@ const NO_LIMIT: u64 = 1 << 62;
 pub fn usage(host: &HostRoot, cgroup: &str) -> io::Result<MemoryUse> {
     let number =
         |root: &str, file: &str| host.read(format!("{root}{cgroup}/{file}")).map(|text| parse(&text));
+    let stat = |root: &str, name: &str| count(&host.read(format!("{root}{cgroup}/memory.stat")).ok()?, name);
     if let Ok(Some(current)) = number(V1, "memory.usage_in_bytes") {
         return Ok(MemoryUse {
             current,
             peak: number(V1, "memory.max_usage_in_bytes")?,
             limit: number(V1, "memory.limit_in_bytes")?.filter(|limit| *limit < NO_LIMIT),
             limit_hits: number(V1, "memory.failcnt")?,
+            inactive_file: stat(V1, "total_inactive_file"),
         });
     }
     let current = number(V2, "memory.current")?;
@@ -35,6 +37,7 @@ pub fn usage(host: &HostRoot, cgroup: &str) -> io::Result<MemoryUse> {
         peak: number(V2, "memory.peak").unwrap_or_default(),
         limit: number(V2, "memory.max")?,
         limit_hits: count(&events, "max"),
+        inactive_file: stat(V2, "inactive_file"),
     })
 }
 
@@ -71,9 +74,16 @@ mod tests {
             ("memory.max_usage_in_bytes", "8192\n"),
             ("memory.limit_in_bytes", "9223372036854771712\n"),
             ("memory.failcnt", "3\n"),
+            ("memory.stat", "inactive_file 7\ntotal_inactive_file 512\n"),
         ];
         let (_dir, host) = host("sys/fs/cgroup/memory/pod/c", &files);
-        let expected = MemoryUse { current: 4096, peak: Some(8192), limit: None, limit_hits: Some(3) };
+        let expected = MemoryUse {
+            current: 4096,
+            peak: Some(8192),
+            limit: None,
+            limit_hits: Some(3),
+            inactive_file: Some(512),
+        };
         assert_eq!(usage(&host, "/pod/c").unwrap(), expected);
         assert!(usage(&host, "/pod/gone").is_err());
     }
@@ -86,7 +96,13 @@ mod tests {
             ("memory.events", "low 0\nhigh 0\nmax 12\noom 1\noom_kill 0\n"),
         ];
         let (dir, host) = host("sys/fs/cgroup/pod/c", &files);
-        let expected = MemoryUse { current: 4096, peak: None, limit: Some(65536), limit_hits: Some(12) };
+        let expected = MemoryUse {
+            current: 4096,
+            peak: None,
+            limit: Some(65536),
+            limit_hits: Some(12),
+            inactive_file: None,
+        };
         assert_eq!(usage(&host, "/pod/c").unwrap(), expected);
         let group = dir.path().join("sys/fs/cgroup/pod/c");
         fs::write(group.join("memory.peak"), "5000\n").unwrap();

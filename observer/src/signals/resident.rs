@@ -1,0 +1,67 @@
+//! How much memory containers hold. Samples come when they have changed; what has not is still so, and is seen again
+//! as time passes.
+
+use std::collections::BTreeMap;
+
+use super::{About, Observation, Signal};
+use crate::{
+    output::{Container, Event, Instance, Resident, RuntimeAction, Since, What},
+    time::{Time, Wall},
+};
+
+/// How often it is seen again.
+const EVERY_NS: u64 = 5_000_000_000;
+/// Containers with a limit that are kept; of more nothing is seen.
+const MAX: usize = 4_096;
+
+#[derive(Debug, Default)]
+pub(super) struct Residents {
+    held: BTreeMap<Instance, (Box<Container>, Resident)>,
+    seen: Time,
+}
+
+impl Residents {
+    pub fn take(&mut self, container: &Container, resident: Resident) {
+        let Some(instance) = container.instance else { return };
+        // Without a limit there is nothing to compare with.
+        if resident.limit_bytes.is_none() || container.exit.is_some() {
+            self.held.remove(&instance);
+        } else if self.held.len() < MAX || self.held.contains_key(&instance) {
+            self.held.insert(instance, (Box::new(container.clone()), resident));
+        }
+    }
+
+    pub fn note(&mut self, event: &Event) {
+        let has_ended =
+            matches!(&event.what, What::Runtime(runtime) if runtime.action == RuntimeAction::Exit);
+        if let Some(instance) = event.container.as_ref().and_then(|container| container.instance)
+            && has_ended
+        {
+            self.held.remove(&instance);
+        }
+    }
+
+    pub fn again(&mut self, now: Time, at: Wall, mut see: impl FnMut(Observation)) {
+        if now.since(self.seen) < EVERY_NS {
+            return;
+        }
+        self.seen = now;
+        for (container, resident) in self.held.values() {
+            let (Some(limit), Some(used)) = (resident.limit_bytes, resident.working_set_bytes) else {
+                continue;
+            };
+            let percent = used as f64 * 100.0 / limit.max(1) as f64;
+            let about = About {
+                probe: "memory",
+                container: Some(container),
+                process: None,
+                since: Since::Attach,
+                in_teardown: false,
+                is_young: false,
+            };
+            let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+            let text = format!("its working set is {:.1} of {:.1} MiB", mib(used), mib(limit));
+            see(Observation::new(now, at, Signal::MemoryLimit, percent, about).saying(text));
+        }
+    }
+}
