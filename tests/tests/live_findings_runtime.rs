@@ -1,5 +1,5 @@
-//! What is concluded of containers that do not start, start late, or start again and again, by the rules of the
-//! matrix, in a hurry; and nothing about those that only look like it.
+//! What is concluded of containers that do not start, or start again and again, by the rules of the matrix, in a
+//! hurry; and nothing about those that only look like it.
 
 use observer_tests::rig::{
     Bundle, HELLO, Stage,
@@ -238,57 +238,4 @@ fn an_old_crun_that_does_what_it_should() {
     let plain = run(&stage, "crun", "plain", echo());
     let seen = verdicts.end();
     quiet(&seen, &plain);
-}
-
-/// Starts enough for a median, and then this one.
-fn after_usual_starts(stage: &Stage, name: &str, last: Bundle) -> Vec<String> {
-    let image = |bundle: Bundle| {
-        bundle.annotation("org.opencontainers.image.ref.name", &format!("lab.local/{name}:1"))
-    };
-    let mut ids: Vec<String> =
-        (0..6).map(|number| run(stage, "crun", &format!("{name}-{number}"), image(echo()))).collect();
-    ids.push(run(stage, "crun", &format!("{name}-last"), image(last)));
-    ids
-}
-
-#[test]
-fn a_start_that_takes_longer_than_its_image_does() {
-    let stage = stage();
-    let verdicts = Verdicts::begin(&stage, "slow-start-slower-than-usual", &[]);
-    let slow = echo().hook(&["/bin/sleep", "2"]);
-    after_usual_starts(&stage, "slow", slow);
-    after_usual_starts(&stage, "usual", echo());
-    let seen = verdicts.end();
-    only(&seen, "lab.local/slow:1", "slow-start/slower-than-usual proved");
-    quiet(&seen, "lab.local/usual:1");
-}
-
-#[test]
-fn a_start_that_nobody_should_wait_for() {
-    let stage = stage();
-    let verdicts = Verdicts::begin(&stage, "slow-start-over-slo", &["--ready-wait", "10s"]);
-    let image = |name: &str| format!("lab.local/{name}:1");
-    let with = |name: &str, seconds: &str| {
-        let bundle = echo().hook(&["/bin/sleep", seconds]);
-        run(&stage, "crun", name, bundle.annotation("org.opencontainers.image.ref.name", &image(name)))
-    };
-    with("late", "6");
-    with("later", "3");
-    let seen = verdicts.end();
-    only(&seen, &image("late"), "slow-start/over-slo proved");
-    quiet(&seen, &image("later"));
-}
-
-#[test]
-fn the_first_start_of_an_image() {
-    let stage = stage();
-    let verdicts = Verdicts::begin(&stage, "slow-start-not-first-start-of-an-image", &[]);
-    let image = "lab.local/first:1";
-    let bundle = || echo().annotation("org.opencontainers.image.ref.name", image);
-    run(&stage, "crun", "first", bundle().hook(&["/bin/sleep", "2"]));
-    for number in 0..5 {
-        run(&stage, "crun", &format!("first-{number}"), bundle());
-    }
-    let seen = verdicts.end();
-    quiet(&seen, image);
 }
