@@ -153,20 +153,22 @@ pub fn forget(init: u32, given: &[Object; 2]) {
     let _ = GIVEN.remove(init);
 }
 
-/// A process of the container wrote `bytes` to an object, or `None`: nobody reads it.
+/// A process of the container wrote `bytes` to an object, or `None`: nobody reads it. Says whether that is a stream
+/// of the container.
 #[inline(always)]
-pub fn wrote(init: u32, inode: u64, bytes: Option<u64>, reader: &mut Reader) {
+pub fn wrote(init: u32, inode: u64, bytes: Option<u64>, reader: &mut Reader) -> bool {
     let ino = files::ino(inode, reader);
-    let Some(stream) = STREAMS.get_ptr_mut(StreamKey { ino, init, pad: 0 }) else { return };
+    let Some(stream) = STREAMS.get_ptr_mut(StreamKey { ino, init, pad: 0 }) else { return false };
     // SAFETY: map values outlive the program run. Processes of a container count at once: what is added up is
     // added atomically, and times may be those of either.
     unsafe {
         if (*stream).inode != inode {
-            return;
+            return false;
         }
         let written = &raw mut (*stream).written;
         let Some(bytes) = bytes else {
-            return add(&raw mut (*written).broken, 1);
+            add(&raw mut (*written).broken, 1);
+            return true;
         };
         add(&raw mut (*written).bytes, bytes);
         (*written).last_ns = now();
@@ -174,6 +176,15 @@ pub fn wrote(init: u32, inode: u64, bytes: Option<u64>, reader: &mut Reader) {
             (*written).first_ns = (*written).last_ns;
         }
     }
+    true
+}
+
+/// Whether an object is a stream of the container.
+#[inline(always)]
+pub fn is_stream(init: u32, inode: u64, reader: &mut Reader) -> bool {
+    let stream = STREAMS.get_ptr(StreamKey { ino: files::ino(inode, reader), init, pad: 0 });
+    // SAFETY: as in `wrote`.
+    stream.is_some_and(|stream| unsafe { (*stream).inode == inode })
 }
 
 /// Process `by` took bytes out of a pipe.

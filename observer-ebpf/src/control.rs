@@ -169,6 +169,9 @@ pub mod role {
     pub const EXPECTS: u32 = 1 << 10;
     /// kube-apiserver: calls webhooks. What it starts is of no interest.
     pub const CALLER: u32 = 1 << 11;
+    /// A component of the node that is watched for what it says alone: kubelet, etcd, opa, cosign. What it starts is of
+    /// no interest.
+    pub const SPEAKER: u32 = 1 << 12;
     /// A shim that is its own runtime (runwasi): treated as SHIM and RUNTIME.
     pub const SELF_RUNTIME: u32 = SHIM | RUNTIME;
 }
@@ -204,6 +207,12 @@ pub const MAX_RESERVATIONS: u32 = 256;
 
 /// Results of Wasm engines reported per container within [`BUDGET_NS`].
 pub const MAX_RESULTS: u32 = 256;
+
+/// Writes of one process of a container whose text is handed over within [`BUDGET_NS`]; the others are counted.
+pub const MAX_TEXTS: u32 = 256;
+
+/// The same of a component of the node.
+pub const MAX_COMPONENT_TEXTS: u32 = 2_048;
 
 pub const BUDGET_NS: u64 = 10_000_000_000;
 

@@ -139,7 +139,8 @@ pub fn inherited(parent: &Watch) -> Option<Watch> {
     if flags & role::QUIET != 0 || is_quiet(parent.init) {
         return None;
     }
-    if flags & !role::READER == role::CALLER {
+    const CHILDLESS: u32 = role::CALLER | role::SPEAKER;
+    if flags & CHILDLESS != 0 && flags & !(role::READER | CHILDLESS) == 0 {
         return None;
     }
     if flags == role::READER {

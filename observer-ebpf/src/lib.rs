@@ -27,6 +27,7 @@ macro_rules! for_each_probe {
             13 webhook Webhook
             14 tls Tls
             15 net Net
+            17 text Text
         }
     };
 }

@@ -18,6 +18,7 @@ use anyhow::{Context, Result};
 use observer::{
     output::Side,
     probes::names::watched_names,
+    rules::keywords::shipped,
     source::{
         facts::HostRoot,
         live::{Endpoint, Live, Options, RING, Tracefs},
@@ -42,6 +43,7 @@ fn main() -> Result<()> {
         idle: &[],
         names: &names,
         ring: RING,
+        keywords: shipped()?,
     };
     let mut live = Live::load(&options)?;
     let (host, began) = (HostRoot::find(), Instant::now());

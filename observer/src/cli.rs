@@ -39,6 +39,8 @@ pub enum Command {
     Coldstart(Coldstart),
     /// Print what a recording holds, exactly as it was printed live; needs no rights.
     Replay(Replay),
+    /// Say what a recording amounts to: findings, evidence, timeline; for a ticket or as a page; needs no rights.
+    Report(Report),
     /// Look up known problems: what they look like, their causes, what to do; needs no rights.
     Matrix(Matrix),
     /// Say whether this node can be observed: kernel, rights, hooks, runtimes, and what each lack costs.
@@ -64,8 +66,8 @@ pub enum Format {
 What --show may name: coldstart (where a start's time went), runtime (created, started, ended),
 stdio (what became of what was written), memory (faults, OOM kills, refusals), dns (look-ups of
 names), net (TCP connections), webhook (calls of those named by --webhook, and of kube-apiserver and
-k3s), events (all from runtime on), stats (counts of each interval), health (the probes). The summary
-is always there.
+k3s), text (keywords in what components and containers print), events (all from runtime on), stats
+(counts of each interval), health (the probes). The summary is always there.
 
 Without --show, -o json writes all of it; the table shows what needs attention: starts that
 failed, memory events, streams whose text did not arrive, look-ups, connections and calls of webhooks
@@ -93,6 +95,9 @@ pub struct Run {
     /// how long its callers wait, * is any host.
     #[arg(long = "webhook", value_name = "WEBHOOK")]
     pub webhooks: Vec<Target>,
+    /// Leave what containers and components write to their standard streams alone: look for no keywords in it.
+    #[arg(long)]
+    pub no_text: bool,
     #[command(flatten)]
     pub print: Print,
     #[command(flatten)]
@@ -200,12 +205,12 @@ pub struct Starts {
 /// Which outputs go where.
 #[derive(Debug, Args)]
 pub struct Choice {
-    /// What to show, comma separated: coldstart, runtime, stdio, memory, dns, net, webhook, events,
+    /// What to show, comma separated: coldstart, runtime, stdio, memory, dns, net, webhook, text, events,
     /// stats, health [default: json all, table what needs attention].
     #[arg(long, value_name = "LIST")]
     pub show: Option<Show>,
-    /// Events to export as spans, too: runtime, stdio, memory, dns, net, webhook, events for all of them, or
-    /// none.
+    /// Events to export as spans, too: runtime, stdio, memory, dns, net, webhook, text, events for all of
+    /// them, or none.
     #[arg(long, value_name = "LIST", default_value = "none", value_parser = events, hide_default_value = true)]
     pub otlp_events: Show,
 }
@@ -281,6 +286,22 @@ pub struct Replay {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  observer report /var/tmp/node/                        Markdown to standard output
+  observer report incident.rec --html incident.html     one self-contained page")]
+pub struct Report {
+    /// A recording: a file, or a directory of segments.
+    pub path: PathBuf,
+    /// Write one self-contained page.
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+    /// Write Markdown to a file [default: to standard output, unless --html is given].
+    #[arg(long, value_name = "FILE")]
+    pub markdown: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
 pub struct Doctor {
     #[command(flatten)]
     pub print: Print,
@@ -326,7 +347,7 @@ mod tests {
         };
         assert_eq!(
             run.choice.show.map(|show| show.to_string()).as_deref(),
-            Some("runtime,stdio,memory,dns,net,webhook,stats")
+            Some("runtime,stdio,memory,dns,net,webhook,text,stats")
         );
         assert_eq!(run.choice.otlp_events.to_string(), "stdio,memory");
         assert_eq!((run.interval, run.print.format), (Duration::from_secs(2), Format::Json));

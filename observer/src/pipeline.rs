@@ -339,6 +339,11 @@ impl Pipeline {
                 "more names were being looked up at once than are followed",
             ),
             (self.model.dns_garbage(), "messages to or from port 53", "they are none that can be read"),
+            (
+                self.model.unread_text,
+                "writes to standard output and error",
+                "they were not looked at for keywords: one process wrote too often, or they could not be read",
+            ),
             (self.model.late, "records", "they came so late that others may have been judged without them"),
         ];
         lacks.extend(self.engine.iter().flat_map(Engine::not_measured));

@@ -4,7 +4,10 @@
 use std::{fs, path::PathBuf};
 
 use expect_test::expect_file;
-use observer::probes::{Reducer, reduce};
+use observer::{
+    probes::{Reducer, reduce},
+    rules::keywords,
+};
 use observer_ebpf::Family;
 
 fn fixtures() -> PathBuf {
@@ -29,7 +32,7 @@ fn real_records_decode_as_before() {
         let path = fixtures().join(format!("{}.bin", family.name()));
         let bytes = fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let mut text = String::new();
-        let mut reducer = Reducer::default();
+        let mut reducer = Reducer::new(keywords::shipped().expect("keywords")).expect("keywords");
         for record in split(&bytes) {
             let reduced =
                 reducer.reduce(record).unwrap_or_else(|error| panic!("{}: {error}", path.display()));

@@ -6,7 +6,7 @@
 use aya_ebpf::{macros::uprobe, programs::ProbeContext};
 use observer_ebpf::{
     control::{Watch, role},
-    wire::fault::{Delivered, EngineResult, Handled, Ignored, OomKill, action, known},
+    wire::fault::{Delivered, EngineResult, Handled, Ignored, OomKill, Stop, action, known},
 };
 
 use super::{NO_HEADER, arg, raw_rungs};
@@ -24,6 +24,10 @@ raw_rungs!(fault_oom_pid_btf, fault_oom_pid_raw, "mark_victim", oom_pid);
 /// SIGILL, SIGABRT, SIGBUS, SIGFPE, SIGSEGV, SIGSYS: the same numbers on x86-64 and arm64.
 const FAULTS: u32 = 1 << 4 | 1 << 6 | 1 << 7 | 1 << 8 | 1 << 11 | 1 << 31;
 const SIGTERM: u32 = 15;
+/// SIGINT, SIGQUIT, SIGKILL, SIGTERM: what engines, or images by their `STOPSIGNAL`, stop containers with.
+const STOPS: u32 = 1 << 2 | 1 << 3 | 1 << 9 | 1 << SIGTERM;
+/// In place of a signal's information: the kernel sends it. One less: a process does, and there is no more to say.
+const SEND_SIG_PRIV: u64 = 1;
 /// `SIG_DFL` and `SIG_IGN`; anything else is the address of a handler.
 const SIG_DFL: u64 = 0;
 const SIG_IGN: u64 = 1;
@@ -81,7 +85,8 @@ fn deliver(args: *const u64) {
 /// `signal_generate(sig, info, task, group, result)`, in whoever raises it.
 #[inline(always)]
 fn generate(args: *const u64) {
-    if arg(args, 0) as u32 != SIGTERM || arg(args, 4) as i32 != WAS_IGNORED {
+    let signal = arg(args, 0) as u32;
+    if signal > 31 || STOPS >> signal & 1 == 0 {
         return;
     }
     let mut reader = Reader::new();
@@ -90,7 +95,39 @@ fn generate(args: *const u64) {
     if !is_contained(watch) || watch.init != target {
         return;
     }
+    stop(signal, watch, arg(args, 1));
+    if signal != SIGTERM || arg(args, 4) as i32 != WAS_IGNORED {
+        return;
+    }
     emit::emit(Ignored { header: NO_HEADER, init: target, role: watch.flags }, reader.failed());
+}
+
+/// Somebody sends the init of a container a signal to stop it. What its own processes send is its own affair, and what
+/// the kernel sends is told by others.
+#[inline(always)]
+fn stop(signal: u32, watch: &Watch, info: u64) {
+    let sender = filter::current_tgid();
+    if info == SEND_SIG_PRIV || filter::lookup(sender).is_some_and(|by| by.init == watch.init) {
+        return;
+    }
+    let mut reader = Reader::new();
+    if info > SEND_SIG_PRIV {
+        let code: i32 = reader.at(info, offset!(siginfo_code));
+        if code > 0 {
+            return;
+        }
+    }
+    let task = current();
+    let record = Stop {
+        header: NO_HEADER,
+        signal,
+        init: watch.init,
+        role: watch.flags,
+        pad: 0,
+        start_ns: reader.process_start_ns(task),
+        comm: reader.process_comm(task),
+    };
+    emit::emit(record, reader.failed());
 }
 
 /// A container's init has ended: signals that were only counted are told at last.

@@ -13,6 +13,7 @@ mod process;
 mod security;
 mod socket;
 mod stdio;
+mod text;
 pub mod tls;
 mod webhook;
 

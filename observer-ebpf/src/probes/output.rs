@@ -5,7 +5,7 @@ use observer_ebpf::{
     wire::output::{Output, op},
 };
 
-use super::{NO_HEADER, on_exit, stdio};
+use super::{NO_HEADER, on_exit, stdio, text};
 use crate::{
     agg::By,
     emit, filter,
@@ -39,11 +39,20 @@ fn returned(op: u32, output: impl Fn() -> u32, ret: i64) {
     if !stdio::follows() && !is_standard(output()) && ret >= 0 {
         return;
     }
-    let Some(watch) = filter::current(role::RUNTIME | role::PAYLOAD) else { return };
+    let Some(watch) = filter::current(role::RUNTIME | role::PAYLOAD | text::components()) else { return };
     let fd = output();
+    let mut is_stream = false;
     if stdio::follows() {
         let by = if op == op::SENDFILE || op == op::SPLICE { By::Pages } else { By::Bytes };
-        stdio::wrote(watch, fd, ret, by);
+        is_stream = stdio::wrote(watch, fd, ret, by);
+    }
+    if op == op::WRITE {
+        text::written(watch, fd, ret, is_stream);
+    } else if op == op::WRITEV {
+        text::gathered(watch, fd, ret, is_stream);
+    }
+    if watch.flags & (role::RUNTIME | role::PAYLOAD) == 0 {
+        return;
     }
     // What a runtime failed to write elsewhere says why its start failed.
     let is_failure_of_runtime = ret < 0 && watch.flags & (role::RUNTIME | role::ROOTFS) == role::RUNTIME;

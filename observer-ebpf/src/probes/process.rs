@@ -12,7 +12,7 @@ use observer_ebpf::{
     },
 };
 
-use super::{NO_HEADER, arg, fault, on_return, raw_rungs, stdio};
+use super::{NO_HEADER, arg, fault, on_return, raw_rungs, stdio, text};
 use crate::{
     emit::{self, Delivery},
     filter,
@@ -241,6 +241,7 @@ fn exit(args: *const u64) {
     if live > 0 {
         return;
     }
+    text::ended();
     filter::forget(tgid);
     if flags == role::READER {
         return;

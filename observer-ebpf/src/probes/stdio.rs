@@ -13,7 +13,7 @@ use observer_ebpf::{
     wire::stdio::{Closing, Object, Opened, PipeState, Reader as ReaderRecord, since},
 };
 
-use super::{NO_HEADER, arg, on_exit, raw_rungs};
+use super::{NO_HEADER, arg, on_exit, raw_rungs, text};
 use crate::{
     agg::{self, By, pipes_are_hooked},
     emit, files, filter,
@@ -102,25 +102,28 @@ pub fn expect_no_more() {
     }
 }
 
-/// A write of a watched process returned.
+/// A write of a watched process returned. Says whether it was to a stream of its container.
 #[inline(always)]
-pub fn wrote(watch: &Watch, fd: u32, ret: i64, by: By) {
+pub fn wrote(watch: &Watch, fd: u32, ret: i64, by: By) -> bool {
     // Errors but EPIPE move nothing and say nothing.
     if watch.init == 0 || ret < 0 && ret != EPIPE {
-        return;
+        return false;
     }
     let mut reader = Reader::new();
     let inode = files::inode_of(fd, &mut reader);
     if by.is_counted_elsewhere() && files::is_pipe(inode, &mut reader) {
-        return;
+        return text::is_read() && agg::is_stream(watch.init, inode, &mut reader);
     }
-    agg::wrote(watch.init, inode, (ret >= 0).then_some(ret as u64), &mut reader);
+    agg::wrote(watch.init, inode, (ret >= 0).then_some(ret as u64), &mut reader)
 }
 
 /// A write by a call that nothing else is interested in.
 #[inline(always)]
 fn written(_: (), ret: i64) {
-    counted(|| argument!(regs_arg0) as u32, ret, By::Bytes);
+    let Some(watch) = filter::current(role::RUNTIME | role::PAYLOAD | text::components()) else { return };
+    let fd = argument!(regs_arg0) as u32;
+    let is_stream = wrote(watch, fd, ret, By::Bytes);
+    text::gathered(watch, fd, ret, is_stream);
 }
 
 #[inline(always)]

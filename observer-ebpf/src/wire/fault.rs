@@ -77,4 +77,17 @@ records! { Fault {
         start_ns: u64,
         comm: [u8; COMM_LEN],
     }
+    /// A process outside of a container sent its init a signal that engines stop containers with. `header` is of the
+    /// sender.
+    6 Stop text 0 {
+        signal: u32,
+        init: u32,
+        /// Of the init.
+        role: u32,
+        pad: u32,
+        /// When the sender started.
+        start_ns: u64,
+        /// What the sender is called.
+        comm: [u8; COMM_LEN],
+    }
 } }

@@ -17,6 +17,7 @@ pub mod process;
 pub mod security;
 pub mod socket;
 pub mod stdio;
+pub mod text;
 pub mod tls;
 pub mod webhook;
 

@@ -36,6 +36,7 @@ pub fn run(args: &cli::Coldstart) -> Result<i32> {
             otlp_events: Show::default(),
             lang: None,
         },
+        text: false,
         cmd: &args.cmd,
         status_line: false,
     };

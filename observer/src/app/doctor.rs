@@ -17,6 +17,7 @@ use crate::{
     cli,
     health::{ProbePlan, Status},
     input::{LookupError, ProcessFact},
+    rules::keywords,
     sink::is_broken_pipe,
     source::{
         facts::{
@@ -65,6 +66,7 @@ fn trial(btf: &Path, host: &HostRoot) -> Vec<ProbePlan> {
         idle: &[],
         names: &[],
         ring: RING,
+        keywords: keywords::shipped().unwrap_or_default(),
     };
     match Live::load(&options) {
         Ok(live) => {

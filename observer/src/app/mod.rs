@@ -12,6 +12,7 @@ mod groups;
 pub mod matrix;
 mod pipes;
 pub mod replay;
+pub mod report;
 pub mod run;
 mod sinks;
 mod talk;

@@ -86,6 +86,22 @@ fn feed(pipeline: &mut Pipeline, sinks: &mut Sinks, input: &Input, shown: bool) 
     result
 }
 
+/// All of a recording through a pipeline. Cut, or stopped before its end, it is taken to end there.
+pub fn feed_all(reader: &mut RecordingReader, pipeline: &mut Pipeline, mut take: impl FnMut(&Output)) {
+    let mut last = reader.header().begins;
+    let mut ended = false;
+    for input in reader {
+        last = last.max(input.time());
+        ended = is_end(&input);
+        pipeline.step(&input, |output| take(&output));
+    }
+    if !ended {
+        let end = End { why: EndReason::Interrupted, command_exit: None };
+        let input = Input::Fact(Fact { time: last, what: FactKind::End(end) });
+        pipeline.step(&input, |output| take(&output));
+    }
+}
+
 fn is_end(input: &Input) -> bool {
     matches!(input, Input::Fact(Fact { what: FactKind::End(_), .. }))
 }
@@ -122,7 +138,7 @@ fn say_what_differs(header: &Header, args: &cli::Replay, settings: &mut Settings
 }
 
 /// What the recording lacks.
-fn say_what_is_missing(report: &ReadReport) {
+pub fn say_what_is_missing(report: &ReadReport) {
     for damage in &report.damages {
         match &damage.ended {
             Ended::Complete => {}

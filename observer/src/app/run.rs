@@ -39,6 +39,7 @@ pub fn run(args: &cli::Run) -> Result<i32> {
             otlp_events: args.choice.otlp_events.clone(),
             lang: args.judging.lang,
         },
+        text: !args.no_text,
         cmd: &[],
         status_line: true,
     };

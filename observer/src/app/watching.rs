@@ -18,6 +18,7 @@ use crate::{
     pipeline::Settings,
     probes::{self, Purpose, names},
     record::{Header, HookTaken, Limits, RecordingWriter},
+    rules::keywords,
     sink::Identity,
     source::{
         facts::{HostRoot, cri, host::HostFacts},
@@ -33,6 +34,8 @@ pub struct Plan<'a> {
     pub watch: &'a cli::Watch,
     pub settings: Settings,
     pub outlets: Outlets<'a>,
+    /// Whether what is written to standard streams is looked at for keywords.
+    pub text: bool,
     /// What is run meanwhile, if anything.
     pub cmd: &'a [OsString],
     /// Whether a line on the terminal says how it goes.
@@ -48,7 +51,8 @@ pub struct Watching {
 
 /// Attaches what the plan needs.
 pub fn attach(plan: &Plan) -> Result<Watching> {
-    let asked = families(&plan.watch.probes, plan.purpose)?;
+    let mut asked = families(&plan.watch.probes, plan.purpose)?;
+    asked.retain(|family| plan.text || *family != Family::Text);
     let host_root = host_root(&plan.watch.host);
     let host = HostFacts::read(&host_root);
     let observer = observer(&host);
@@ -71,6 +75,7 @@ pub fn attach(plan: &Plan) -> Result<Watching> {
         idle,
         names: &names,
         ring: plan.watch.ring,
+        keywords: if asked.contains(&Family::Text) { keywords::shipped()? } else { Vec::new() },
     };
     let mut live = Live::load(&options).context(hint(&host))?;
     live.watch_endpoints(&webhooks.endpoints)?;

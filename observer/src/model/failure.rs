@@ -152,6 +152,7 @@ fn failed_call(record: &Record, start: &Start) -> Option<Failed> {
         | Event::Tls(_)
         | Event::Dns(_)
         | Event::Net(_)
+        | Event::Text(_)
         | Event::Webhook(_) => return None,
     };
     Some(Failed { time: record.time, tgid: record.tgid, phase, call, errno, object })

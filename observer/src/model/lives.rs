@@ -3,7 +3,7 @@
 //! A life begins when a container's init has its own root file system, and is forgotten when it has ended and
 //! nothing more can come of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     Made, Model, container, memory,
@@ -13,7 +13,7 @@ use super::{
 use crate::{
     input::{Record, Sample, SampleKind},
     output::{Container, Event, Instance, Kind, Process, Runtime, RuntimeAction, Since, What},
-    probes::{self, process},
+    probes::{self, fault, process},
     time::Time,
 };
 
@@ -37,6 +37,8 @@ pub struct Life {
     pub log: Log,
     /// What became of its memory.
     pub memory: memory::State,
+    /// Signals by which somebody outside wanted it to end.
+    pub stops: BTreeSet<i32>,
     /// Why it ended, in the words of what was seen before.
     pub reason: Option<String>,
     pub(super) who: Who,
@@ -119,6 +121,10 @@ impl Model {
             self.follow_connections(record, event, make);
         }
         self.follow_memory(record, make);
+        self.follow_text(record, make);
+        if let probes::Event::Fault(event) = &record.event {
+            self.stop_life(record, event, make);
+        }
         if let probes::Event::Process(process::Event::Exited { exit_code, .. }) = &record.event {
             self.end_life(record, *exit_code, make);
         }
@@ -149,6 +155,7 @@ impl Model {
                 streams: Streams::default(),
                 log: Log::default(),
                 memory: memory::State::default(),
+                stops: BTreeSet::new(),
                 reason: None,
                 who: Who::Starting(*id),
             });
@@ -171,6 +178,28 @@ impl Model {
             let what = Runtime { action, errno: None, exit_code: None, signal: None };
             self.tell(record.tgid, record.time, None, What::Runtime(what), make);
         }
+    }
+
+    /// Somebody outside wants the container to end. What says so again is told again only with another signal.
+    fn stop_life(&mut self, record: &Record, event: &fault::Event, make: &mut impl FnMut(Made)) {
+        let fault::Event::Stop { signal, init, start, comm, .. } = event else { return };
+        let Some(life) = self.lives.as_mut().and_then(|lives| lives.get_mut(*init)) else { return };
+        if life.ended.is_some() || !life.stops.insert(*signal) {
+            return;
+        }
+        let action = RuntimeAction::Stop;
+        let what = Runtime { action, errno: None, exit_code: None, signal: Some(*signal) };
+        let Some(mut event) = self.event_of(*init, record.time, What::Runtime(what)) else { return };
+        let info = self.processes.get(record.tgid).filter(|info| info.start == *start);
+        event.process = Some(Process {
+            pid: record.tgid,
+            tid: record.tid,
+            ppid: info.map(|info| info.ppid),
+            comm: comm.clone(),
+            exe: info.and_then(|info| info.exe.clone()),
+            start: Some(self.clock.wall(*start)),
+        });
+        make(Made::Event(event));
     }
 
     fn end_life(&mut self, record: &Record, exit_code: u32, make: &mut impl FnMut(Made)) {

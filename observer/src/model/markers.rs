@@ -107,6 +107,7 @@ impl<'a> Reading<'a> {
             | Event::Fault(_)
             | Event::Dns(_)
             | Event::Net(_)
+            | Event::Text(_)
             | Event::Tls(_)
             | Event::Webhook(_) => {}
         }
@@ -311,6 +312,7 @@ pub fn call_of(event: &Event) -> Option<Call> {
         | Event::Tls(_)
         | Event::Dns(_)
         | Event::Net(_)
+        | Event::Text(_)
         | Event::Webhook(_) => None,
     }
 }

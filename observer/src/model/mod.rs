@@ -19,6 +19,7 @@ mod process;
 mod settle;
 mod start;
 mod stdio;
+mod text;
 mod tls;
 mod webhook;
 
@@ -76,6 +77,8 @@ pub struct Model {
     lost: BTreeMap<u8, u64>,
     /// Calls of webhooks as TLS libraries have them, where containers are followed.
     calls: tls::Calls,
+    /// Writes whose text was not looked at.
+    pub unread_text: u64,
     pub given_up: u64,
     /// Records that came after a tick that had promised their time was over.
     pub late: u64,
@@ -98,6 +101,7 @@ impl Model {
             clock: ClockOffset { wall_minus_boot_ns: 0, error_ns: 0 },
             lost: BTreeMap::new(),
             calls: tls::Calls::default(),
+            unread_text: 0,
             given_up: 0,
             late: 0,
         }

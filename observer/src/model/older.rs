@@ -56,6 +56,7 @@ impl Model {
             streams: Streams::default(),
             log: Log::of_older(fact, is_asked),
             memory: memory::State::default(),
+            stops: std::collections::BTreeSet::new(),
             reason: None,
             who: Who::Known(Box::new(container)),
         };

@@ -29,6 +29,7 @@ pub enum What {
     Dns(Dns),
     Net(Net),
     Webhook(Box<Webhook>),
+    Text(Text),
 }
 
 impl What {
@@ -41,6 +42,7 @@ impl What {
             What::Dns(_) => "dns",
             What::Net(_) => "net",
             What::Webhook(_) => "webhook",
+            What::Text(_) => "text",
         }
     }
 }
@@ -70,6 +72,8 @@ names! {
         Start = "start",
         /// Its init ended.
         Exit = "exit",
+        /// Somebody outside sent its init a signal that engines stop containers with.
+        Stop = "stop",
     }
 }
 
@@ -376,4 +380,23 @@ names! {
         /// When something was said, and how much.
         Socket = "socket",
     }
+}
+
+/// A line with a keyword in it. Text of a process: untrusted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Text {
+    /// Which keyword of the catalogue.
+    pub keyword: String,
+    /// The layer that it points to.
+    pub layer: String,
+    /// A component of the node that the keyword is of wrote it, not a workload.
+    pub component: bool,
+    /// The descriptor that it was written to.
+    pub fd: u32,
+    /// Without its secrets.
+    pub line: String,
+    /// There is more of it.
+    pub is_cut: bool,
+    /// What the keyword's named groups hold.
+    pub captures: Vec<(String, String)>,
 }

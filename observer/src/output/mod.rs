@@ -20,7 +20,7 @@ pub use dns::{Dns, DnsOutcome, DnsQuestion, DnsTransport};
 pub use event::{
     CallOutcome, CallPhases, CallSeen, Drop, Event, FaultKind, FaultRegion, LogFile, Memory, Net, NetAction,
     NetOutcome, OomScope, Peer, Runtime, RuntimeAction, Seen, Side, Since, Stdio, StdioOutcome, StdioTarget,
-    Webhook, What,
+    Text, Webhook, What,
 };
 pub use finding::{
     Check, CheckState, Evidence, Finding, FindingStatus, Found, Grade, Missing, Subject, Told, Unproven,

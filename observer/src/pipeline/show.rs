@@ -19,12 +19,13 @@ pub enum Shown {
     Dns,
     Net,
     Webhook,
+    Text,
     Stats,
     Health,
 }
 
 impl Shown {
-    pub const ALL: [Shown; 11] = [
+    pub const ALL: [Shown; 12] = [
         Shown::Findings,
         Shown::Unproven,
         Shown::Coldstart,
@@ -34,12 +35,13 @@ impl Shown {
         Shown::Dns,
         Shown::Net,
         Shown::Webhook,
+        Shown::Text,
         Shown::Stats,
         Shown::Health,
     ];
     /// What `events` stands for.
-    pub const EVENTS: [Shown; 6] =
-        [Shown::Runtime, Shown::Stdio, Shown::Memory, Shown::Dns, Shown::Net, Shown::Webhook];
+    pub const EVENTS: [Shown; 7] =
+        [Shown::Runtime, Shown::Stdio, Shown::Memory, Shown::Dns, Shown::Net, Shown::Webhook, Shown::Text];
 
     pub const fn name(self) -> &'static str {
         match self {
@@ -52,6 +54,7 @@ impl Shown {
             Shown::Dns => "dns",
             Shown::Net => "net",
             Shown::Webhook => "webhook",
+            Shown::Text => "text",
             Shown::Stats => "stats",
             Shown::Health => "health",
         }
@@ -65,6 +68,7 @@ impl Shown {
             What::Dns(_) => Shown::Dns,
             What::Net(_) => Shown::Net,
             What::Webhook(_) => Shown::Webhook,
+            What::Text(_) => Shown::Text,
         }
     }
 }
@@ -81,7 +85,7 @@ pub struct UnknownKind {
     known: String,
 }
 
-const EVENTS: &str = "runtime, stdio, memory, dns, net, webhook";
+const EVENTS: &str = "runtime, stdio, memory, dns, net, webhook, text";
 
 impl Show {
     /// Of a list of events alone, as an exporter takes it: `none` is none of them.
@@ -199,6 +203,8 @@ pub fn event_needs_attention(event: &Event) -> bool {
             | CallOutcome::TlsFailed
             | CallOutcome::HttpError => true,
         },
+        // What a workload says is its own affair.
+        What::Text(text) => text.component,
     }
 }
 
@@ -214,9 +220,12 @@ mod tests {
     #[test]
     fn lists_are_read_and_written_alike() {
         let read = |list: &str| list.parse::<Show>().map(|show| show.to_string());
-        assert_eq!(read("events"), Ok("runtime,stdio,memory,dns,net,webhook".into()));
+        assert_eq!(read("events"), Ok("runtime,stdio,memory,dns,net,webhook,text".into()));
         assert_eq!(read("stats, memory,coldstart"), Ok("coldstart,memory,stats".into()));
-        assert_eq!(read("events,stdio,health"), Ok("runtime,stdio,memory,dns,net,webhook,health".into()));
+        assert_eq!(
+            read("events,stdio,health"),
+            Ok("runtime,stdio,memory,dns,net,webhook,text,health".into())
+        );
         for list in ["coldstart,runtime", "stats"] {
             assert_eq!(read(list), Ok(list.to_owned()));
         }
@@ -227,8 +236,8 @@ mod tests {
         let error = "stdio,dsn".parse::<Show>().unwrap_err().to_string();
         assert_eq!(
             error,
-            "nothing is called \"dsn\"; there are findings, unproven, coldstart, runtime, stdio, memory, dns, net, webhook, stats, \
-             health, and events for all of runtime, stdio, memory, dns, net, webhook"
+            "nothing is called \"dsn\"; there are findings, unproven, coldstart, runtime, stdio, memory, dns, net, \
+             webhook, text, stats, health, and events for all of runtime, stdio, memory, dns, net, webhook, text"
         );
         assert!("".parse::<Show>().is_err() && "stdio,".parse::<Show>().is_err());
     }
@@ -236,7 +245,7 @@ mod tests {
     #[test]
     fn only_events_are_events() {
         assert_eq!(Show::events("none"), Ok(Show::default()));
-        assert_eq!(Show::events("events"), Show::events("runtime,stdio,memory,dns,net,webhook"));
+        assert_eq!(Show::events("events"), Show::events("runtime,stdio,memory,dns,net,webhook,text"));
         assert!(Show::events("stats").is_err());
     }
 }

@@ -99,6 +99,8 @@ impl Tally {
             // What becomes of a connection later is no connection more.
             What::Net(net) if net.action != NetAction::Connect => return,
             What::Net(net) => connection(net),
+            // Each is told, and what it means is not decided by how many there are.
+            What::Text(_) => return,
             What::Webhook(call) => return self.add("webhook", webhook::key(event, call), webhook::one(call)),
         };
         let mut key = subject_key(event);
@@ -285,7 +287,7 @@ fn add_object(key: &mut Key, what: &What) {
                 key.insert("server", server.to_string());
             }
         }
-        What::Runtime(_) | What::Stdio(_) | What::Memory(_) | What::Webhook(_) => {}
+        What::Runtime(_) | What::Stdio(_) | What::Memory(_) | What::Webhook(_) | What::Text(_) => {}
     }
 }
 

@@ -7,9 +7,8 @@ use observer_ebpf::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Malformed, fixed,
+    Malformed, chars, fixed,
     spec::{Spec, tracepoint},
-    text,
 };
 
 pub const SPEC: Spec = Spec {
@@ -49,12 +48,12 @@ pub fn decode(number: u8, bytes: &[u8]) -> Result<Event, Malformed> {
     match number {
         1 => {
             let (wire, rest) = fixed::<Mkdir>(bytes)?;
-            let (path, _) = text::take(rest, wire.path_len as usize)?;
+            let (path, _) = chars::take(rest, wire.path_len as usize)?;
             Ok(Event::Made { id: wire.id, hierarchy: wire.hierarchy, path })
         }
         2 => {
             let (wire, rest) = fixed::<Attach>(bytes)?;
-            let (path, _) = text::take(rest, wire.path_len as usize)?;
+            let (path, _) = chars::take(rest, wire.path_len as usize)?;
             Ok(Event::Entered {
                 id: wire.id,
                 hierarchy: wire.hierarchy,

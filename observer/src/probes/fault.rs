@@ -2,14 +2,13 @@
 
 use observer_ebpf::{
     Family,
-    wire::fault::{Delivered, EngineResult, Handled, Ignored, OomKill, action, known},
+    wire::fault::{Delivered, EngineResult, Handled, Ignored, OomKill, Stop, action, known},
 };
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Malformed, fixed,
+    Malformed, chars, fixed,
     spec::{Hook, LibraryHook, Rung, Spec, tracepoint},
-    text,
 };
 use crate::time::Time;
 
@@ -63,6 +62,8 @@ pub enum Event {
     Signal(Signal),
     /// Somebody sent SIGTERM to a container's init, and nothing came of it.
     TermIgnored { init: u32, role: u32 },
+    /// A process outside of a container sent its init a signal that engines stop containers with.
+    Stop { signal: i32, init: u32, role: u32, start: Time, comm: String },
     /// The kernel chose a process of a container to be killed for want of memory.
     OomKill(OomVictim),
     /// A container has ended whose handlers took more signals than were reported: all of them. Told of its init.
@@ -127,7 +128,7 @@ pub fn decode(number: u8, bytes: &[u8]) -> Result<Event, Malformed> {
                 rss_bytes: is_known(known::RSS).then_some(wire.rss_bytes),
                 reached: is_known(known::LIMIT).then_some((wire.usage_bytes, wire.limit_bytes)),
                 start: (wire.start_ns != 0).then_some(Time(wire.start_ns)),
-                comm: text::comm(&wire.comm),
+                comm: chars::comm(&wire.comm),
             })
         }),
         4 => {
@@ -138,7 +139,14 @@ pub fn decode(number: u8, bytes: &[u8]) -> Result<Event, Malformed> {
             role: wire.role,
             init: (wire.init != 0).then_some(wire.init),
             start: Time(wire.start_ns),
-            comm: text::comm(&wire.comm),
+            comm: chars::comm(&wire.comm),
+        }),
+        6 => fixed::<Stop>(bytes).map(|(wire, _)| Event::Stop {
+            signal: wire.signal as i32,
+            init: wire.init,
+            role: wire.role,
+            start: Time(wire.start_ns),
+            comm: chars::comm(&wire.comm),
         }),
         _ => Err(Malformed::Operation(u32::from(number))),
     }
@@ -163,6 +171,6 @@ fn signal(bytes: &[u8]) -> Result<Signal, Malformed> {
         action,
         role: wire.role,
         init: (wire.init != 0).then_some(wire.init),
-        comm: text::comm(&wire.comm),
+        comm: chars::comm(&wire.comm),
     })
 }

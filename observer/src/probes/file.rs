@@ -7,9 +7,8 @@ use observer_ebpf::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Call, Malformed, fixed,
+    Call, Malformed, chars, fixed,
     spec::{Spec, syscall},
-    text,
 };
 
 pub const SPEC: Spec = Spec {
@@ -75,7 +74,7 @@ pub fn decode(number: u8, bytes: &[u8]) -> Result<Event, Malformed> {
         op::READLINK => Op::Readlink,
         other => return Err(Malformed::Operation(other)),
     };
-    let (path, _) = text::take(rest, wire.path_len as usize)?;
+    let (path, _) = chars::take(rest, wire.path_len as usize)?;
     Ok(Event {
         call: Call::from_wire(&wire.header, wire.syscall),
         op,

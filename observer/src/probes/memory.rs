@@ -4,9 +4,8 @@ use observer_ebpf::{Family, control::role, wire::memory::Memory};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Call, Malformed, fixed,
+    Call, Malformed, chars, fixed,
     spec::{Spec, syscall},
-    text,
 };
 use crate::time::Time;
 
@@ -52,7 +51,7 @@ pub fn decode(number: u8, bytes: &[u8]) -> Result<Event, Malformed> {
         flags: wire.flags,
         role: wire.role,
         init: (wire.init != 0).then_some(wire.init),
-        comm: text::comm(&wire.comm),
+        comm: chars::comm(&wire.comm),
     })
 }
 

@@ -2,6 +2,7 @@
 //! [`Reducer::reduce`], and nowhere else; bytes of content do not get past it.
 
 pub mod cgroup;
+mod chars;
 pub mod dns;
 pub mod fault;
 pub mod file;
@@ -18,7 +19,7 @@ pub mod security;
 pub mod socket;
 pub mod spec;
 pub mod stdio;
-mod text;
+pub mod text;
 pub mod tls;
 pub mod webhook;
 
@@ -65,6 +66,9 @@ macro_rules! decode {
     };
     (tls, $number:ident, $bytes:ident, $reducer:ident) => {
         $reducer.tls.decode($number, $bytes)
+    };
+    (text, $number:ident, $bytes:ident, $reducer:ident) => {
+        $reducer.text.decode($number, $bytes)
     };
     ($module:ident, $number:ident, $bytes:ident, $reducer:ident) => {
         $module::decode($number, $bytes)
@@ -121,6 +125,7 @@ pub const fn needs(family: Family) -> &'static [Family] {
         // Who asks is then known by its container, not by its pid alone.
         Family::Dns => &[Family::Process, Family::Cgroup, Family::Mount],
         Family::Net => &[Family::Process, Family::Cgroup, Family::Mount],
+        Family::Text => &[Family::Process, Family::Cgroup, Family::Mount, Family::Output, Family::Stdio],
         _ => &[],
     }
 }
@@ -143,6 +148,7 @@ const fn is_for_starts(family: Family) -> bool {
         Family::Dns => false,
         Family::Net => false,
         Family::Webhook => false,
+        Family::Text => false,
     }
 }
 
@@ -176,9 +182,18 @@ pub struct Reduced {
 pub struct Reducer {
     dns: dns::Streams,
     tls: tls::Streams,
+    text: text::Lines,
 }
 
 impl Reducer {
+    /// Looks for these keywords in text. By default there are none.
+    ///
+    /// # Errors
+    /// [`text::BadKeyword`]: one of them cannot be looked for.
+    pub fn new(keywords: Vec<text::Keyword>) -> Result<Reducer, text::BadKeyword> {
+        Ok(Reducer { text: text::Lines::new(keywords)?, ..Reducer::default() })
+    }
+
     /// Never panics, whatever the bytes.
     ///
     /// # Errors

@@ -7,9 +7,8 @@ use observer_ebpf::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Call, Malformed, fixed,
+    Call, Malformed, chars, fixed,
     spec::{Spec, syscall},
-    text,
 };
 
 pub const SPEC: Spec = Spec {
@@ -93,7 +92,7 @@ pub fn decode(number: u8, bytes: &[u8]) -> Result<Event, Malformed> {
         op::MOUNT_SETATTR => Op::MountSetattr,
         other => return Err(Malformed::Operation(other)),
     };
-    let (target, _) = text::take(rest, wire.target_len as usize)?;
+    let (target, _) = chars::take(rest, wire.target_len as usize)?;
     let target = (!target.is_empty()).then_some(target);
     Ok(Event { call: Call::from_wire(&wire.header, wire.syscall), op, role: wire.role, target })
 }

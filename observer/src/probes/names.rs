@@ -44,7 +44,14 @@ const NAMES: &[(&str, u32, Match)] = &[
     ("k3s-agent", role::ENGINE, Match::Exact),
     ("podman", role::ENGINE, Match::Exact),
     (KUBE_APISERVER, role::CALLER, Match::Exact),
+    ("kubelet", role::SPEAKER, Match::Exact),
+    ("etcd", role::SPEAKER, Match::Prefix),
+    ("opa", role::SPEAKER, Match::Exact),
+    ("cosign", role::SPEAKER, Match::Exact),
 ];
+
+/// Roles of what has no part in making containers.
+const NOT_OF_CONTAINERS: u32 = role::CALLER | role::SPEAKER;
 
 const KUBE_APISERVER: &str = "kube-apiserver";
 
@@ -70,8 +77,10 @@ pub fn role_of_comm(comm: &str) -> u32 {
 
 /// The role of a process by the file it runs; 0 for none.
 pub fn role_of_exe(exe: &str) -> u32 {
-    if exe.rsplit('/').next() == Some(KUBE_APISERVER) {
-        return role::CALLER;
+    let name = exe.rsplit('/').next().unwrap_or_default();
+    let of_the_node = NAMES.iter().find(|(known, role, _)| *known == name && role & NOT_OF_CONTAINERS != 0);
+    if let Some((_, role, _)) = of_the_node {
+        return *role;
     }
     let Some(program) = Program::from_path(exe) else { return 0 };
     match program {

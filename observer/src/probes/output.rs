@@ -8,9 +8,8 @@ use observer_ebpf::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Call, Malformed, fixed,
+    Call, Malformed, chars, fixed,
     spec::{Spec, syscall},
-    text,
 };
 
 pub const SPEC: Spec = Spec {
@@ -77,7 +76,7 @@ pub fn decode(number: u8, bytes: &[u8]) -> Result<Event, Malformed> {
         init: (wire.init != 0).then_some(wire.init),
         major_faults: wire.major_faults,
         read_bytes: wire.read_bytes,
-        comm: text::comm(&wire.comm),
+        comm: chars::comm(&wire.comm),
     })
 }
 

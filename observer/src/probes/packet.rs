@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use observer_ebpf::wire::packet::{self, direction, protocol};
 use serde::{Deserialize, Serialize};
 
-use super::{Malformed, process::CgroupIds, text};
+use super::{Malformed, chars, process::CgroupIds};
 use crate::time::Time;
 
 /// A socket of this node and whom it talks to.
@@ -79,13 +79,18 @@ pub fn address(bytes: packet::Address, port: u16) -> SocketAddr {
 
 /// `None`: it was not seen to send in its own context.
 pub fn owner(wire: &packet::Owner) -> Option<Owner> {
-    (wire.tgid != 0).then(|| Owner {
+    (wire.tgid != 0).then(|| process(wire))
+}
+
+/// A process that was seen in its own context.
+pub fn process(wire: &packet::Owner) -> Owner {
+    Owner {
         tgid: wire.tgid,
         tid: wire.tid,
         start: Time(wire.start_ns),
         init: (wire.init != 0).then_some(wire.init),
         role: wire.role,
         cgroup: wire.cgroup.into(),
-        comm: text::comm(&wire.comm),
-    })
+        comm: chars::comm(&wire.comm),
+    }
 }

@@ -8,10 +8,9 @@ use observer_ebpf::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Call, Malformed, fixed,
+    Call, Malformed, chars, fixed,
     invocation::{self, Invocation},
     spec::{Hook, Rung, Spec, syscall, tracepoint},
-    text,
 };
 use crate::time::Time;
 
@@ -113,7 +112,7 @@ pub fn decode(number: u8, bytes: &[u8]) -> Result<Event, Malformed> {
         2 => executed(bytes).map(|event| Event::Executed(Box::new(event))),
         3 => {
             let (wire, rest) = fixed::<ExecFailed>(bytes)?;
-            let (path, _) = text::take(rest, wire.path_len as usize)?;
+            let (path, _) = chars::take(rest, wire.path_len as usize)?;
             Ok(Event::ExecFailed { call: Call::from_wire(&wire.header, wire.syscall), role: wire.role, path })
         }
         4 => fixed::<Exit>(bytes).map(|(wire, _)| Event::Exited {
@@ -125,7 +124,7 @@ pub fn decode(number: u8, bytes: &[u8]) -> Result<Event, Malformed> {
             read_bytes: wire.read_bytes,
         }),
         5 => fixed::<Rename>(bytes)
-            .map(|(wire, _)| Event::Renamed { role: wire.role, comm: text::comm(&wire.comm) }),
+            .map(|(wire, _)| Event::Renamed { role: wire.role, comm: chars::comm(&wire.comm) }),
         6 => fixed::<OomVictim>(bytes)
             .map(|(wire, _)| Event::OomVictim { victim: wire.victim, role: wire.role }),
         _ => Err(Malformed::Operation(u32::from(number))),
@@ -134,7 +133,7 @@ pub fn decode(number: u8, bytes: &[u8]) -> Result<Event, Malformed> {
 
 fn executed(bytes: &[u8]) -> Result<Executed, Malformed> {
     let (wire, rest) = fixed::<Exec>(bytes)?;
-    let (filename, rest) = text::take(rest, usize::from(wire.filename_len))?;
+    let (filename, rest) = chars::take(rest, usize::from(wire.filename_len))?;
     let (argv, rest) = rest.split_at_checked(usize::from(wire.argv_len)).ok_or(Malformed::Text)?;
     let environ = rest.get(..usize::from(wire.environ_len)).ok_or(Malformed::Text)?;
     let invocation = if wire.role & role::HELPER != 0 {
@@ -149,7 +148,7 @@ fn executed(bytes: &[u8]) -> Result<Executed, Malformed> {
         cgroup: wire.cgroup.into(),
         major_faults: wire.major_faults,
         read_bytes: wire.read_bytes,
-        comm: text::comm(&wire.comm),
+        comm: chars::comm(&wire.comm),
         filename,
         invocation,
     })

@@ -21,7 +21,7 @@ pub struct Hook {
     pub rungs: &'static [Rung],
     /// Without it the family is degraded; an optional one may be missing on this kernel or architecture.
     pub required: bool,
-    /// Another hook of the family that, once attached, sees all that this one would.
+    /// Another hook, of the family or one before it in the list, that sees all that this one would, once attached.
     pub covered_by: Option<&'static str>,
 }
 

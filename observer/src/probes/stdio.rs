@@ -9,9 +9,8 @@ use observer_ebpf::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Malformed, fixed,
+    Malformed, chars, fixed,
     spec::{Hook, Rung, Spec, covered, syscall, tracepoint},
-    text,
 };
 use crate::time::Time;
 
@@ -156,7 +155,7 @@ pub fn decode(number: u8, bytes: &[u8]) -> Result<Event, Malformed> {
                 reader: wire.reader,
                 ppid: wire.ppid,
                 start: Time(wire.start_ns),
-                comm: text::comm(&wire.comm),
+                comm: chars::comm(&wire.comm),
             })
         }
         other => Err(Malformed::Operation(u32::from(other))),

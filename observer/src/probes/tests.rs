@@ -221,11 +221,35 @@ fn every_kind(op: u32) -> Vec<(Vec<u8>, Event)> {
     .into_iter()
     .chain(faults::every_kind())
     .chain(streams::every_kind())
+    .chain(text_written())
     .chain(calls::every_kind())
     .chain(packets::every_kind())
     .chain(net::every_kind())
     .chain(webhooks::every_kind())
     .collect()
+}
+
+/// Text, for whoever looks for nothing in it.
+fn text_written() -> Vec<(Vec<u8>, Event)> {
+    let owner = wire::packet::Owner {
+        tgid: 7,
+        tid: 8,
+        init: 0,
+        role: 1,
+        start_ns: 41,
+        cgroup: IDS,
+        comm: comm("containerd"),
+    };
+    let piece =
+        wire::text::Piece { header: HEADER, writer: owner, ino: 1, fd: 2, len: 3, omitted: 0, pad: 0 };
+    let skipped = wire::text::Skipped { header: HEADER, writer: owner, skipped: 9 };
+    let ended = wire::text::Ended { header: HEADER, writer: owner };
+    let told = text::Event::Skipped { writer: packet::process(&owner), count: 9 };
+    vec![
+        (bytes(piece, b"/p\xff"), Event::Text(text::Event::Ordinary)),
+        (bytes(skipped, b""), Event::Text(told)),
+        (bytes(ended, b""), Event::Text(text::Event::Ordinary)),
+    ]
 }
 
 #[test]

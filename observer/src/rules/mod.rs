@@ -9,6 +9,7 @@ pub mod compile;
 mod engine;
 pub mod grammar;
 mod judge;
+pub mod keywords;
 mod open;
 mod tell;
 mod trust;

@@ -63,7 +63,7 @@ signals! {
     WebhookDenied "webhook.call_denied_count" [Tls] "calls of webhooks that were answered with a no"
     TlsFailed "tls.handshake_failed_count" [Webhook] "TLS handshakes that came to nothing"
     TlsOk "tls.handshake_ok_count" [Webhook] "TLS handshakes that were completed"
-    TextLine "text.line_count" [] "lines of text that a keyword of the catalogue matches"
+    TextLine "text.line_count" [Text] "lines of text that a keyword of the catalogue matches"
     FileFailed "file.failed_count" [] "operations on files that failed for want of room, or as the device failed"
     CpuThrottled "cpu.throttled_percent" [] "share of a container's periods in which it was throttled"
     CpuUsed "cpu.used_percent" [] "of one CPU"

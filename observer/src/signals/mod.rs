@@ -12,6 +12,7 @@ mod standing;
 mod start;
 mod stdio;
 mod teardown;
+mod text;
 mod webhook;
 
 use crate::{
@@ -61,6 +62,7 @@ impl Signals {
             What::Dns(dns) => dns::signals(dns, of, &mut see),
             What::Net(net) => net::signals(net, of, &mut see),
             What::Webhook(call) => webhook::signals(call, of, &mut see),
+            What::Text(text) => text::signals(text, of, &mut see),
         }
     }
 
@@ -89,7 +91,7 @@ fn lifecycle<'a>(
     see: &mut impl FnMut(Observation<'a>),
 ) {
     match runtime.action {
-        RuntimeAction::Create => {}
+        RuntimeAction::Create | RuntimeAction::Stop => {}
         RuntimeAction::Start => see(of(Signal::RuntimeStart, 1.0).saying("it was started")),
         RuntimeAction::Exit => {
             let how = match (runtime.exit_code, runtime.signal) {

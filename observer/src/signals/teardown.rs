@@ -9,18 +9,28 @@ use crate::{
 
 /// For so long after its end nothing about a container is evidence.
 const AFTER_NS: u64 = 5_000_000_000;
+/// A container that was told to stop and has not after this, lives on.
+const STOPPING_NS: u64 = 60_000_000_000;
 /// Containers remembered; beyond that the oldest is forgotten.
 const MAX: usize = 4_096;
 
 #[derive(Debug, Default)]
-pub(super) struct Teardowns(BTreeMap<Instance, Time>);
+pub(super) struct Teardowns(BTreeMap<Instance, Until>);
+
+/// Until when nothing counts.
+type Until = Time;
 
 impl Teardowns {
     pub fn note(&mut self, event: &Event, now: Time) {
         let What::Runtime(runtime) = &event.what else { return };
         let instance = event.container.as_ref().and_then(|container| container.instance);
-        if let Some(instance) = instance.filter(|_| runtime.action == RuntimeAction::Exit) {
-            self.0.entry(instance).or_insert(now);
+        let lasts = match runtime.action {
+            RuntimeAction::Stop => STOPPING_NS,
+            RuntimeAction::Exit => AFTER_NS,
+            RuntimeAction::Create | RuntimeAction::Start => return,
+        };
+        if let Some(instance) = instance {
+            self.0.insert(instance, now.plus(lasts));
             if self.0.len() > MAX {
                 self.0.pop_first();
             }
@@ -33,6 +43,6 @@ impl Teardowns {
     }
 
     pub fn forget(&mut self, now: Time) {
-        self.0.retain(|_, since| now.since(*since) < AFTER_NS);
+        self.0.retain(|_, until| now < *until);
     }
 }

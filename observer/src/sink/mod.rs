@@ -11,9 +11,11 @@ mod group;
 pub mod html;
 pub mod json;
 mod keep;
+mod markdown;
 pub mod matrix;
 pub mod otlp;
 mod rcode;
+mod story;
 pub mod table;
 mod timeline;
 mod units;
@@ -26,6 +28,7 @@ use crate::output::{Output, errno, signal};
 pub use group::GroupBy;
 pub use html::HtmlSink;
 pub use json::JsonSink;
+pub use markdown::MarkdownSink;
 pub use table::TableSink;
 
 /// Takes outputs as they come. The summary is kept back and written by [`Sink::finish`], so that it is the

@@ -11,14 +11,15 @@ use super::{
 };
 use crate::output::{
     Drop, Event, Exit, FaultKind, FaultRegion, Memory, Net, NetAction, OomScope, Process, Resident, Runtime,
-    RuntimeAction, Seen, Since, Stats, Stdio, StdioOutcome, StdioTarget, What,
+    RuntimeAction, Seen, Since, Stats, Stdio, StdioOutcome, StdioTarget, Text, What,
 };
 
 /// `stderr: 1.2 MiB written, 64.0 KiB still queued, nobody reads (reader-gone)`.
 pub(super) fn event(event: &Event) -> String {
     let mut text = match &event.what {
         What::Runtime(done) => {
-            runtime(done, event.container.as_ref().and_then(|container| container.exit.as_ref()))
+            let exit = event.container.as_ref().and_then(|container| container.exit.as_ref());
+            runtime(done, event.process.as_ref(), exit)
         }
         What::Stdio(stream) => stdio(stream),
         What::Memory(fault) => memory(fault, event.process.as_ref()),
@@ -26,9 +27,10 @@ pub(super) fn event(event: &Event) -> String {
         What::Dns(lookup) => dns::dns(lookup, event.process.as_ref().filter(|_| event.container.is_some())),
         What::Net(connection) => net(connection),
         What::Webhook(call) => webhook::webhook(call),
+        What::Text(text) => text_line(text, event.process.as_ref().filter(|_| event.container.is_some())),
     };
-    let is_whole = matches!(event.what, What::Runtime(_) | What::Dns(_) | What::Net(_) | What::Webhook(_));
-    if event.since == Since::Attach && !is_whole {
+    let is_counted = matches!(event.what, What::Stdio(_) | What::Memory(_));
+    if event.since == Since::Attach && is_counted {
         text.push_str(", counted since observer attached");
     }
     if let Some(why) = &event.why {
@@ -38,8 +40,13 @@ pub(super) fn event(event: &Event) -> String {
     text
 }
 
-fn runtime(runtime: &Runtime, exit: Option<&Exit>) -> String {
+fn runtime(runtime: &Runtime, process: Option<&Process>, exit: Option<&Exit>) -> String {
     let mut text = match (runtime.action, runtime.signal, runtime.exit_code) {
+        (RuntimeAction::Stop, signal, _) => {
+            let signal = signal.map_or_else(|| "a signal".to_owned(), signal::text);
+            let by = process.map(|process| format!(" by {}", process_text(process))).unwrap_or_default();
+            format!("sent {signal}{by}")
+        }
         (RuntimeAction::Create, ..) => "created".to_owned(),
         (RuntimeAction::Start, ..) => "started".to_owned(),
         (RuntimeAction::Exit, Some(number), _) => format!("killed by {}", signal::text(number)),
@@ -145,6 +152,13 @@ fn dropped(drop: &Drop) -> String {
     let what = if drop.of_answer { "an answer" } else { "a packet" };
     let place = drop.netns.map(|netns| format!(" in network namespace {netns}")).unwrap_or_default();
     format!("; {what} was dropped here: {}{place}", drop.reason)
+}
+
+/// `webhook-failed (containerd 812): failed calling webhook "x": ...`.
+fn text_line(text: &Text, process: Option<&Process>) -> String {
+    let who = process.map(|process| format!(" ({})", process_text(process))).unwrap_or_default();
+    let more = if text.is_cut { ".." } else { "" };
+    format!("{}{who}: {}{more}", text.keyword, text.line)
 }
 
 fn memory(memory: &Memory, process: Option<&Process>) -> String {

@@ -98,7 +98,10 @@ fn records() -> Vec<(&'static str, Vec<u8>)> {
         protocol: wire::packet::protocol::TCP,
         pad: [0; 7],
     };
+    let line = b"level=error msg=\"PullImage \\\"a\\\" failed\"\n";
+    let text = wire::text::Piece { header, writer: owner, ino: 5, fd: 2, len: line.len() as u32, omitted: 0, pad: 0 };
     vec![
+        ("text", record(text, line)),
         ("dns", record(dns, QUERY)),
         ("net", record(dropped, b"")),
         ("fault", record(fault, b"")),
@@ -185,7 +188,7 @@ const ANSWER: &str = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3c\r\
                       \"response\":{\"allowed\":false,\"uid\":\"u-12\",\"status\":{\"message\":\"no\"}}}\r\n0\r\n\r\n";
 
 /// Pieces as the target `tls` takes them.
-fn messages() -> Vec<(&'static str, Vec<u8>)> {
+fn pieces() -> Vec<(&'static str, Vec<u8>)> {
     let piece = |part: u8, way: u8, text: &str| {
         let mut text = text.as_bytes().to_vec();
         text.resize(text.len().next_multiple_of(8), b' ');
@@ -226,7 +229,7 @@ fn main() {
         ("invocation", invocations()),
         ("webhook", heads()),
         ("recording", vec![("two-segments", recording())]),
-        ("tls", messages()),
+        ("tls", pieces()),
         ("pclntab", vec![("go-1.20", table())]),
     ];
     for (target, files) in sets {

@@ -80,7 +80,11 @@ pub fn every_kind() -> Vec<(Vec<u8>, Event)> {
         start: Time(start_ns),
         comm: "wasmedge".into(),
     };
+    let stop =
+        wire::fault::Stop { header: HEADER, signal: 15, init, role, pad: 0, start_ns, comm: comm("crun") };
+    let stopped = fault::Event::Stop { signal: 15, init, role, start: Time(41), comm: "crun".into() };
     vec![
+        (bytes(stop, b""), Event::Fault(stopped)),
         (bytes(result, b""), Event::Fault(told)),
         (bytes(counted, b""), Event::Fault(fault::Event::Handled { handled: 500, role: 16 })),
         (bytes(DELIVERED, b""), Event::Fault(fault::Event::Signal(signal()))),

@@ -14,7 +14,7 @@ use super::{
     library_of, review, socket_of,
 };
 use crate::{
-    probes::{Malformed, fixed, text},
+    probes::{Malformed, chars, fixed},
     time::Time,
 };
 
@@ -77,7 +77,7 @@ impl Streams {
             library: library_of(wire.library)?,
             is_client: (wire.written == 1) == is_request,
             start: Time(wire.start_ns),
-            comm: text::comm(&wire.comm),
+            comm: chars::comm(&wire.comm),
         };
         // A call begins when the first byte is on its way, or has come.
         let began = Time(if wire.written == 1 { wire.entered_ns } else { wire.header.time_ns });

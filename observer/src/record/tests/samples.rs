@@ -10,7 +10,7 @@ use crate::{
         invocation::*,
         memory, mount, namespace, net, output,
         packet::{Flow, Owner, Transport},
-        process, security, socket, stdio, tls, webhook,
+        process, security, socket, stdio, text, tls, webhook,
     },
     time::{ClockOffset, Time},
 };
@@ -147,6 +147,7 @@ fn events() -> Vec<Event> {
             comm: comm.clone(),
         })),
         Event::Fault(fault::Event::TermIgnored { init: 77, role: 16 }),
+        Event::Fault(fault::Event::Stop { signal: 15, init: 77, role: 16, start, comm: comm.clone() }),
         Event::Fault(fault::Event::EngineResult {
             code: 0x408,
             role: 4,
@@ -163,6 +164,19 @@ fn events() -> Vec<Event> {
             reached: Some((u64::MAX, 1)),
             start: None,
             comm: comm.clone(),
+        })),
+        Event::Text(text::Event::Skipped { writer: owner(), count: u64::MAX }),
+        Event::Text(text::Event::Found(text::Found {
+            writer: owner(),
+            fd: 2,
+            lines: vec![text::Line {
+                keyword: "webhook-failed".into(),
+                layer: "L-3".into(),
+                is_named: true,
+                text: comm.clone(),
+                is_cut: true,
+                captures: vec![("webhook".into(), comm.clone())],
+            }],
         })),
         Event::Tls(tls::Event::Ordinary),
         Event::Tls(tls::Event::Http2(connection(None))),

@@ -1,6 +1,7 @@
 //! One self-contained page: no requests, no script, every text escaped. Written whole at the end of the run.
 
 mod closing;
+mod findings;
 mod markup;
 mod numbers;
 mod page;
@@ -14,7 +15,7 @@ use std::{
 use crate::{
     compare::{Sample, Samples},
     output::{Health, Output, Summary},
-    sink::{GroupBy, Identity, Sink, compare::Report, file, keep::Keep},
+    sink::{GroupBy, Identity, Sink, compare::Report, file, keep::Keep, story::Story},
 };
 
 /// Starts shown one by one: the failed and the slowest. All count in the percentiles.
@@ -29,6 +30,7 @@ pub struct HtmlSink {
 struct Content {
     identity: Identity,
     group_by: GroupBy,
+    story: Story,
     shown: Keep,
     samples: Samples,
     report: Option<Report>,
@@ -44,6 +46,7 @@ impl HtmlSink {
         let content = Content {
             identity,
             group_by,
+            story: Story::default(),
             shown: Keep::failed_and_slowest(SHOWN),
             samples: Samples::default(),
             report: None,
@@ -56,6 +59,7 @@ impl HtmlSink {
 
 impl Sink for HtmlSink {
     fn output(&mut self, output: &Output) -> io::Result<()> {
+        self.content.story.take(output);
         match output {
             Output::ColdStart(start) => {
                 self.content.samples.add(Sample::of(start));

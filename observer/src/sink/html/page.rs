@@ -1,7 +1,7 @@
 //! The page as a whole.
 
 use super::{
-    Content, closing,
+    Content, closing, findings,
     markup::{section, text},
     numbers, starts,
 };
@@ -16,16 +16,19 @@ const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'n
 
 pub(super) fn page(content: &Content) -> String {
     let host = text(content.identity.node.as_deref().unwrap_or(&content.identity.host));
+    let title = title(content);
     let mut html = format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <meta name=\"color-scheme\" content=\"light dark\">\n<meta name=\"referrer\" content=\"no-referrer\">\n\
-         <title>Container cold starts on {host}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n"
+         <title>{title} on {host}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n"
     );
     html.push_str(&header(content, &host));
     html.push_str("<main>\n");
     html.push_str(&closing::caveats(content));
+    html.push_str(&findings::findings(content));
+    html.push_str(&findings::timeline(content));
     html.push_str(&starts::table(content));
     if let Some(report) = &content.report {
         html.push_str(&section("moved", "What moved", &numbers::comparison(report)));
@@ -58,10 +61,17 @@ fn header(content: &Content, host: &str) -> String {
         None => String::new(),
     };
     format!(
-        "<header>\n<h1>Container cold starts</h1>\n<p class=\"meta\"><span><b>{host}</b></span>{when}{command}</p>\n\
+        "<header>\n<h1>{}</h1>\n<p class=\"meta\"><span><b>{host}</b></span>{when}{command}</p>\n\
          <dl class=\"facts\">{}</dl>\n</header>\n",
+        title(content),
         facts(content)
     )
+}
+
+/// With rules run it is about more than starts.
+fn title(content: &Content) -> &'static str {
+    let is_judged = content.summary.as_ref().is_some_and(|summary| summary.found.is_some());
+    if is_judged { "Incident report" } else { "Container cold starts" }
 }
 
 fn facts(content: &Content) -> String {

@@ -6,6 +6,7 @@ use super::{
     container::{ContainerJson, ProcessJson},
     dns::DnsJson,
     net::NetJson,
+    text::TextJson,
     webhook::WebhookJson,
 };
 use crate::{
@@ -39,6 +40,7 @@ enum WhatJson<'a> {
     Dns(DnsJson<'a>),
     Net(NetJson<'a>),
     Webhook(Box<WebhookJson<'a>>),
+    Text(TextJson<'a>),
 }
 
 impl<'a> EventBody<'a> {
@@ -56,6 +58,7 @@ impl<'a> EventBody<'a> {
                 What::Memory(memory) => WhatJson::Memory(MemoryJson::of(memory)),
                 What::Dns(dns) => WhatJson::Dns(DnsJson::of(dns)),
                 What::Net(net) => WhatJson::Net(NetJson::of(net)),
+                What::Text(text) => WhatJson::Text(TextJson::of(text)),
                 What::Webhook(call) => WhatJson::Webhook(Box::new(WebhookJson::of(call))),
             },
         }

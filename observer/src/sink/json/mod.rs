@@ -14,6 +14,7 @@ pub mod matrix;
 mod net;
 mod stats;
 mod summary;
+mod text;
 mod webhook;
 
 use std::io::{self, Write};

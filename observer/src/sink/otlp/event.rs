@@ -13,7 +13,9 @@ use super::{
 };
 use crate::{
     layer::Layer,
-    output::{Event, FaultKind, FaultRegion, Kind, Memory, Net, OomScope, Runtime, Stdio, StdioTarget, What},
+    output::{
+        Event, FaultKind, FaultRegion, Kind, Memory, Net, OomScope, Runtime, Stdio, StdioTarget, Text, What,
+    },
     pipeline::event_needs_attention,
     sink::{errno, signal, words},
 };
@@ -38,6 +40,7 @@ fn span(event: &Event, host: &Host) -> Span {
         What::Dns(lookup) => dns::attributes(&mut to, lookup),
         What::Net(net) => net_attributes(&mut to, net),
         What::Webhook(call) => webhook::attributes(&mut to, call),
+        What::Text(text) => text_attributes(&mut to, text),
     };
     let mut status = None;
     // What needs nobody's attention leaves the status unset, as the conventions ask.
@@ -68,6 +71,7 @@ fn name(what: &What) -> String {
         What::Dns(_) => "dns.lookup".to_owned(),
         What::Net(net) => format!("net.{}", net.action.name()),
         What::Webhook(_) => "webhook.call".to_owned(),
+        What::Text(_) => "text.line".to_owned(),
     }
 }
 
@@ -134,6 +138,13 @@ fn net_attributes(to: &mut Attributes, net: &Net) -> String {
         to.text("observer.net.drop_reason", drop.reason.as_str());
     }
     net.errno.and_then(errno::name).unwrap_or(net.outcome.name()).to_owned()
+}
+
+fn text_attributes(to: &mut Attributes, text: &Text) -> String {
+    to.text("observer.text.keyword", text.keyword.as_str());
+    to.text("observer.text.line", text.line.as_str());
+    to.bool("observer.text.component", Some(text.component));
+    text.keyword.clone()
 }
 
 fn memory_attributes(to: &mut Attributes, memory: &Memory) -> String {

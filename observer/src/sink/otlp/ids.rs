@@ -42,6 +42,7 @@ pub fn event_trace_id(event: &Event, name: &str, host: &Host) -> TraceId {
         // A process may make many calls at once.
         What::Webhook(call) => call.client.port.map_or(0, u32::from),
         What::Runtime(_) | What::Memory(_) | What::Dns(_) | What::Net(_) => 0,
+        What::Text(text) => text.fd,
     };
     let container = event.container.as_ref();
     let id = container.map_or("", |container| &container.id);
@@ -55,6 +56,11 @@ pub fn event_trace_id(event: &Event, name: &str, host: &Host) -> TraceId {
         hash.update(number.to_le_bytes());
     }
     hash.update(event.time.0.to_le_bytes());
+    // One write may hold several lines.
+    if let What::Text(text) = &event.what {
+        hash.update(text.keyword.as_bytes());
+        hash.update(text.line.as_bytes());
+    }
     leading(&hash.finalize())
 }
 

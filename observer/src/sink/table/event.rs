@@ -31,7 +31,12 @@ pub(super) fn event(page: Page, event: &Event) -> String {
     let tone = match &event.what {
         _ if !event_needs_attention(event) => Tone::Plain,
         What::Memory(_) => Tone::Bad,
-        What::Runtime(_) | What::Stdio(_) | What::Dns(_) | What::Net(_) | What::Webhook(_) => Tone::Warn,
+        What::Runtime(_)
+        | What::Stdio(_)
+        | What::Dns(_)
+        | What::Net(_)
+        | What::Webhook(_)
+        | What::Text(_) => Tone::Warn,
     };
     let name = name(event, name_width(page));
     let time = units::time_of_day(event.time);

@@ -19,7 +19,7 @@ use crate::{
         self,
         spec::{Hook, Rung, Spec},
     },
-    source::{facts::HostRoot, live::load::Tracefs},
+    source::{facts::HostRoot, live::tracefs::Tracefs},
 };
 
 /// Something attached; dropping it detaches.
@@ -71,7 +71,7 @@ fn climb(
         }
         let mut hooks: Vec<HookPlan> = Vec::new();
         for hook in spec.hooks {
-            let plan = covered(hook, &hooks).unwrap_or_else(|| climb_hook(kernel, hook, &mut take));
+            let plan = covered(hook, &hooks, &plans).unwrap_or_else(|| climb_hook(kernel, hook, &mut take));
             hooks.push(plan);
         }
         plans.push(judge(spec, hooks));
@@ -80,9 +80,10 @@ fn climb(
 }
 
 /// Nothing is attached to what another hook sees as well.
-fn covered(hook: &Hook, taken: &[HookPlan]) -> Option<HookPlan> {
+fn covered(hook: &Hook, taken: &[HookPlan], before: &[ProbePlan]) -> Option<HookPlan> {
     let by = hook.covered_by?;
-    let rung = taken.iter().find(|plan| plan.name == by)?.rung?;
+    let of_others = before.iter().flat_map(|plan| &plan.hooks);
+    let rung = taken.iter().chain(of_others).find(|plan| plan.name == by)?.rung?;
     Some(HookPlan { name: hook.name, rung: Some(rung), why: None })
 }
 

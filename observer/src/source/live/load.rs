@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     os::fd::{AsRawFd, BorrowedFd},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use aya::{Btf, Ebpf, EbpfLoader, maps::RingBuf};
@@ -25,11 +25,16 @@ use super::{
     ring::Ring,
     streams::{self, Streams},
     tls::Libraries,
+    tracefs::Tracefs,
 };
 use crate::{
     health::ProbePlan,
     input::{Input, Record},
-    probes::stdio::{PipeState, Written},
+    probes::{
+        Reducer,
+        stdio::{PipeState, Written},
+        text::{BadKeyword, Keyword},
+    },
     source::facts::HostRoot,
     time::Time,
 };
@@ -50,6 +55,8 @@ pub enum LoadError {
     Load(#[from] aya::EbpfError),
     #[error("cannot use a map of the kernel programs: {}", chain(.0))]
     Map(#[from] aya::maps::MapError),
+    #[error("cannot look for text: {0}")]
+    Keyword(#[from] BadKeyword),
     #[error("nothing could be attached: {0}")]
     NothingAttached(String),
 }
@@ -81,6 +88,8 @@ pub struct Options<'a> {
     pub names: &'a [([u8; COMM_LEN], u32)],
     /// Bytes that records may wait in: a power of two, of pages.
     pub ring: u32,
+    /// What is looked for in text.
+    pub keywords: Vec<Keyword>,
 }
 
 /// Loaded and attached kernel programs, and their records.
@@ -117,14 +126,17 @@ impl Live {
         let offsets = offsets.unwrap_or(Offsets::UNKNOWN);
         let page_shift = rustix::param::page_size().trailing_zeros();
         let follow = u32::from(options.families.contains(&Family::Stdio));
+        let text = u32::from(options.families.contains(&Family::Text) && !options.keywords.is_empty());
         let mut ebpf = EbpfLoader::new()
             .btf(btf.as_ref())
             .override_global("OFFSETS", offsets.as_bytes(), true)
             .override_global("PAGE_SHIFT", page_shift.as_bytes(), true)
             .override_global("FOLLOW", &follow, true)
             .map_max_entries("EVENTS", options.ring)
+            .override_global("TEXT", &text, true)
             .load(OBJECT)?;
-        let ring = Ring::new(RingBuf::try_from(maps::take(&mut ebpf, "EVENTS")?)?);
+        let reducer = Reducer::new(options.keywords.clone())?;
+        let ring = Ring::new(RingBuf::try_from(maps::take(&mut ebpf, "EVENTS")?)?, reducer);
         let maps = Maps::take(&mut ebpf, options.names)?;
         let mut streams = Streams::take(&mut ebpf)?;
         let libraries = Libraries::take(&mut ebpf)?;
@@ -337,57 +349,4 @@ pub fn plan(btf: &Path, tracefs: Tracefs, host: &HostRoot, error: &LoadError) ->
     let kernel_btf = Btf::parse_file(btf, aya::Endianness::default()).ok();
     let kernel = Kernel { types: types.as_ref(), btf: kernel_btf.as_ref(), tracefs, host };
     attach::refused(&kernel, &error.to_string())
-}
-
-/// Where tracepoints are described.
-#[derive(Clone, Debug)]
-pub struct Tracefs(pub Option<PathBuf>);
-
-impl Tracefs {
-    /// Finds tracefs, mounting it where it belongs if it is mounted nowhere.
-    ///
-    /// `host_root`: where the node's own files are, for an observer in a container.
-    pub fn find_or_mount(host_root: &Path) -> Self {
-        const PLACES: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
-        let in_host = PLACES.map(|place| host_root.join(&place[1..]));
-        let places: Vec<PathBuf> = PLACES.iter().map(PathBuf::from).chain(in_host).collect();
-        let found = || places.iter().find(|place| place.join("events/syscalls").is_dir()).cloned();
-        if let Some(place) = found() {
-            return Self(Some(place));
-        }
-        let flags = rustix::mount::MountFlags::NOSUID | rustix::mount::MountFlags::NODEV;
-        let _ = rustix::mount::mount("tracefs", PLACES[0], "tracefs", flags, None);
-        Self(found())
-    }
-
-    /// Whether the syscall's entry has these arguments in this order, at the offsets the programs use.
-    ///
-    /// # Errors
-    /// What differs, for people.
-    pub fn check_syscall(&self, syscall: &str, arguments: &[&str]) -> Result<(), String> {
-        let root = self.0.as_ref().ok_or("no tracefs: mount it at /sys/kernel/tracing")?;
-        let read = |event: String| {
-            std::fs::read_to_string(root.join("events/syscalls").join(&event).join("format"))
-                .map_err(|error| format!("{event}: {error}"))
-        };
-        let enter = read(format!("sys_enter_{syscall}"))?;
-        for (n, argument) in arguments.iter().enumerate() {
-            expect_field(&enter, argument, 16 + 8 * n)?;
-        }
-        expect_field(&read(format!("sys_exit_{syscall}"))?, "ret", 16)
-    }
-}
-
-/// `field:TYPE NAME; offset:N; ...` must be there with that offset.
-fn expect_field(format: &str, name: &str, offset: usize) -> Result<(), String> {
-    let line = format
-        .lines()
-        .find(|line| line.contains("field:") && line.contains(&format!(" {name};")))
-        .or_else(|| format.lines().find(|line| line.contains(&format!("*{name};"))))
-        .ok_or_else(|| format!("no field {name}"))?;
-    if line.contains(&format!("offset:{offset};")) {
-        Ok(())
-    } else {
-        Err(format!("field {name} is not at offset {offset}"))
-    }
 }

@@ -16,6 +16,8 @@ mod ring;
 mod streams;
 mod syscalls;
 mod tls;
+mod tracefs;
 
 pub use endpoints::Endpoint;
-pub use load::{Live, LoadError, Options, RING, Tracefs, plan};
+pub use load::{Live, LoadError, Options, RING, plan};
+pub use tracefs::Tracefs;

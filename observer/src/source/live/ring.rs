@@ -5,7 +5,7 @@ use std::os::fd::{AsRawFd, RawFd};
 use aya::maps::{MapData, RingBuf};
 use observer_ebpf::FAMILIES;
 
-use crate::probes::{Event, Reduced, Reducer, tls};
+use crate::probes::{Event, Record, Reduced, Reducer, text, tls};
 
 /// Records taken out in one turn, so that a flood cannot keep the caller from its other duties.
 const MAX_TURN: usize = 100_000;
@@ -19,8 +19,8 @@ pub struct Ring {
 }
 
 impl Ring {
-    pub fn new(ring: RingBuf<MapData>) -> Self {
-        Self { ring, reducer: Reducer::default(), malformed: 0, records: [0; FAMILIES] }
+    pub fn new(ring: RingBuf<MapData>, reducer: Reducer) -> Self {
+        Self { ring, reducer, malformed: 0, records: [0; FAMILIES] }
     }
 
     /// Takes out what is there. Returns whether the ring was drained.
@@ -31,7 +31,7 @@ impl Ring {
                 Ok(reduced) => {
                     self.records[reduced.family as usize] += 1;
                     // Counted, and of no further interest.
-                    if reduced.record.event != Event::Tls(tls::Event::Ordinary) {
+                    if !is_ordinary(&reduced.record) {
                         take(reduced);
                     }
                 }
@@ -40,6 +40,10 @@ impl Ring {
         }
         false
     }
+}
+
+fn is_ordinary(record: &Record) -> bool {
+    matches!(record.event, Event::Tls(tls::Event::Ordinary) | Event::Text(text::Event::Ordinary))
 }
 
 impl Ring {

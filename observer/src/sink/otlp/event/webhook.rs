@@ -10,7 +10,7 @@ pub(super) fn kind(what: &What) -> SpanKind {
     match what {
         What::Webhook(call) if call.side == Side::Client => SpanKind::Client,
         What::Webhook(_) => SpanKind::Server,
-        What::Runtime(_) | What::Stdio(_) | What::Memory(_) | What::Dns(_) | What::Net(_) => {
+        What::Runtime(_) | What::Stdio(_) | What::Memory(_) | What::Dns(_) | What::Net(_) | What::Text(_) => {
             SpanKind::Internal
         }
     }

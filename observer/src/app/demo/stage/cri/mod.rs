@@ -87,6 +87,13 @@ impl Cri {
         Ok(reply.image.is_some())
     }
 
+    /// Pulls an image from its registry; what the engine calls it.
+    pub fn pull(&self, name: &str) -> Result<String> {
+        let image = Some(wire::ImageSpec { image: name.into() });
+        let reply: wire::PullReply = self.call("ImageService/PullImage", wire::ImageRequest { image })?;
+        Ok(reply.image)
+    }
+
     pub fn run_pod(&self, stage: &Stage, spec: &PodSpec) -> Result<Pod> {
         let uid = pod_uid(stage, spec);
         let labels = [

@@ -161,6 +161,10 @@ messages! {
         #[prost(message, optional, tag = "1")]
         image: Option<ImageSpec>,
     }
+    PullReply {
+        #[prost(string, tag = "1")]
+        image: String,
+    }
     ImageReply {
         #[prost(message, optional, tag = "1")]
         image: Option<Image>,
