@@ -21,7 +21,7 @@ use observer::{
     rules::keywords::shipped,
     source::{
         facts::HostRoot,
-        live::{Endpoint, Live, Options, Tracefs},
+        live::{Endpoint, Live, Options, RING, Tracefs},
     },
     time::Time,
 };
@@ -42,6 +42,7 @@ fn main() -> Result<()> {
         host: &HostRoot::find(),
         idle: &[],
         names: &names,
+        ring: RING,
         keywords: shipped()?,
     };
     let mut live = Live::load(&options)?;

@@ -17,7 +17,7 @@ use crate::{
 };
 
 pub use matrix::{CatalogueArgs, Matrix, MatrixCheck, MatrixCommand, MatrixList, MatrixShow};
-pub use values::{duration, size};
+pub use values::{duration, ring, size};
 use values::{events, label};
 
 /// Which layer of the isolation stack, and which known problem, is this symptom?
@@ -159,6 +159,10 @@ pub struct Watch {
     /// Keep at most this much of a recording in a directory, e.g. 512MiB; the oldest is dropped and counted.
     #[arg(long, value_name = "SIZE", default_value = "512MiB", value_parser = size)]
     pub record_limit: u64,
+    /// Room for what the kernel has to tell and has not told yet, a power of two from 4KiB on: on a busy node
+    /// more of it means that less is lost.
+    #[arg(long, value_name = "SIZE", default_value = "8MiB", value_parser = ring)]
+    pub ring: u32,
     #[command(flatten)]
     pub host: Host,
 }

@@ -26,7 +26,7 @@ use crate::{
             host::HostFacts,
             procfs,
         },
-        live::{self, Live, Options, Tracefs},
+        live::{self, Live, Options, RING, Tracefs},
     },
     time::Wall,
 };
@@ -65,6 +65,7 @@ fn trial(btf: &Path, host: &HostRoot) -> Vec<ProbePlan> {
         host,
         idle: &[],
         names: &[],
+        ring: RING,
         keywords: keywords::shipped().unwrap_or_default(),
     };
     match Live::load(&options) {

@@ -74,6 +74,7 @@ pub fn attach(plan: &Plan) -> Result<Watching> {
         host: &host_root,
         idle,
         names: &names,
+        ring: plan.watch.ring,
         keywords: if asked.contains(&Family::Text) { keywords::shipped()? } else { Vec::new() },
     };
     let mut live = Live::load(&options).context(hint(&host))?;

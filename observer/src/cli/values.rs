@@ -9,6 +9,13 @@ pub(super) fn events(text: &str) -> Result<Show, String> {
     Show::events(text).map_err(|error| error.to_string())
 }
 
+/// A size that the kernel takes for a ring: a power of two, of pages, and no more than 1 GiB.
+pub fn ring(text: &str) -> Result<u32, String> {
+    let fits = |bytes: &u32| bytes.is_power_of_two() && (4 << 10..=1 << 30).contains(bytes);
+    let bytes = u32::try_from(size(text)?).ok().filter(fits);
+    bytes.ok_or_else(|| format!("{text:?} is no power of two from 4KiB to 1GiB; write 8MiB or 32MiB"))
+}
+
 /// `key=value`.
 pub(super) fn label(text: &str) -> Result<String, String> {
     match text.split_once('=') {
@@ -69,6 +76,15 @@ mod tests {
         assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
         for wrong in ["", "s", "5x", "1h-", "99999999999999999999s", "18446744073709551615h", "0s"] {
             assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_ring_is_a_power_of_two_of_pages() {
+        assert_eq!(ring("8MiB"), Ok(8 << 20));
+        assert_eq!(ring("4KiB"), Ok(4 << 10));
+        for wrong in ["2KiB", "3MiB", "2GiB", "8GiB", "1"] {
+            assert!(ring(wrong).is_err(), "{wrong}");
         }
     }
 

@@ -35,6 +35,10 @@ impl Model {
         if self.unanswered.contains(&start.exe) && time.since(start.id.at) < ANSWER_WAIT_NS {
             return false;
         }
+        // One that is over in no time is so before its bundle could be read.
+        if start.bundle.is_none() && time.since(start.id.at) < ANSWER_WAIT_NS {
+            return false;
+        }
         if start.asked.is_some_and(|asked| time.since(asked) < ANSWER_WAIT_NS) {
             return false;
         }

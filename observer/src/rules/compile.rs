@@ -273,17 +273,19 @@ impl Rules {
 
     /// Who may be explained by whom, as depths. A circle ends at [`MAX_DEPTH`].
     fn order(&mut self) {
+        // Of one entry: among its causes the rank decides, whatever explains each.
+        let mut of_entries: BTreeMap<String, usize> = BTreeMap::new();
         for _ in 0..MAX_DEPTH {
-            let mut of_entries: BTreeMap<String, usize> = BTreeMap::new();
             for rule in &self.causes {
-                let depth = of_entries.entry(rule.entry.id.clone()).or_default();
-                *depth = (*depth).max(rule.depth);
-            }
-            for rule in &mut self.causes {
                 let explained_by = rule.cause.iter().flat_map(|cause| &cause.explained_by);
                 let deepest = explained_by.filter_map(|id| of_entries.get(id)).max();
-                rule.depth = deepest.map_or(0, |depth| depth + 1).min(MAX_DEPTH);
+                let depth = deepest.map_or(0, |depth| depth + 1).min(MAX_DEPTH);
+                let known = of_entries.entry(rule.entry.id.clone()).or_default();
+                *known = (*known).max(depth);
             }
+        }
+        for rule in &mut self.causes {
+            rule.depth = of_entries.get(&rule.entry.id).copied().unwrap_or_default();
         }
     }
 

@@ -16,6 +16,7 @@ pub(super) fn signals<'a>(
     };
     see(of(signal, memory.count.max(1) as f64)
         .with_some(Label::Region, memory.region.map(FaultRegion::name))
+        .with_some(Label::Signal, memory.signal.map(|signal| signal.to_string()))
         .with(Label::Seen, memory.seen.name())
         .with_some(Label::Code, memory.engine_code.map(|code| format!("{code:#x}")))
         .with_some(Label::Handled, memory.handled.map(yes_no))

@@ -122,6 +122,7 @@ fn lifecycle<'a>(
             let reason =
                 event.container.as_ref().and_then(|container| container.exit.as_ref()?.reason.as_deref());
             let text = reason.map_or_else(|| how.clone(), |reason| format!("{how}: {reason}"));
+            // "OOMKilled", or that a process of it was.
             let oom = reason.is_some_and(|reason| reason.contains("OOM"));
             see(of(Signal::RuntimeExit, 1.0)
                 .with_some(Label::Exit, runtime.exit_code.map(|code| code.to_string()))

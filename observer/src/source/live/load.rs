@@ -72,6 +72,9 @@ fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
+/// What records wait in, bytes, where nothing else is asked for.
+pub const RING: u32 = 8 << 20;
+
 /// What to load and where this kernel describes itself.
 pub struct Options<'a> {
     pub families: &'a [Family],
@@ -84,6 +87,8 @@ pub struct Options<'a> {
     pub idle: &'a [(Family, &'static str)],
     /// `task->comm` of programs to watch from their exec on, with their roles.
     pub names: &'a [([u8; COMM_LEN], u32)],
+    /// Bytes that records may wait in: a power of two, of pages.
+    pub ring: u32,
     /// What is looked for in text.
     pub keywords: Vec<Keyword>,
 }
@@ -129,6 +134,7 @@ impl Live {
             .override_global("OFFSETS", offsets.as_bytes(), true)
             .override_global("PAGE_SHIFT", page_shift.as_bytes(), true)
             .override_global("FOLLOW", &follow, true)
+            .map_max_entries("EVENTS", options.ring)
             .override_global("TEXT", &text, true)
             .load(OBJECT)?;
         let reducer = Reducer::new(options.keywords.clone())?;

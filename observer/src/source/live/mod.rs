@@ -20,5 +20,5 @@ mod tls;
 mod tracefs;
 
 pub use endpoints::Endpoint;
-pub use load::{Live, LoadError, Options, plan};
+pub use load::{Live, LoadError, Options, RING, plan};
 pub use tracefs::Tracefs;

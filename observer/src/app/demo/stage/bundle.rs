@@ -98,6 +98,25 @@ impl Bundle {
         self
     }
 
+    /// Another command.
+    pub fn words(mut self, args: &[&str]) -> Bundle {
+        self.config["process"]["args"] = json!(args);
+        self
+    }
+
+    /// A limit on the CPUs that it may use, whether or not there are such.
+    pub fn cpus(mut self, list: &str) -> Bundle {
+        self.config["linux"]["resources"]["cpu"] = json!({ "cpus": list });
+        self
+    }
+
+    /// A program of this machine that the runtime runs when the namespaces are there and the root is not yet.
+    pub fn hook(mut self, words: &[&str]) -> Bundle {
+        let hook = json!({ "path": words.first(), "args": words });
+        self.config["hooks"] = json!({ "createRuntime": [hook] });
+        self
+    }
+
     /// A filter like that of an engine: a list of calls that fail.
     pub fn seccomp(mut self) -> Bundle {
         self.config["linux"]["seccomp"] = json!({

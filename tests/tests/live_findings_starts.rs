@@ -1,0 +1,140 @@
+//! What is concluded of containers that take long to start, by the rules of the matrix, in a hurry: about their image;
+//! and nothing about images whose containers start as they always do.
+
+use observer_tests::rig::{
+    Bundle, HELLO, Stage, program, stage,
+    verdict::{Verdicts, only, quiet},
+    wasmedge::WasmEdge,
+    workload,
+};
+
+/// Runs a container to its end, whatever that is.
+fn run(stage: &Stage, runtime: &str, name: &str, bundle: Bundle) {
+    let written = bundle.write(stage, &format!("{name}-{}", stage.id())).expect("bundle");
+    stage.runtime(program(runtime)).run(&written).expect(runtime);
+}
+
+fn echo() -> Bundle {
+    Bundle::new(&["/bin/echo", "hello"])
+}
+
+/// Starts enough for a median, and then this one.
+fn after_usual_starts(stage: &Stage, name: &str, last: Bundle) {
+    let image = |bundle: Bundle| {
+        bundle.annotation("org.opencontainers.image.ref.name", &format!("lab.local/{name}:1"))
+    };
+    for number in 0..6 {
+        run(stage, "crun", &format!("{name}-{number}"), image(echo()));
+    }
+    run(stage, "crun", &format!("{name}-last"), image(last));
+}
+
+#[test]
+fn a_start_that_takes_longer_than_its_image_does() {
+    let stage = stage();
+    let verdicts = Verdicts::begin(&stage, "slow-start-slower-than-usual", &[]);
+    let slow = echo().hook(&["/bin/sleep", "2"]);
+    after_usual_starts(&stage, "slow", slow);
+    after_usual_starts(&stage, "usual", echo());
+    let seen = verdicts.end();
+    only(&seen, "lab.local/slow:1", "slow-start/slower-than-usual proved");
+    quiet(&seen, "lab.local/usual:1");
+}
+
+#[test]
+fn a_start_that_nobody_should_wait_for() {
+    let stage = stage();
+    let verdicts = Verdicts::begin(&stage, "slow-start-over-slo", &["--ready-wait", "10s"]);
+    let image = |name: &str| format!("lab.local/{name}:1");
+    let with = |name: &str, seconds: &str| {
+        let bundle = echo().hook(&["/bin/sleep", seconds]);
+        run(&stage, "crun", name, bundle.annotation("org.opencontainers.image.ref.name", &image(name)))
+    };
+    with("late", "6");
+    with("later", "3");
+    let seen = verdicts.end();
+    only(&seen, &image("late"), "slow-start/over-slo proved");
+    quiet(&seen, &image("later"));
+}
+
+#[test]
+fn the_first_start_of_an_image() {
+    let stage = stage();
+    let verdicts = Verdicts::begin(&stage, "slow-start-not-first-start-of-an-image", &[]);
+    let image = "lab.local/first:1";
+    let bundle = || echo().annotation("org.opencontainers.image.ref.name", image);
+    run(&stage, "crun", "first", bundle().hook(&["/bin/sleep", "2"]));
+    for number in 0..5 {
+        run(&stage, "crun", &format!("first-{number}"), bundle());
+    }
+    let seen = verdicts.end();
+    quiet(&seen, image);
+}
+
+/// A module with so many functions that nobody calls: an engine compiles them all when it loads it.
+fn module_of(functions: usize) -> Vec<u8> {
+    let one =
+        "(func (param i32) (result i32) (i32.add (i32.mul (local.get 0) (i32.const 77)) (local.get 0)))\n";
+    let begin = "(func (export \"_start\") (call $write (i32.const 1) (i32.const 16) (i32.const 1) (i32.const 32)) drop)";
+    let import = "(import \"wasi_snapshot_preview1\" \"fd_write\" \
+        (func $write (param i32 i32 i32 i32) (result i32)))";
+    let data = "(memory (export \"memory\") 1) (data (i32.const 0) \"hello\\0a\") \
+        (data (i32.const 16) \"\\00\\00\\00\\00\\06\\00\\00\\00\")";
+    let folder = tempfile::tempdir().expect("a folder");
+    let text = folder.path().join("module.wat");
+    std::fs::write(&text, format!("(module {import} {data} {begin} {})", one.repeat(functions)))
+        .expect("a file");
+    workload::module(&text)
+}
+
+/// A module of an image that youki runs itself, so many times.
+fn modules_of_image(stage: &Stage, name: &str, bytes: &[u8], times: usize) -> String {
+    let image = format!("lab.local/{name}:1");
+    for number in 0..times {
+        let bundle = Bundle::wasm(bytes, true).annotation("org.opencontainers.image.ref.name", &image);
+        run(stage, "youki", &format!("{name}-{number}"), bundle);
+    }
+    image
+}
+
+#[test]
+fn a_large_module_that_is_compiled_at_every_start() {
+    let stage = stage();
+    let large = module_of(4_000);
+    let verdicts = Verdicts::begin(&stage, "cold-start-slow-large-module", &[]);
+    let large = modules_of_image(&stage, "large", &large, 3);
+    let small = modules_of_image(&stage, "small", HELLO, 2);
+    let seen = verdicts.end();
+    only(&seen, &large, "cold-start-slow/large-module likely");
+    quiet(&seen, &small);
+}
+
+#[test]
+fn a_module_too_slow_for_functions() {
+    let stage = stage();
+    let middle = module_of(150);
+    let verdicts = Verdicts::begin(&stage, "slow-start-engine-phases", &["--scenario", "serverless"]);
+    let middle = modules_of_image(&stage, "middle", &middle, 3);
+    let seen = verdicts.end();
+    only(&seen, &middle, "slow-start/engine-phases proved");
+}
+
+#[test]
+fn an_engine_that_is_found_at_last_and_takes_long_to_link() {
+    let stage = stage();
+    let stand_in = WasmEdge::build(&stage);
+    for case in ["wasmedge-missing-not-library-found-at-last", "cold-start-slow-not-engine-linked"] {
+        let verdicts = Verdicts::begin(&stage, case, &["--scenario", "serverless"]);
+        let image = "lab.local/linked:1";
+        let bundle = Bundle::wasm(HELLO, true).annotation("org.opencontainers.image.ref.name", image);
+        let bundle = bundle.write(&stage, &format!("{case}-{}", stage.id())).expect("bundle");
+        let mut command = stand_in.with_library(&bundle);
+        let library = stage.path("wasmedge");
+        command
+            .env("LD_LIBRARY_PATH", format!("/nowhere:{}:{}", stage.path("").display(), library.display()));
+        assert_eq!(stage.run(&mut command).expect("the stand-in").code(), 0);
+        let seen = verdicts.end();
+        quiet(&seen, &bundle.id);
+        quiet(&seen, image);
+    }
+}
