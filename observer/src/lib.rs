@@ -17,6 +17,7 @@ pub mod model;
 pub mod output;
 pub mod pipeline;
 pub mod probes;
+pub mod span;
 pub mod time;
 
 // edges
