@@ -91,6 +91,8 @@ pub struct Run {
     pub filter: FilterArgs,
     #[command(flatten)]
     pub otlp: Otlp,
+    #[command(flatten)]
+    pub listen: Listen,
 }
 
 #[derive(Debug, Args)]
@@ -114,6 +116,8 @@ pub struct Coldstart {
     pub filter: FilterArgs,
     #[command(flatten)]
     pub otlp: Otlp,
+    #[command(flatten)]
+    pub listen: Listen,
     /// Learn this run's starts into the baseline of this node.
     #[arg(long)]
     pub learn: bool,
@@ -221,6 +225,27 @@ pub struct Otlp {
     /// [default: http/protobuf for port 4318, else grpc]
     #[arg(long, value_name = "PROTOCOL", value_parser = ["grpc", "http/protobuf"])]
     pub otlp_protocol: Option<String>,
+}
+
+/// Telemetry of others.
+#[derive(Debug, Args)]
+pub struct Listen {
+    /// Receive OTLP here, e.g. 127.0.0.1:4317: spans are tied to what the kernel saw.
+    #[arg(long, value_name = "ADDR")]
+    pub otlp_listen: Option<String>,
+    /// A second port to receive OTLP on, e.g. 127.0.0.1:4318; either takes gRPC and HTTP.
+    #[arg(long, value_name = "ADDR")]
+    pub otlp_listen_http: Option<String>,
+    /// What of it goes on to the collector of --otlp: none of it, or all, as it came.
+    #[arg(long, value_name = "WHAT", value_enum, default_value_t)]
+    pub otlp_forward: Forward,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Forward {
+    #[default]
+    None,
+    All,
 }
 
 #[derive(Debug, Args)]

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use observer_ebpf::Family;
 
 use crate::{
-    health::{OwnCost, ProbeHealth, ProbeReport, Report, Status},
+    health::{OtlpCounts, OwnCost, ProbeHealth, ProbeReport, Report, Status},
     input::{End, FactKind, Input},
     layer::Layer,
     model::{Made, Model},
@@ -34,6 +34,7 @@ pub struct Pipeline {
     statuses: BTreeMap<u8, ProbeReport>,
     own: Option<OwnCost>,
     own_before: Option<(Time, OwnCost)>,
+    otlp: Option<OtlpCounts>,
     from: Option<Time>,
     now: Time,
     health_at: Option<Time>,
@@ -54,6 +55,7 @@ impl Pipeline {
             statuses: BTreeMap::new(),
             own: None,
             own_before: None,
+            otlp: None,
             from: None,
             now: Time(0),
             health_at: None,
@@ -194,6 +196,7 @@ impl Pipeline {
                 self.own_before.get_or_insert((report.time, *cost));
                 self.own = Some(*cost);
             }
+            Report::Otlp(counts) => self.otlp = Some(*counts),
         }
     }
 
@@ -218,6 +221,7 @@ impl Pipeline {
             probes: self.probes.values().cloned().collect(),
             own: self.own,
             cpu_percent,
+            otlp: self.otlp,
         }
     }
 
@@ -237,6 +241,7 @@ impl Pipeline {
             not_measured: self.not_measured(),
             lost: self.model.lost(),
             command_exit: end.command_exit,
+            otlp: self.otlp,
         }));
     }
 

@@ -300,6 +300,7 @@ pub fn health() -> Health {
         ],
         own: Some(OwnCost { cpu_ns: 24_000_000, rss_bytes: 24_117_248, bpf_run_ns: None }),
         cpu_percent: Some(0.4),
+        otlp: None,
     }
 }
 
@@ -320,6 +321,7 @@ pub fn summary(starts: u64, failed_starts: u64) -> Summary {
         }],
         lost: 3,
         command_exit: Some(-9),
+        otlp: None,
     }
 }
 

@@ -22,6 +22,7 @@ pub fn run(args: &cli::Coldstart) -> Result<i32> {
         command: "coldstart",
         purpose: Purpose::Starts,
         watch: &args.watch,
+        listen: &args.listen,
         settings: Settings {
             ready_wait_ns: args.watch.ready_wait.as_nanos() as u64,
             filter: watching::filter(&args.filter),

@@ -15,7 +15,7 @@ use anyhow::Result;
 use observer_ebpf::Family;
 use tokio::sync::{Mutex, OwnedSemaphorePermit as Permit, Semaphore, mpsc};
 
-use super::{groups::Groups, pipes::Pipes, sinks::Sinks, talk, webhooks::Names};
+use super::{groups::Groups, pipes::Pipes, sinks::Sinks, spans::Spans, talk, webhooks::Names};
 use crate::{
     health::{OwnCost, ProbePlan, ProbeReport, Report},
     input::{Fact, FactKind, Input, LookupError, Record},
@@ -54,6 +54,8 @@ pub struct Edge {
     /// What was sampled and not fed yet.
     samples: VecDeque<Input>,
     webhooks: Option<Names>,
+    /// Telemetry of others.
+    spans: Option<Spans>,
 }
 
 impl Edge {
@@ -65,6 +67,7 @@ impl Edge {
         host: HostRoot,
         cri: &[PathBuf],
         webhooks: &[Target],
+        spans: Option<Spans>,
     ) -> Self {
         let follows = pipeline.follows();
         let (answer, answers) = mpsc::channel(MAX_LOOKUPS);
@@ -86,6 +89,7 @@ impl Edge {
             groups: Groups::default(),
             samples: VecDeque::new(),
             webhooks: Names::of(webhooks),
+            spans,
         }
     }
 
@@ -104,6 +108,9 @@ impl Edge {
         let of_groups = self.groups.samples(&self.host).into_iter();
         let samples = of_groups.chain(self.pipes.samples(&mut self.live));
         self.samples.extend(samples.map(Input::Sample));
+        if let Some(spans) = &self.spans {
+            spans.take(|span| self.samples.push_back(span));
+        }
         self.feed_in_order(inputs)?;
         if let Some(plan) = self.live.look_for_tls(&self.host, now()) {
             self.report(status(&plan))?;
@@ -121,7 +128,17 @@ impl Edge {
         let mut inputs = Vec::new();
         let (prefetched, host) = (&mut self.prefetched, &self.host);
         self.live.stop(now(), |record| prefetched.note(host, record), |input| inputs.push(input));
+        if let Some(spans) = &self.spans {
+            spans.stop();
+            spans.take(|span| self.samples.push_back(span));
+        }
         self.feed_in_order(inputs)?;
+        // Nothing comes after the last spans that they could be before.
+        for input in std::mem::take(&mut self.samples) {
+            if matches!(input, Input::Span(_)) {
+                self.feed(&input)?;
+            }
+        }
         self.answers()?;
         self.own_cost()?;
         self.clock()
@@ -249,6 +266,9 @@ impl Edge {
         for family in Family::ALL {
             let count = records[*family as usize];
             self.report(Report::Records { family: *family as u8, count })?;
+        }
+        if let Some(counts) = self.spans.as_ref().map(Spans::counts) {
+            self.report(Report::Otlp(counts))?;
         }
         self.report(Report::Own(measure()))
     }

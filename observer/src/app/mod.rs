@@ -12,6 +12,7 @@ mod pipes;
 pub mod replay;
 pub mod run;
 mod sinks;
+mod spans;
 mod talk;
 mod until;
 mod watching;
@@ -34,9 +35,12 @@ pub struct Usage(pub String);
 
 /// Where the baseline of this node is kept.
 fn baseline_path() -> PathBuf {
-    let state =
-        std::env::var_os("STATE_DIRECTORY").map_or_else(|| PathBuf::from("/var/lib/observer"), PathBuf::from);
-    state.join("baseline.json")
+    state_directory().join("baseline.json")
+}
+
+/// Where what outlives a run is kept.
+fn state_directory() -> PathBuf {
+    std::env::var_os("STATE_DIRECTORY").map_or_else(|| PathBuf::from("/var/lib/observer"), PathBuf::from)
 }
 
 /// Adds a run's starts to the baseline of this node.

@@ -18,6 +18,7 @@ pub fn run(args: &cli::Run) -> Result<i32> {
         command: "run",
         purpose: Purpose::Lives,
         watch: &args.watch,
+        listen: &args.listen,
         settings: Settings {
             ready_wait_ns: args.watch.ready_wait.as_nanos() as u64,
             follow: true,

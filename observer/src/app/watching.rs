@@ -8,6 +8,7 @@ use observer_ebpf::Family;
 use super::{
     edge::{Edge, now},
     sinks::{Observer, Outlets, Sinks},
+    spans::Spans,
     talk, webhooks,
 };
 use crate::{
@@ -30,6 +31,7 @@ pub struct Plan<'a> {
     pub command: &'static str,
     pub purpose: Purpose,
     pub watch: &'a cli::Watch,
+    pub listen: &'a cli::Listen,
     pub settings: Settings,
     pub outlets: Outlets<'a>,
     /// What is run meanwhile, if anything.
@@ -52,6 +54,7 @@ pub fn attach(plan: &Plan) -> Result<Watching> {
     let host = HostFacts::read(&host_root);
     let observer = observer(&host);
     let sinks = Sinks::open(&plan.outlets, &observer)?;
+    let spans = Spans::listen(plan.listen, plan.outlets.otlp)?;
     let began = now();
     let names: Vec<_> = names::watched_names().iter().map(|name| (name.name, name.role)).collect();
     let webhooks = webhooks::find(&plan.settings.webhooks);
@@ -97,6 +100,7 @@ pub fn attach(plan: &Plan) -> Result<Watching> {
         host_root,
         &sockets,
         &plan.settings.webhooks,
+        spans,
     );
     Ok(Watching { edge, plans, asked })
 }

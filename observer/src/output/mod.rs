@@ -8,7 +8,7 @@ mod stats;
 use std::{collections::BTreeMap, net::SocketAddr};
 
 use crate::{
-    health::{OwnCost, ProbeHealth},
+    health::{OtlpCounts, OwnCost, ProbeHealth},
     layer::Layer,
     time::{Time, Wall},
 };
@@ -284,6 +284,8 @@ pub struct Health {
     pub own: Option<OwnCost>,
     /// Share of one CPU since the run began.
     pub cpu_percent: Option<f64>,
+    /// Where telemetry of others is received.
+    pub otlp: Option<OtlpCounts>,
 }
 
 /// The last word of a run.
@@ -300,6 +302,8 @@ pub struct Summary {
     pub not_measured: Vec<NotMeasured>,
     pub lost: u64,
     pub command_exit: Option<i32>,
+    /// Where telemetry of others is received.
+    pub otlp: Option<OtlpCounts>,
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -12,6 +12,7 @@ use crate::{
         packet::{Flow, Owner, Transport},
         process, security, socket, stdio, tls, webhook,
     },
+    span::{Kind, Span, StatusCode},
     time::{ClockOffset, Time},
 };
 
@@ -34,9 +35,29 @@ pub(super) fn all() -> Vec<Input> {
     let rest = [
         Input::Lost { time: Time(500), family: 9, count: u64::MAX },
         Input::Sample(Sample { time: Time(500), what: SampleKind::Memory { init: 9, used } }),
+        Input::Span(Box::new(span())),
         Input::Tick(Time(501)),
     ];
     records.chain(facts).chain(reports).chain(rest).collect()
+}
+
+fn span() -> Span {
+    Span {
+        time: Time(500),
+        trace: [1; 16],
+        id: [2; 8],
+        parent: Some([3; 8]),
+        name: "GET /\u{1b}[31m".to_owned(),
+        kind: Kind::Client,
+        start: u64::MAX,
+        end: 0,
+        status: StatusCode::Error,
+        flags: 0x101,
+        scope: String::new(),
+        service: Some("shop".to_owned()),
+        attributes: vec![("network.peer.port".to_owned(), "53".to_owned())],
+        resource: vec![("service.name".to_owned(), "shop".to_owned())],
+    }
 }
 
 fn invocations() -> Vec<Invocation> {

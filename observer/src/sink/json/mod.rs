@@ -10,6 +10,7 @@ mod event;
 mod health;
 mod line;
 mod net;
+mod otlp;
 mod stats;
 mod summary;
 mod webhook;

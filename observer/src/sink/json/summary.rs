@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::otlp::OtlpJson;
 use crate::{
     output::{NotMeasured, Summary},
     sink::units::rfc3339,
@@ -28,6 +29,8 @@ pub(super) struct SummaryBody<'a> {
     lost: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     command_exit: Option<CommandExit>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    otlp: Option<OtlpJson>,
 }
 
 #[derive(Serialize)]
@@ -64,6 +67,7 @@ impl<'a> SummaryBody<'a> {
             not_measured: summary.not_measured.iter().map(NotMeasuredJson::of).collect(),
             lost: summary.lost,
             command_exit: summary.command_exit.map(CommandExit::of),
+            otlp: summary.otlp.as_ref().map(OtlpJson::of),
         }
     }
 }

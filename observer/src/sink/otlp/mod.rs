@@ -3,16 +3,18 @@
 //! Owns the queue in front of the collector and the count of what did not get through it. The caller is never
 //! made to wait: a full queue, a collector that is down, slow or no collector at all costs spans, which are
 //! counted, and nothing else. Refuses TLS (none is compiled in), compression (every receiver takes plain
-//! bodies) and spans of anybody else.
+//! bodies). Spans of others go past all of that, as they came, if they go at all: [`Forwarder`].
 //!
 //! The messages are OTLP's own and the clients are used directly, without an SDK exporter: that one cannot say
 //! how many spans the collector rejected, and has one resource where every container here has its own.
 
 mod event;
+mod forward;
 mod ids;
 mod resource;
 mod settings;
 mod spans;
+mod spool;
 mod transport;
 mod worker;
 
@@ -30,6 +32,7 @@ use tokio::{
 };
 
 pub use self::{
+    forward::Forwarder,
     resource::Host,
     settings::{OtlpSettings, Protocol},
     spans::resource_spans,
@@ -51,6 +54,10 @@ pub enum OtlpError {
     Url { url: String, why: String },
     #[error("--otlp {url}: this build speaks no TLS; send to a collector on this node over http://")]
     Tls { url: String },
+    #[error(
+        "{url} takes traces alone: --otlp-forward all needs an endpoint for all signals, whose path ends in /v1/traces"
+    )]
+    TracesOnly { url: String },
     #[error("OTLP protocol {name:?} is not known: use grpc or http/protobuf")]
     Protocol { name: String },
     /// Only the header's name: its value is often a secret.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::text::{Page, Tone, columns, join, left, right};
 use crate::{
-    health::{ProbeHealth, Status},
+    health::{OtlpCounts, ProbeHealth, Status},
     output::{ColdStart, Health, Summary},
     pipeline::is_a_problem,
     sink::{
@@ -114,11 +114,44 @@ pub(super) fn summary(page: Page, summary: &Summary, health: Option<&Health>, wi
         let end = if status < 0 { "was ended by signal" } else { "exited with" };
         text.push_str(&format!("the command {end} {}\n", status.unsigned_abs()));
     }
+    if let Some(counts) = &summary.otlp {
+        text.push_str(&page.wrapped(0, &otlp(counts)));
+    }
     if summary.starts == 0 {
         text.push_str(&page.wrapped(0, &probes_in_short(health)));
     }
     text.push_str(&not_measured(page, summary));
     text
+}
+
+/// What became of the telemetry of others; what is as it should be is not told.
+fn otlp(counts: &OtlpCounts) -> String {
+    let mut said = vec![format!(
+        "received {}, {}, {}",
+        units::count(counts.received_spans, "span"),
+        units::count(counts.received_logs, "log record"),
+        units::count(counts.received_metrics, "metric"),
+    )];
+    let rest = [
+        (counts.rejected, "not understood"),
+        (counts.own, "observer's own"),
+        (counts.seen_before, "seen before"),
+        (counts.refused_requests, "requests to be sent again"),
+        (counts.refused_connections, "connections refused"),
+        (counts.silent_connections, "connections that said nothing"),
+    ];
+    let passed_on = [
+        (counts.resumed, "left by an earlier run"),
+        (counts.waiting, "waiting for the collector"),
+        (counts.dropped, "refused by the collector"),
+    ];
+    let told = |(count, what): (u64, &str)| (count > 0).then(|| format!("{count} {what}"));
+    said.extend(rest.into_iter().filter_map(told));
+    if counts.forwards {
+        said.push(format!("{} passed on", counts.forwarded));
+        said.extend(passed_on.into_iter().filter_map(told));
+    }
+    format!("otlp: {}", said.join("; "))
 }
 
 /// `7 events (5 runtime, 2 stdio); `.
