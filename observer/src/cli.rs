@@ -54,7 +54,7 @@ pub enum Format {
 What --show may name: coldstart (where a start's time went), runtime (created, started, ended),
 stdio (what became of what was written), memory (faults, OOM kills, refusals), dns (look-ups of
 names), net (TCP connections), webhook (calls of those named by --webhook, and of kube-apiserver and
-k3s), events (all from runtime on), stats (counts of each interval), health (the probes). The summary
+k3s), events (all from runtime on), evidence (which spans received by --otlp-listen they belong to), stats (counts of each interval), health (the probes). The summary
 is always there.
 
 Without --show, -o json writes all of it; the table shows what needs attention: starts that
@@ -189,7 +189,7 @@ pub struct Starts {
 #[derive(Debug, Args)]
 pub struct Choice {
     /// What to show, comma separated: coldstart, runtime, stdio, memory, dns, net, webhook, events,
-    /// stats, health [default: json all, table what needs attention].
+    /// evidence, stats, health [default: json all, table what needs attention].
     #[arg(long, value_name = "LIST")]
     pub show: Option<Show>,
     /// Events to export as spans, too: runtime, stdio, memory, dns, net, webhook, events for all of them, or
@@ -239,6 +239,18 @@ pub struct Listen {
     /// What of it goes on to the collector of --otlp: none of it, or all, as it came.
     #[arg(long, value_name = "WHAT", value_enum, default_value_t)]
     pub otlp_forward: Forward,
+    /// How what was seen is told of the spans that it belongs to: as their children where it belongs to one alone,
+    /// as spans of our own that point to them, or not at all.
+    #[arg(long, value_name = "HOW", value_enum, default_value_t)]
+    pub otlp_evidence: Evidence,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Evidence {
+    #[default]
+    Child,
+    Link,
+    Off,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]

@@ -9,6 +9,7 @@
 
 // pure
 pub mod compare;
+pub mod correlate;
 pub mod filter;
 pub mod health;
 pub mod input;

@@ -11,18 +11,19 @@ use std::collections::BTreeMap;
 use observer_ebpf::Family;
 
 use crate::{
+    correlate::Correlator,
     health::{OtlpCounts, OwnCost, ProbeHealth, ProbeReport, Report, Status},
-    input::{End, FactKind, Input},
+    input::{End, Fact, FactKind, Input},
     layer::Layer,
     model::{Made, Model},
-    output::{ColdStart, Event, Health, NotMeasured, Output, Summary},
+    output::{ColdStart, Event, Evidence, Health, NotMeasured, Output, Summary, Told},
     probes,
     time::{Time, Wall},
 };
 use seen::Seen;
 use stats::Tally;
 
-pub use settings::Settings;
+pub use settings::{Relation, Settings};
 pub use show::{Show, Shown, UnknownKind, event_needs_attention, is_a_problem, needs_attention};
 
 /// See the module.
@@ -35,6 +36,8 @@ pub struct Pipeline {
     own: Option<OwnCost>,
     own_before: Option<(Time, OwnCost)>,
     otlp: Option<OtlpCounts>,
+    /// Where what is seen is tied to spans of others.
+    correlator: Option<Correlator>,
     from: Option<Time>,
     now: Time,
     health_at: Option<Time>,
@@ -48,6 +51,7 @@ impl Pipeline {
         let model =
             Model::new(settings.ready_wait_ns, settings.follow).with_webhooks(settings.webhooks.clone());
         let tally = settings.follow.then(|| Tally::new(settings.stats_interval_ns));
+        let correlator = (settings.evidence != Relation::Off).then(Correlator::default);
         Pipeline {
             settings,
             model,
@@ -56,6 +60,7 @@ impl Pipeline {
             own: None,
             own_before: None,
             otlp: None,
+            correlator,
             from: None,
             now: Time(0),
             health_at: None,
@@ -76,6 +81,7 @@ impl Pipeline {
             }
             _ => {}
         }
+        self.correlate(input);
         let mut made = Vec::new();
         self.model.step(input, &mut |item| made.push(item));
         if let Input::Fact(fact) = input
@@ -83,12 +89,24 @@ impl Pipeline {
         {
             self.model.finish(input.time(), &mut |item| made.push(item));
             made.into_iter().for_each(|item| self.hand_on(item, &mut out));
+            if let Some(correlator) = &mut self.correlator {
+                correlator.end(&mut |evidence| out(told_as(self.settings.evidence, evidence)));
+            }
             self.end(end, &mut out);
             return;
         }
         made.into_iter().for_each(|item| self.hand_on(item, &mut out));
         if let Input::Tick(time) = input {
             self.tick(*time, &mut out);
+        }
+    }
+
+    fn correlate(&mut self, input: &Input) {
+        let Some(correlator) = &mut self.correlator else { return };
+        match input {
+            Input::Span(span) => correlator.span(span),
+            Input::Fact(Fact { what: FactKind::Clock(offset), .. }) => correlator.clock(*offset),
+            _ => {}
         }
     }
 
@@ -154,6 +172,9 @@ impl Pipeline {
         if let Some(tally) = &mut self.tally {
             tally.start(&start);
         }
+        if let Some(correlator) = &mut self.correlator {
+            correlator.told(self.now, Told::Start(start.clone()));
+        }
         out(Output::ColdStart(start));
     }
 
@@ -168,6 +189,9 @@ impl Pipeline {
         self.seen.event(&event);
         if let Some(tally) = &mut self.tally {
             tally.event(&event);
+        }
+        if let Some(correlator) = &mut self.correlator {
+            correlator.told(self.now, Told::Event(event.clone()));
         }
         out(Output::Event(event));
     }
@@ -203,6 +227,9 @@ impl Pipeline {
     fn tick(&mut self, time: Time, out: &mut impl FnMut(Output)) {
         if let Some(tally) = &mut self.tally {
             tally.tick(time, self.model.clock()).into_iter().map(Output::Stats).for_each(&mut *out);
+        }
+        if let Some(correlator) = &mut self.correlator {
+            correlator.tick(time, &mut |evidence| out(told_as(self.settings.evidence, evidence)));
         }
         let due = *self.health_at.get_or_insert(time.plus(self.settings.health_interval_ns));
         if time >= due {
@@ -242,6 +269,7 @@ impl Pipeline {
             lost: self.model.lost(),
             command_exit: end.command_exit,
             otlp: self.otlp,
+            joined: self.correlator.as_ref().map(|correlator| correlator.joined),
         }));
     }
 
@@ -300,6 +328,12 @@ impl Pipeline {
     fn wall(&self, time: Time) -> Wall {
         self.model.clock().wall(time)
     }
+}
+
+/// Evidence belongs to the trace of others only where that is wanted.
+fn told_as(relation: Relation, evidence: Evidence) -> Output {
+    let is_child = evidence.is_child && relation == Relation::Child;
+    Output::Evidence(Box::new(Evidence { is_child, ..evidence }))
 }
 
 fn family_name(id: u8) -> &'static str {

@@ -322,6 +322,7 @@ pub fn summary(starts: u64, failed_starts: u64) -> Summary {
         lost: 3,
         command_exit: Some(-9),
         otlp: None,
+        joined: None,
     }
 }
 

@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use super::{
     sinks::Outlets,
-    until,
+    spans, until,
     watching::{self, Plan},
 };
 use crate::{
@@ -26,6 +26,7 @@ pub fn run(args: &cli::Coldstart) -> Result<i32> {
         settings: Settings {
             ready_wait_ns: args.watch.ready_wait.as_nanos() as u64,
             filter: watching::filter(&args.filter),
+            evidence: spans::evidence(&args.listen),
             ..Settings::default()
         },
         outlets: Outlets {

@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use super::{
     sinks::Outlets,
-    until,
+    spans, until,
     watching::{self, Plan},
 };
 use crate::{cli, pipeline::Settings, probes::Purpose};
@@ -25,6 +25,7 @@ pub fn run(args: &cli::Run) -> Result<i32> {
             stats_interval_ns: args.interval.as_nanos() as u64,
             filter: watching::filter(&args.filter),
             webhooks: args.webhooks.clone(),
+            evidence: spans::evidence(&args.listen),
             ..Settings::default()
         },
         outlets: Outlets {

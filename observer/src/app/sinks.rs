@@ -148,6 +148,7 @@ impl Sinks {
                     otlp.send(start);
                 }
             }
+            (Output::Evidence(evidence), Some(otlp)) => otlp.send_evidence(evidence),
             (Output::Event(event), Some(otlp)) if self.otlp_events.takes_event(event) => {
                 otlp.send_event(event);
             }

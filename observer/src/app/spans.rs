@@ -9,12 +9,25 @@ use crate::{
     cli,
     health::OtlpCounts,
     input::Input,
+    pipeline::Relation,
     sink::otlp::Forwarder,
     source::otlp::{Forwarding, Receiver, ReceiverSettings},
 };
 
 /// How long the collector is given at the end of a run.
 const FLUSH: Duration = Duration::from_millis(500);
+
+/// How what is seen is tied to what is received.
+pub fn evidence(listen: &cli::Listen) -> Relation {
+    if listen.otlp_listen.is_none() && listen.otlp_listen_http.is_none() {
+        return Relation::Off;
+    }
+    match listen.otlp_evidence {
+        cli::Evidence::Child => Relation::Child,
+        cli::Evidence::Link => Relation::Link,
+        cli::Evidence::Off => Relation::Off,
+    }
+}
 
 pub struct Spans {
     receiver: Receiver,

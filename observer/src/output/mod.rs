@@ -3,6 +3,7 @@
 
 mod dns;
 mod event;
+mod evidence;
 mod stats;
 
 use std::{collections::BTreeMap, net::SocketAddr};
@@ -19,12 +20,14 @@ pub use event::{
     NetOutcome, OomScope, Peer, Runtime, RuntimeAction, Seen, Side, Since, Stdio, StdioOutcome, StdioTarget,
     Webhook, What,
 };
+pub use evidence::{Evidence, Join, Joined, Target, Told};
 pub use stats::{Resident, Stats};
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Output {
     ColdStart(Box<ColdStart>),
     Event(Box<Event>),
+    Evidence(Box<Evidence>),
     Stats(Stats),
     Health(Health),
     Summary(Summary),
@@ -304,6 +307,8 @@ pub struct Summary {
     pub command_exit: Option<i32>,
     /// Where telemetry of others is received.
     pub otlp: Option<OtlpCounts>,
+    /// Where what is seen is tied to their spans.
+    pub joined: Option<Joined>,
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -21,6 +21,21 @@ pub struct Settings {
     /// What the user says to be webhooks; kernel records name them by their place here, from 1.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub webhooks: Vec<Target>,
+    /// Whether what is seen is tied to spans that others send, and how it is told.
+    #[serde(default)]
+    pub evidence: Relation,
+}
+
+/// How evidence stands to the span that it belongs to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Relation {
+    /// Nothing is tied to anything.
+    #[default]
+    Off,
+    /// A span of ours, which points to it.
+    Link,
+    /// A child of it, where it belongs to no other.
+    Child,
 }
 
 const fn ten_seconds() -> u64 {
@@ -36,6 +51,7 @@ impl Default for Settings {
             stats_interval_ns: ten_seconds(),
             filter: Filter::default(),
             webhooks: Vec::new(),
+            evidence: Relation::Off,
         }
     }
 }

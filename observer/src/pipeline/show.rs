@@ -17,12 +17,13 @@ pub enum Shown {
     Dns,
     Net,
     Webhook,
+    Evidence,
     Stats,
     Health,
 }
 
 impl Shown {
-    pub const ALL: [Shown; 9] = [
+    pub const ALL: [Shown; 10] = [
         Shown::Coldstart,
         Shown::Runtime,
         Shown::Stdio,
@@ -30,6 +31,7 @@ impl Shown {
         Shown::Dns,
         Shown::Net,
         Shown::Webhook,
+        Shown::Evidence,
         Shown::Stats,
         Shown::Health,
     ];
@@ -46,6 +48,7 @@ impl Shown {
             Shown::Dns => "dns",
             Shown::Net => "net",
             Shown::Webhook => "webhook",
+            Shown::Evidence => "evidence",
             Shown::Stats => "stats",
             Shown::Health => "health",
         }
@@ -90,6 +93,7 @@ impl Show {
         match output {
             Output::ColdStart(_) => self.0.contains(&Shown::Coldstart),
             Output::Event(event) => self.takes_event(event),
+            Output::Evidence(_) => self.0.contains(&Shown::Evidence),
             Output::Stats(_) => self.0.contains(&Shown::Stats),
             Output::Health(_) => self.takes_health(),
             Output::Summary(_) => true,
@@ -144,7 +148,7 @@ pub fn needs_attention(output: &Output) -> bool {
         Output::ColdStart(start) => start.failure.is_some(),
         Output::Event(event) => event_needs_attention(event),
         Output::Health(_) | Output::Summary(_) => true,
-        Output::Stats(_) | Output::Want(_) => false,
+        Output::Evidence(_) | Output::Stats(_) | Output::Want(_) => false,
     }
 }
 
@@ -219,8 +223,8 @@ mod tests {
         let error = "stdio,dsn".parse::<Show>().unwrap_err().to_string();
         assert_eq!(
             error,
-            "nothing is called \"dsn\"; there are coldstart, runtime, stdio, memory, dns, net, webhook, stats, \
-             health, and events for all of runtime, stdio, memory, dns, net, webhook"
+            "nothing is called \"dsn\"; there are coldstart, runtime, stdio, memory, dns, net, webhook, \
+             evidence, stats, health, and events for all of runtime, stdio, memory, dns, net, webhook"
         );
         assert!("".parse::<Show>().is_err() && "stdio,".parse::<Show>().is_err());
     }

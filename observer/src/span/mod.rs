@@ -65,6 +65,9 @@ pub struct Span {
     pub status: StatusCode,
     /// OTLP's: the lowest byte is that of W3C.
     pub flags: u32,
+    /// W3C's, which a child takes over.
+    #[serde(default)]
+    pub state: String,
     pub scope: String,
     pub service: Option<String>,
     /// Of those that a span may be tied by, its own: [`reduce::is_of_use`].

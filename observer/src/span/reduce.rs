@@ -44,6 +44,8 @@ const OF_USE: &[&str] = &[
     "service.name",
     "service.namespace",
     "dns.question.name",
+    "http.url",
+    "url.full",
     "sandbox.id",
     "task.container.id",
     "task.process.id",
@@ -51,6 +53,9 @@ const OF_USE: &[&str] = &[
     "configuration",
     "operation",
 ];
+
+/// Of these only the host and the port are kept.
+pub const IS_URL: &[&str] = &["http.url", "url.full"];
 
 pub fn is_of_use(key: &str) -> bool {
     OF_USE.contains(&key)
@@ -79,6 +84,8 @@ pub fn span(of: &Record, time: Time) -> Result<Span, Unusable> {
         match (field.number, field.value) {
             (1, Value::Bytes(bytes)) => has_trace = id(bytes, &mut span.trace),
             (2, Value::Bytes(bytes)) => has_id = id(bytes, &mut span.id),
+            // A part of it would be another one.
+            (3, Value::Bytes(bytes)) if bytes.len() <= MAX_TEXT => span.state = text(bytes),
             (4, Value::Bytes(bytes)) => {
                 let mut parent = [0; 8];
                 span.parent = id(bytes, &mut parent).then_some(parent);
@@ -157,9 +164,17 @@ fn keep(pairs: &mut Vec<(String, String)>, pair: &[u8]) -> Result<(), Malformed>
         return Ok(());
     }
     if let Some(value) = scalar(value)? {
+        let value = if IS_URL.contains(&key) { authority(&value).to_owned() } else { value };
         pairs.push((key.to_owned(), value));
     }
     Ok(())
+}
+
+/// The host and port of a URL. Its path and query may hold secrets, as may what is before the host.
+fn authority(url: &str) -> &str {
+    let rest = url.split_once("://").map_or("", |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    authority.rsplit_once('@').map_or(authority, |(_, host)| host)
 }
 
 fn scalar(value: &[u8]) -> Result<Option<String>, Malformed> {

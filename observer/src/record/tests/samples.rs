@@ -53,6 +53,7 @@ fn span() -> Span {
         end: 0,
         status: StatusCode::Error,
         flags: 0x101,
+        state: "a=b".to_owned(),
         scope: String::new(),
         service: Some("shop".to_owned()),
         attributes: vec![("network.peer.port".to_owned(), "53".to_owned())],

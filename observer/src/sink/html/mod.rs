@@ -63,7 +63,7 @@ impl Sink for HtmlSink {
             }
             Output::Health(health) => self.content.health = Some(health.clone()),
             Output::Summary(summary) => self.content.summary = Some(summary.clone()),
-            Output::Event(_) | Output::Stats(_) | Output::Want(_) => {}
+            Output::Event(_) | Output::Evidence(_) | Output::Stats(_) | Output::Want(_) => {}
         }
         Ok(())
     }

@@ -7,6 +7,7 @@ mod comparison;
 mod container;
 mod dns;
 mod event;
+mod evidence;
 mod health;
 mod line;
 mod net;
@@ -83,6 +84,9 @@ impl<W: Write> Sink for JsonSink<W> {
                 Ok(())
             }
             Output::Event(event) => self.line("event", event.time, &event::EventBody::of(event)),
+            Output::Evidence(evidence) => {
+                self.line("evidence", evidence::time(evidence), &evidence::EvidenceBody::of(evidence))
+            }
             Output::Stats(stats) => self.line("stats", stats.to, &stats::StatsBody::of(stats)),
             Output::Want(_) => Ok(()),
         }

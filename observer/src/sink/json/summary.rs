@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::otlp::OtlpJson;
+use super::{evidence::JoinedJson, otlp::OtlpJson};
 use crate::{
     output::{NotMeasured, Summary},
     sink::units::rfc3339,
@@ -31,6 +31,8 @@ pub(super) struct SummaryBody<'a> {
     command_exit: Option<CommandExit>,
     #[serde(skip_serializing_if = "Option::is_none")]
     otlp: Option<OtlpJson>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    joined: Option<JoinedJson>,
 }
 
 #[derive(Serialize)]
@@ -68,6 +70,7 @@ impl<'a> SummaryBody<'a> {
             lost: summary.lost,
             command_exit: summary.command_exit.map(CommandExit::of),
             otlp: summary.otlp.as_ref().map(OtlpJson::of),
+            joined: summary.joined.map(JoinedJson::of),
         }
     }
 }

@@ -9,6 +9,7 @@
 //! how many spans the collector rejected, and has one resource where every container here has its own.
 
 mod event;
+mod evidence;
 mod forward;
 mod ids;
 mod resource;
@@ -41,7 +42,7 @@ use self::{
     transport::Transport,
     worker::{Item, Queued, Shared, Worker},
 };
-use crate::output::{ColdStart, Event};
+use crate::output::{ColdStart, Event, Evidence};
 
 /// Starts and events that wait for the collector; one more is dropped and counted.
 const QUEUE: usize = 2048;
@@ -134,6 +135,11 @@ impl OtlpSink {
     /// Queues one event. Never blocks.
     pub fn send_event(&self, event: &Event) {
         self.queue(Item::Event(Box::new(event.clone())), 1);
+    }
+
+    /// Queues what belongs to spans of others. Never blocks.
+    pub fn send_evidence(&self, evidence: &Evidence) {
+        self.queue(Item::Evidence(Box::new(evidence.clone())), evidence::count(evidence));
     }
 
     fn queue(&self, what: Item, spans: u64) {

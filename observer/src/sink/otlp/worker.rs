@@ -19,14 +19,14 @@ use tokio::{
 };
 
 use super::{
-    OtlpStats, event,
+    OtlpStats, event, evidence,
     resource::Host,
     settings::OtlpSettings,
     spans,
     transport::{Failure, Transport},
 };
 use crate::{
-    output::{ColdStart, Event},
+    output::{ColdStart, Event, Evidence},
     sink::escape,
     span::Signal,
 };
@@ -47,6 +47,7 @@ pub struct Queued {
 pub enum Item {
     Start(Box<ColdStart>),
     Event(Box<Event>),
+    Evidence(Box<Evidence>),
 }
 
 impl Item {
@@ -54,6 +55,7 @@ impl Item {
         match self {
             Item::Start(start) => spans::resource_spans(start, host),
             Item::Event(told) => event::resource_spans(told, host),
+            Item::Evidence(told) => evidence::resource_spans(told, host),
         }
     }
 }

@@ -140,6 +140,7 @@ impl<W: Write> Sink for TableSink<W> {
             Output::Health(health) => self.health = Some(health.clone()),
             Output::Summary(summary) => self.summary = Some(summary.clone()),
             Output::Event(event) => return self.event(&event::event(self.page, event)),
+            Output::Evidence(evidence) => return self.event(&event::evidence(self.page, evidence)),
             Output::Stats(stats) => return self.event(&event::stats(self.page, stats)),
             Output::Want(_) => {}
         }
