@@ -34,6 +34,8 @@ pub enum Command {
     Coldstart(Coldstart),
     /// Print what a recording holds, exactly as it was printed live; needs no rights.
     Replay(Replay),
+    /// Say where the time of one trace went, and what was measured meanwhile, layer by layer; needs no rights.
+    Explain(Explain),
     /// Say whether this node can be observed: kernel, rights, hooks, runtimes, and what each lack costs.
     Doctor(Doctor),
     /// Make real containers on this machine and show what observer says of them.
@@ -280,6 +282,22 @@ pub struct Replay {
     /// Stop at this time (RFC 3339, or a duration from the recording's beginning).
     #[arg(long, value_name = "TIME")]
     pub until: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  observer run --otlp-listen 127.0.0.1:4317 --record r.rec
+  observer explain 4bf92f3577b34da6a3ce929d0e0e4736 --from r.rec")]
+pub struct Explain {
+    /// As a tracing back end shows it: 32 hexadecimal digits.
+    #[arg(value_name = "TRACE_ID")]
+    pub trace: String,
+    /// A recording of a run that received the trace's spans: a file, or a directory of segments.
+    #[arg(long, value_name = "PATH")]
+    pub from: PathBuf,
+    #[command(flatten)]
+    pub print: Print,
 }
 
 #[derive(Debug, Args)]

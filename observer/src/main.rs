@@ -14,6 +14,7 @@ fn main() -> ExitCode {
         Command::Run(args) => app::run::run(args),
         Command::Coldstart(args) => app::coldstart::run(args),
         Command::Replay(args) => app::replay::run(args),
+        Command::Explain(args) => app::explain::run(args),
         Command::Doctor(args) => app::doctor::run(args),
         Command::Demo(args) => app::demo::run(args),
     };

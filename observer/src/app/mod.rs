@@ -7,6 +7,7 @@ pub mod demo;
 pub mod doctor;
 mod edge;
 pub mod exit;
+pub mod explain;
 mod groups;
 mod pipes;
 pub mod replay;

@@ -74,7 +74,7 @@ fn is_end(input: &Input) -> bool {
     matches!(input, Input::Fact(Fact { what: FactKind::End(_), .. }))
 }
 
-fn recorded_settings(header: &Header) -> Result<Settings> {
+pub(super) fn recorded_settings(header: &Header) -> Result<Settings> {
     let text = header
         .options
         .get("settings")

@@ -37,7 +37,7 @@ pub(super) struct Claim {
 
 /// Who was seen.
 #[derive(Clone, Debug)]
-enum Owner {
+pub(super) enum Owner {
     Container(Box<Container>),
     /// A process of the node that is in no container.
     Process {
@@ -53,7 +53,7 @@ impl Claim {
 }
 
 impl Owner {
-    fn of(container: Option<&Container>, process: Option<&Process>) -> Option<Owner> {
+    pub(super) fn of(container: Option<&Container>, process: Option<&Process>) -> Option<Owner> {
         match (container, process) {
             (Some(container), _) => Some(Owner::Container(Box::new(container.clone()))),
             (None, Some(process)) => {
@@ -66,7 +66,7 @@ impl Owner {
         }
     }
 
-    fn has_sent(&self, span: &Span) -> bool {
+    pub(super) fn has_sent(&self, span: &Span) -> bool {
         match self {
             Owner::Container(container) => is_of(span, container),
             // A pid means something on one machine, outside of containers; who names its program says more.
@@ -81,6 +81,13 @@ impl Owner {
             }
         }
     }
+}
+
+/// Whether a span says who has sent it, so that its absence from what was seen says something.
+pub(super) fn names_its_owner(span: &Span) -> bool {
+    ["container.id", "k8s.pod.uid", "k8s.pod.name", "process.pid"]
+        .iter()
+        .any(|key| span.resource(key).is_some())
 }
 
 fn last(path: &str) -> &str {

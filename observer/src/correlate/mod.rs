@@ -4,6 +4,7 @@
 //! Time narrows it and never makes one. Spans come when they have ended and a little later: evidence waits for them,
 //! bounded in time and number, and is tied once. Where it could be any of several spans it is tied to none of them.
 
+pub mod explain;
 mod index;
 mod key;
 

@@ -7,6 +7,7 @@
 pub mod compare;
 mod errno;
 mod escape;
+pub mod explain;
 mod file;
 mod group;
 pub mod html;

@@ -26,6 +26,8 @@ use crate::{
     time::Wall,
 };
 
+pub(super) use line::to_vec;
+
 pub struct JsonSink<W> {
     out: W,
     identity: Identity,
@@ -64,7 +66,7 @@ impl<W: Write> JsonSink<W> {
             node: self.identity.node.as_deref(),
             host: &self.identity.host,
         };
-        let mut line = line::to_vec(&Object { common, body })?;
+        let mut line = to_vec(&Object { common, body })?;
         line.push(b'\n');
         self.out.write_all(&line)?;
         self.out.flush()
