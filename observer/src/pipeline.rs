@@ -16,7 +16,7 @@ use crate::{
     input::{End, Fact, FactKind, Input},
     layer::Layer,
     model::{Made, Model},
-    output::{ColdStart, Event, Evidence, Health, NotMeasured, Output, Summary, Told},
+    output::{ColdStart, Event, Evidence, Health, NotMeasured, Output, Summary, Told, What},
     probes,
     time::{Time, Wall},
 };
@@ -190,7 +190,7 @@ impl Pipeline {
         if let Some(tally) = &mut self.tally {
             tally.event(&event);
         }
-        if let Some(correlator) = &mut self.correlator {
+        if let Some(correlator) = self.correlator.as_mut().filter(|_| explains_a_span(&event)) {
             correlator.told(self.now, Told::Event(event.clone()));
         }
         out(Output::Event(event));
@@ -334,6 +334,12 @@ impl Pipeline {
 fn told_as(relation: Relation, evidence: Evidence) -> Output {
     let is_child = evidence.is_child && relation == Relation::Child;
     Output::Evidence(Box::new(Evidence { is_child, ..evidence }))
+}
+
+/// What one request waited for is of interest to it however it went; what happens to all of a container only if
+/// something is wrong.
+fn explains_a_span(event: &Event) -> bool {
+    matches!(event.what, What::Dns(_) | What::Net(_) | What::Webhook(_)) || event_needs_attention(event)
 }
 
 fn family_name(id: u8) -> &'static str {

@@ -96,7 +96,9 @@ fn each_trace_gets_its_own_evidence_and_nothing_else() {
         &stage,
         &[
             "--show",
-            "net,runtime,evidence",
+            "events,evidence",
+            "--otlp-protocol",
+            "http/protobuf",
             "--otlp-listen-http",
             "127.0.0.1:0",
             "--otlp",
@@ -108,27 +110,27 @@ fn each_trace_gets_its_own_evidence_and_nothing_else() {
     let to = listens(&run);
     let far = cable.far.to_string();
     cable.nft_far("input", "tcp dport 7003 drop");
-    let refused = cable.dials(&stage, "refused", &format!("{far} 7002 5000"));
+    let _server = cable.listens(7001);
+    let answered = cable.dials(&stage, "answered", &format!("{far} 7001 5000"));
     let dropped = cable.dials(&stage, "dropped", &format!("{far} 7003 2500"));
-    let healthy = cable.dials(&stage, "healthy", &format!("{far} 7002 5000"));
-    let ((refused, _), (dropped, _), (healthy, _)) =
-        (refused.ends(&run), dropped.ends(&run), healthy.ends(&run));
-    let of_refused = event(&run, &refused, "refused");
+    let busy = cable.dials(&stage, "busy", &format!("{far} 7002 5000"));
+    let ((answered, _), (dropped, _), (busy, _)) = (answered.ends(&run), dropped.ends(&run), busy.ends(&run));
+    let of_answered = event(&run, &answered, "connected");
     let of_dropped = event(&run, &dropped, "timeout");
     let peer = |port: u16| json!({"network.peer.address": far, "network.peer.port": port});
     // By both ends; by whom was asked and who asked.
-    let mut ends = peer(7002);
-    ends["network.local.address"] = of_refused["local"]["address"].clone();
-    ends["network.local.port"] = of_refused["local"]["port"].clone();
-    send(to, &span(1, "not-told", &of_refused, &ends));
+    let mut ends = peer(7001);
+    ends["network.local.address"] = of_answered["local"]["address"].clone();
+    ends["network.local.port"] = of_answered["local"]["port"].clone();
+    send(to, &span(1, "not-told", &of_answered, &ends));
     send(to, &span(2, &dropped, &of_dropped, &peer(7003)));
     // Whose connection it was not: another's, to the same server at the same time; the same one's, to another.
     send(to, &span(3, "0123456789abcdef", &of_dropped, &peer(7003)));
     send(to, &span(4, &dropped, &of_dropped, &peer(7777)));
     // Two requests of one container at once: either may have asked.
-    let of_healthy = event(&run, &healthy, "refused");
-    send(to, &span(5, &healthy, &of_healthy, &peer(7002)));
-    send(to, &span(6, &healthy, &of_healthy, &peer(7002)));
+    let of_busy = event(&run, &busy, "refused");
+    send(to, &span(5, &busy, &of_busy, &peer(7002)));
+    send(to, &span(6, &busy, &of_busy, &peer(7002)));
     let seen = run.end();
 
     let spans: Vec<Value> = tap.until("the evidence", |output| {
