@@ -1,6 +1,7 @@
 //! The whole of the pure middle: one input in, outputs out. Live run, replay, tests and fuzzers drive the
 //! same [`Pipeline::step`].
 
+mod evidence;
 mod seen;
 mod settings;
 mod show;
@@ -13,10 +14,10 @@ use observer_ebpf::Family;
 use crate::{
     correlate::Correlator,
     health::{OtlpCounts, OwnCost, ProbeHealth, ProbeReport, Report, Status},
-    input::{End, Fact, FactKind, Input},
+    input::{End, FactKind, Input},
     layer::Layer,
     model::{Made, Model},
-    output::{ColdStart, Event, Evidence, Health, NotMeasured, Output, Summary, Told, What},
+    output::{ColdStart, Event, Health, NotMeasured, Output, Summary, Told},
     probes,
     time::{Time, Wall},
 };
@@ -81,7 +82,7 @@ impl Pipeline {
             }
             _ => {}
         }
-        self.correlate(input);
+        evidence::hear(self.correlator.as_mut(), input);
         let mut made = Vec::new();
         self.model.step(input, &mut |item| made.push(item));
         if let Input::Fact(fact) = input
@@ -90,7 +91,7 @@ impl Pipeline {
             self.model.finish(input.time(), &mut |item| made.push(item));
             made.into_iter().for_each(|item| self.hand_on(item, &mut out));
             if let Some(correlator) = &mut self.correlator {
-                correlator.end(&mut |evidence| out(told_as(self.settings.evidence, evidence)));
+                correlator.end(&mut |tied| out(evidence::told_as(self.settings.evidence, tied)));
             }
             self.end(end, &mut out);
             return;
@@ -98,15 +99,6 @@ impl Pipeline {
         made.into_iter().for_each(|item| self.hand_on(item, &mut out));
         if let Input::Tick(time) = input {
             self.tick(*time, &mut out);
-        }
-    }
-
-    fn correlate(&mut self, input: &Input) {
-        let Some(correlator) = &mut self.correlator else { return };
-        match input {
-            Input::Span(span) => correlator.span(span),
-            Input::Fact(Fact { what: FactKind::Clock(offset), .. }) => correlator.clock(*offset),
-            _ => {}
         }
     }
 
@@ -190,7 +182,7 @@ impl Pipeline {
         if let Some(tally) = &mut self.tally {
             tally.event(&event);
         }
-        if let Some(correlator) = self.correlator.as_mut().filter(|_| explains_a_span(&event)) {
+        if let Some(correlator) = self.correlator.as_mut().filter(|_| evidence::explains_a_span(&event)) {
             correlator.told(self.now, Told::Event(event.clone()));
         }
         out(Output::Event(event));
@@ -229,7 +221,7 @@ impl Pipeline {
             tally.tick(time, self.model.clock()).into_iter().map(Output::Stats).for_each(&mut *out);
         }
         if let Some(correlator) = &mut self.correlator {
-            correlator.tick(time, &mut |evidence| out(told_as(self.settings.evidence, evidence)));
+            correlator.tick(time, &mut |tied| out(evidence::told_as(self.settings.evidence, tied)));
         }
         let due = *self.health_at.get_or_insert(time.plus(self.settings.health_interval_ns));
         if time >= due {
@@ -328,18 +320,6 @@ impl Pipeline {
     fn wall(&self, time: Time) -> Wall {
         self.model.clock().wall(time)
     }
-}
-
-/// Evidence belongs to the trace of others only where that is wanted.
-fn told_as(relation: Relation, evidence: Evidence) -> Output {
-    let is_child = evidence.is_child && relation == Relation::Child;
-    Output::Evidence(Box::new(Evidence { is_child, ..evidence }))
-}
-
-/// What one request waited for is of interest to it however it went; what happens to all of a container only if
-/// something is wrong.
-fn explains_a_span(event: &Event) -> bool {
-    matches!(event.what, What::Dns(_) | What::Net(_) | What::Webhook(_)) || event_needs_attention(event)
 }
 
 fn family_name(id: u8) -> &'static str {

@@ -1,4 +1,5 @@
 //! Starts as the pipeline hands them to the sinks: made up, with times and texts of real ones.
+// long: one example of each object that sinks are shown
 
 use observer::{
     health::{OwnCost, ProbeHealth, Status},

@@ -156,11 +156,15 @@ fn each_trace_gets_its_own_evidence_and_nothing_else() {
     assert_eq!(summary["otlp"]["received"]["spans"], 6);
     assert!(summary["joined"]["ambiguous"].as_u64() >= Some(1), "{summary:#}");
 
-    let explained = explain(&"02".repeat(16), &recording);
+    assert_explained(&explain(&"02".repeat(16), &recording));
+}
+
+/// The trace whose connection nobody answered.
+fn assert_explained(explained: &Value) {
     assert_eq!(explained["hops"][0]["name"], "GET /2");
     let of = |what: &str| {
-        let checked = explained["checked"].as_array().expect("a list").iter();
-        checked.filter(|checked| checked["what"] == what).cloned().next().expect("what was looked at")
+        let mut checked = explained["checked"].as_array().expect("a list").iter();
+        checked.find(|checked| checked["what"] == what).expect("what was looked at")
     };
     assert_eq!(of("connections")["state"], "abnormal", "{explained:#}");
     assert_eq!(of("look-ups of names")["state"], "ok", "{explained:#}");

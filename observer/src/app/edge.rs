@@ -3,6 +3,7 @@
 
 mod begin;
 mod prefetch;
+mod telemetry;
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -67,7 +68,6 @@ impl Edge {
         host: HostRoot,
         cri: &[PathBuf],
         webhooks: &[Target],
-        spans: Option<Spans>,
     ) -> Self {
         let follows = pipeline.follows();
         let (answer, answers) = mpsc::channel(MAX_LOOKUPS);
@@ -89,7 +89,7 @@ impl Edge {
             groups: Groups::default(),
             samples: VecDeque::new(),
             webhooks: Names::of(webhooks),
-            spans,
+            spans: None,
         }
     }
 
@@ -108,9 +108,7 @@ impl Edge {
         let of_groups = self.groups.samples(&self.host).into_iter();
         let samples = of_groups.chain(self.pipes.samples(&mut self.live));
         self.samples.extend(samples.map(Input::Sample));
-        if let Some(spans) = &self.spans {
-            spans.take(|span| self.samples.push_back(span));
-        }
+        self.take_spans();
         self.feed_in_order(inputs)?;
         if let Some(plan) = self.live.look_for_tls(&self.host, now()) {
             self.report(status(&plan))?;
@@ -128,17 +126,9 @@ impl Edge {
         let mut inputs = Vec::new();
         let (prefetched, host) = (&mut self.prefetched, &self.host);
         self.live.stop(now(), |record| prefetched.note(host, record), |input| inputs.push(input));
-        if let Some(spans) = &self.spans {
-            spans.stop();
-            spans.take(|span| self.samples.push_back(span));
-        }
+        self.stop_spans();
         self.feed_in_order(inputs)?;
-        // Nothing comes after the last spans that they could be before.
-        for input in std::mem::take(&mut self.samples) {
-            if matches!(input, Input::Span(_)) {
-                self.feed(&input)?;
-            }
-        }
+        self.feed_last_spans()?;
         self.answers()?;
         self.own_cost()?;
         self.clock()
@@ -267,9 +257,7 @@ impl Edge {
             let count = records[*family as usize];
             self.report(Report::Records { family: *family as u8, count })?;
         }
-        if let Some(counts) = self.spans.as_ref().map(Spans::counts) {
-            self.report(Report::Otlp(counts))?;
-        }
+        self.count_spans()?;
         self.report(Report::Own(measure()))
     }
 

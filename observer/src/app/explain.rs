@@ -91,17 +91,11 @@ fn seen(path: &Path, spans: &[Span]) -> Result<Seen> {
     let identity = Identity { node: header.node.clone(), host: header.host.clone() };
     let mut seen = Seen { noted: Vec::new(), evidence: Vec::new(), probes: Vec::new(), identity };
     let mut take = |output| match output {
-        Output::Event(event) if event.time.0 >= from && event.time.0 <= to => {
-            if seen.noted.len() < MAX_EVENTS {
-                let is_abnormal = event_needs_attention(&event);
-                seen.noted.push(Noted { event: *event, is_abnormal });
-            }
+        Output::Event(event) if (from..=to).contains(&event.time.0) && seen.noted.len() < MAX_EVENTS => {
+            let is_abnormal = event_needs_attention(&event);
+            seen.noted.push(Noted { event: *event, is_abnormal });
         }
-        Output::Evidence(evidence) => {
-            if seen.evidence.len() < MAX_EVENTS {
-                seen.evidence.push(*evidence);
-            }
-        }
+        Output::Evidence(evidence) if seen.evidence.len() < MAX_EVENTS => seen.evidence.push(*evidence),
         Output::Health(health) => seen.probes = health.probes,
         _ => {}
     };

@@ -100,8 +100,8 @@ pub fn attach(plan: &Plan) -> Result<Watching> {
         host_root,
         &sockets,
         &plan.settings.webhooks,
-        spans,
-    );
+    )
+    .with_spans(spans);
     Ok(Watching { edge, plans, asked })
 }
 

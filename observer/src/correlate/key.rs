@@ -104,9 +104,8 @@ fn is_of(span: &Span, container: &Container) -> bool {
         // Of a pod with several containers it may be any.
         _ => true,
     };
-    match (span.resource("k8s.pod.uid"), &container.pod_uid) {
-        (Some(theirs), Some(ours)) => return theirs == ours && same_name,
-        (Some(_), None) | (None, _) => {}
+    if let (Some(theirs), Some(ours)) = (span.resource("k8s.pod.uid"), &container.pod_uid) {
+        return theirs == ours && same_name;
     }
     let pod = span.resource("k8s.pod.name").zip(span.resource("k8s.namespace.name"));
     let ours = container.pod.as_deref().zip(container.namespace.as_deref());
@@ -216,7 +215,9 @@ fn of_event(event: &Event) -> Vec<Claim> {
         }
         What::Dns(dns) => look_up(dns, owner),
         // What happens to a container happens to all that it does meanwhile.
-        What::Stdio(_) | What::Memory(_) | What::Runtime(_) => owner.map(of_owner).unwrap_or_default(),
+        What::Stdio(_) | What::Memory(_) | What::Runtime(_) => {
+            owner.as_ref().map(of_owner).unwrap_or_default()
+        }
     }
 }
 
@@ -260,9 +261,9 @@ fn look_up(dns: &Dns, owner: Option<Owner>) -> Vec<Claim> {
     names.into_iter().map(claim).collect()
 }
 
-fn of_owner(owner: Owner) -> Vec<Claim> {
+fn of_owner(owner: &Owner) -> Vec<Claim> {
     let claim = |join, key| Claim { join, key, concerns_all: true, owner: Some(owner.clone()) };
-    match &owner {
+    match owner {
         Owner::Container(container) => {
             let uid = container.pod_uid.clone().map(Key::PodUid);
             let pod = container.namespace.clone().zip(container.pod.clone());

@@ -114,8 +114,11 @@ fn exit() -> What {
     What::Runtime(Runtime { action: RuntimeAction::Exit, errno: None, exit_code: Some(1), signal: None })
 }
 
-/// What is tied of this, by what, and to which traces; and the counts.
-fn tied(told: Told, spans: &[Span]) -> (Vec<(Join, bool, Vec<u8>, Vec<u8>)>, Joined) {
+/// By what, as a child or not, to which traces and which spans.
+type Ties = Vec<(Join, bool, Vec<u8>, Vec<u8>)>;
+
+/// What is tied of this, and the counts.
+fn tied(told: Told, spans: &[Span]) -> (Ties, Joined) {
     let mut correlator = Correlator::default();
     correlator.told(Time(0), told);
     spans.iter().for_each(|span| correlator.span(span));

@@ -28,13 +28,13 @@ const MAX_ASKED_PAUSE: Duration = Duration::from_secs(30);
 
 pub enum Transport {
     Grpc {
-        client: Grpc<Channel>,
+        client: Box<Grpc<Channel>>,
         headers: MetadataMap,
     },
     /// A request for each signal, in their order.
     Http {
         client: Box<HyperClient>,
-        requests: [Request<()>; 3],
+        requests: Box<[Request<()>; 3]>,
     },
 }
 
@@ -113,7 +113,7 @@ impl Transport {
             Protocol::Grpc => {
                 let endpoint = Endpoint::from(url.clone()).user_agent(USER_AGENT).map_err(|why| bad(&why))?;
                 let headers = MetadataMap::from_headers(headers.collect());
-                Ok(Transport::Grpc { client: Grpc::new(endpoint.connect_lazy()), headers })
+                Ok(Transport::Grpc { client: Box::new(Grpc::new(endpoint.connect_lazy())), headers })
             }
             Protocol::HttpProtobuf => {
                 let request = |signal| -> Result<Request<()>, OtlpError> {
@@ -127,7 +127,7 @@ impl Transport {
                     Ok(request)
                 };
                 let [traces, logs, metrics] = Signal::ALL;
-                let requests = [request(traces)?, request(logs)?, request(metrics)?];
+                let requests = Box::new([request(traces)?, request(logs)?, request(metrics)?]);
                 let client = Box::new(HyperClient::with_default_connector(settings.timeout, None));
                 Ok(Transport::Http { client, requests })
             }

@@ -61,15 +61,15 @@ pub(super) async fn answer(request: Request<Incoming>, intake: &Intake, pool: &A
             .and_then(|bytes| body::decompress(&compression, bytes, &mut held))
             .and_then(|bytes| intake.take(signal, encoding, &bytes)),
     };
-    http(signal, encoding, taken)
+    http(signal, encoding, &taken)
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
     headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
-fn http(signal: Signal, encoding: Encoding, taken: Result<Taken, Refusal>) -> Answer {
-    let (status, body) = match (&taken, encoding) {
+fn http(signal: Signal, encoding: Encoding, taken: &Result<Taken, Refusal>) -> Answer {
+    let (status, body) = match (taken, encoding) {
         (Ok(taken), Encoding::Protobuf) => (StatusCode::OK, success(taken)),
         (Ok(taken), Encoding::Json) => (StatusCode::OK, success_json(signal, taken)),
         (Err(refusal), encoding) => {
