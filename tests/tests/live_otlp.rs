@@ -85,6 +85,17 @@ fn explain(trace: &str, recording: &Path) -> Value {
     serde_json::from_slice(&ran.stdout).expect("JSON")
 }
 
+/// Connections that a receiver was told of, once there are two that were tied to a span.
+fn connects(tap: &mut Peer) -> Vec<Value> {
+    tap.until("the evidence", |output| {
+        let all = output.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let is_tied =
+            |span: &Value| span["name"] == "net.connect" && attribute(span, "observer.join").is_some();
+        let connects: Vec<Value> = all.filter(is_tied).collect();
+        (connects.len() >= 2).then_some(connects)
+    })
+}
+
 #[test]
 fn each_trace_gets_its_own_evidence_and_nothing_else() {
     let Some(()) = installed("live_otlp::each_trace_gets_its_own_evidence_and_nothing_else") else { return };
@@ -133,15 +144,10 @@ fn each_trace_gets_its_own_evidence_and_nothing_else() {
     send(to, &span(6, &busy, &of_busy, &peer(7002)));
     let seen = run.end();
 
-    let spans: Vec<Value> = tap.until("the evidence", |output| {
-        let all = output.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        let ours: Vec<Value> = all.filter(|span| attribute(span, "observer.join").is_some()).collect();
-        (ours.iter().filter(|span| span["name"] == "net.connect").count() >= 2).then_some(ours)
-    });
-    let connects: Vec<&Value> = spans.iter().filter(|span| span["name"] == "net.connect").collect();
+    let connects = connects(&mut tap);
     let stands = |number: u8| {
         let (trace, parent) = (format!("{number:02x}").repeat(16), format!("{number:02x}").repeat(8));
-        let of_trace: Vec<&&Value> = connects.iter().filter(|span| span["traceId"] == *trace).collect();
+        let of_trace: Vec<&Value> = connects.iter().filter(|span| span["traceId"] == *trace).collect();
         for span in &of_trace {
             assert_eq!(span["parentSpanId"], *parent, "{span:#}");
         }

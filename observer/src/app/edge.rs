@@ -18,7 +18,7 @@ use tokio::sync::{Mutex, OwnedSemaphorePermit as Permit, Semaphore, mpsc};
 
 use super::{groups::Groups, pipes::Pipes, sinks::Sinks, spans::Spans, talk, webhooks::Names};
 use crate::{
-    health::{OwnCost, ProbePlan, ProbeReport, Report},
+    health::{ProbePlan, ProbeReport, Report},
     input::{Fact, FactKind, Input, LookupError, Record},
     output::{Output, Want},
     pipeline::Pipeline,
@@ -258,7 +258,7 @@ impl Edge {
             self.report(Report::Records { family: *family as u8, count })?;
         }
         self.count_spans()?;
-        self.report(Report::Own(measure()))
+        self.report(Report::Own(telemetry::measure()))
     }
 
     pub fn fact(&mut self, what: FactKind) -> Result<()> {
@@ -321,18 +321,6 @@ fn status(plan: &ProbePlan) -> Report {
         status: plan.status,
         hook: (!hook.is_empty()).then(|| hook.join(", ")),
         why: (!why.is_empty()).then(|| why.join("; ")),
-    }
-}
-
-/// CPU time and memory of this process.
-fn measure() -> OwnCost {
-    let cpu = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
-    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    let pages: u64 = statm.split(' ').nth(1).and_then(|pages| pages.parse().ok()).unwrap_or(0);
-    OwnCost {
-        cpu_ns: nanoseconds(cpu),
-        rss_bytes: pages * rustix::param::page_size() as u64,
-        bpf_run_ns: None,
     }
 }
 

@@ -1,9 +1,12 @@
-//! The telemetry of others on its way into the pipeline, and what became of it.
+//! The telemetry of others on its way into the pipeline, what became of it, and what all of this has cost.
 
 use anyhow::Result;
 
-use super::{super::spans::Spans, Edge};
-use crate::{health::Report, input::Input};
+use super::{super::spans::Spans, Edge, nanoseconds};
+use crate::{
+    health::{OwnCost, Report},
+    input::Input,
+};
 
 impl Edge {
     /// Receives the telemetry of others, too.
@@ -35,5 +38,17 @@ impl Edge {
     pub(super) fn count_spans(&mut self) -> Result<()> {
         let counts = self.spans.as_ref().map(Spans::counts);
         counts.map_or(Ok(()), |counts| self.report(Report::Otlp(counts)))
+    }
+}
+
+/// CPU time and memory of this process.
+pub(super) fn measure() -> OwnCost {
+    let cpu = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages: u64 = statm.split(' ').nth(1).and_then(|pages| pages.parse().ok()).unwrap_or(0);
+    OwnCost {
+        cpu_ns: nanoseconds(cpu),
+        rss_bytes: pages * rustix::param::page_size() as u64,
+        bpf_run_ns: None,
     }
 }
