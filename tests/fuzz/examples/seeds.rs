@@ -188,7 +188,7 @@ const ANSWER: &str = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3c\r\
                       \"response\":{\"allowed\":false,\"uid\":\"u-12\",\"status\":{\"message\":\"no\"}}}\r\n0\r\n\r\n";
 
 /// Pieces as the target `tls` takes them.
-fn messages() -> Vec<(&'static str, Vec<u8>)> {
+fn tls_messages() -> Vec<(&'static str, Vec<u8>)> {
     let piece = |part: u8, way: u8, text: &str| {
         let mut text = text.as_bytes().to_vec();
         text.resize(text.len().next_multiple_of(8), b' ');
@@ -266,7 +266,7 @@ fn main() {
         ("invocation", invocations()),
         ("webhook", heads()),
         ("recording", vec![("two-segments", recording())]),
-        ("tls", messages()),
+        ("tls", tls_messages()),
         ("pclntab", vec![("go-1.20", table())]),
         ("otlp", otlp()),
         ("otlp_json", otlp_json()),
