@@ -43,15 +43,21 @@ fn too_large() -> Refusal {
     Refusal::TooLarge(format!("a request has at most {} MiB; send smaller batches", MAX_BODY >> 20))
 }
 
-/// All of the body, as it came.
+/// All of the body, as it came. One that is too long is heard to its end, and forgotten: who is hung up on before has
+/// no answer, and tries again.
 pub(super) async fn read(mut body: Incoming, held: &mut Held) -> Result<Vec<u8>, Refusal> {
-    let mut bytes = Vec::new();
+    let mut bytes = Ok(Vec::new());
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|why| Refusal::Malformed(format!("the body ended early: {why}")))?;
         let Ok(data) = frame.into_data() else { continue };
-        append(&mut bytes, &data, held)?;
+        if let Ok(before) = &mut bytes
+            && let Err(refusal) = append(before, &data, held)
+        {
+            bytes = Err(refusal);
+            held.permit = None;
+        }
     }
-    Ok(bytes)
+    bytes
 }
 
 fn append(bytes: &mut Vec<u8>, data: &Bytes, held: &mut Held) -> Result<(), Refusal> {
