@@ -97,6 +97,7 @@ fn connects(tap: &mut Peer) -> Vec<Value> {
 }
 
 #[test]
+// long: one run, whose containers and spans have to be told apart
 fn each_trace_gets_its_own_evidence_and_nothing_else() {
     let Some(()) = installed("live_otlp::each_trace_gets_its_own_evidence_and_nothing_else") else { return };
     let (mut tap, cable, stage) = (Peer::oteltap(), Cable::lay(), stage());
