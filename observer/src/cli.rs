@@ -43,6 +43,8 @@ pub enum Command {
     Report(Report),
     /// Look up known problems: what they look like, their causes, what to do; needs no rights.
     Matrix(Matrix),
+    /// Say where the time of one trace went, and what was measured meanwhile, layer by layer; needs no rights.
+    Explain(Explain),
     /// Say whether this node can be observed: kernel, rights, hooks, runtimes, and what each lack costs.
     Doctor(Doctor),
     /// Make real containers on this machine and show what observer says of them.
@@ -67,7 +69,8 @@ What --show may name: coldstart (where a start's time went), runtime (created, s
 stdio (what became of what was written), memory (faults, OOM kills, refusals), dns (look-ups of
 names), net (TCP connections), webhook (calls of those named by --webhook, and of kube-apiserver and
 k3s), text (keywords in what components and containers print), cpu
-(containers that their limit keeps from CPU time), events (all from runtime on), stats
+(containers that their limit keeps from CPU time), events (all from runtime on), evidence (which spans received by
+--otlp-listen they belong to), stats
 (counts of each interval), health (the probes). The summary is always there.
 
 Without --show, -o json writes all of it; the table shows what needs attention: starts that
@@ -109,6 +112,8 @@ pub struct Run {
     pub filter: FilterArgs,
     #[command(flatten)]
     pub otlp: Otlp,
+    #[command(flatten)]
+    pub listen: Listen,
 }
 
 #[derive(Debug, Args)]
@@ -132,6 +137,8 @@ pub struct Coldstart {
     pub filter: FilterArgs,
     #[command(flatten)]
     pub otlp: Otlp,
+    #[command(flatten)]
+    pub listen: Listen,
     /// Learn this run's starts into the baseline of this node.
     #[arg(long)]
     pub learn: bool,
@@ -207,7 +214,7 @@ pub struct Starts {
 #[derive(Debug, Args)]
 pub struct Choice {
     /// What to show, comma separated: coldstart, runtime, stdio, memory, dns, net, webhook, text, cpu,
-    /// events, stats, health [default: json all, table what needs attention].
+    /// events, evidence, stats, health [default: json all, table what needs attention].
     #[arg(long, value_name = "LIST")]
     pub show: Option<Show>,
     /// Events to export as spans, too: runtime, stdio, memory, dns, net, webhook, text, cpu, events for
@@ -262,6 +269,39 @@ pub struct Otlp {
     pub otlp_protocol: Option<String>,
 }
 
+/// Telemetry of others.
+#[derive(Debug, Args)]
+pub struct Listen {
+    /// Receive OTLP here, e.g. 127.0.0.1:4317: spans are tied to what the kernel saw.
+    #[arg(long, value_name = "ADDR")]
+    pub otlp_listen: Option<String>,
+    /// A second port to receive OTLP on, e.g. 127.0.0.1:4318; either takes gRPC and HTTP.
+    #[arg(long, value_name = "ADDR")]
+    pub otlp_listen_http: Option<String>,
+    /// What of it goes on to the collector of --otlp: none of it, or all, as it came.
+    #[arg(long, value_name = "WHAT", value_enum, default_value_t)]
+    pub otlp_forward: Forward,
+    /// How what was seen is told of the spans that it belongs to: as their children where it belongs to one alone,
+    /// as spans of our own that point to them, or not at all.
+    #[arg(long, value_name = "HOW", value_enum, default_value_t)]
+    pub otlp_evidence: Evidence,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Evidence {
+    #[default]
+    Child,
+    Link,
+    Off,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Forward {
+    #[default]
+    None,
+    All,
+}
+
 #[derive(Debug, Args)]
 pub struct Replay {
     /// A recording: a file, or a directory of segments.
@@ -300,6 +340,22 @@ pub struct Report {
     /// Write Markdown to a file [default: to standard output, unless --html is given].
     #[arg(long, value_name = "FILE")]
     pub markdown: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  observer run --otlp-listen 127.0.0.1:4317 --record r.rec
+  observer explain 4bf92f3577b34da6a3ce929d0e0e4736 --from r.rec")]
+pub struct Explain {
+    /// As a tracing back end shows it: 32 hexadecimal digits.
+    #[arg(value_name = "TRACE_ID")]
+    pub trace: String,
+    /// A recording of a run that received the trace's spans: a file, or a directory of segments.
+    #[arg(long, value_name = "PATH")]
+    pub from: PathBuf,
+    #[command(flatten)]
+    pub print: Print,
 }
 
 #[derive(Debug, Args)]

@@ -19,6 +19,37 @@ pub enum Report {
     Records { family: u8, count: u64 },
     /// The observer's own cost so far.
     Own(OwnCost),
+    /// What became of the telemetry of others so far.
+    Otlp(OtlpCounts),
+}
+
+/// What became of the spans, log records and metrics that others have sent. A record that was received is one that was
+/// passed on, waits to be, or was left out; what was refused is still its sender's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct OtlpCounts {
+    pub received_spans: u64,
+    pub received_logs: u64,
+    pub received_metrics: u64,
+    /// Records that cannot be understood: their senders were told.
+    pub rejected: u64,
+    /// Requests that were to be sent again: too many at once.
+    pub refused_requests: u64,
+    /// Records of our own scope, and those that were received before: never passed on.
+    pub own: u64,
+    pub seen_before: u64,
+    /// Whether records are passed on. The counts below are of this run and of what an earlier one has left behind.
+    pub forwards: bool,
+    /// Left behind by an earlier run.
+    pub resumed: u64,
+    pub forwarded: u64,
+    /// On disk, or in memory, until the collector takes them.
+    pub waiting: u64,
+    /// Refused by the collector for good, or not readable any more.
+    pub dropped: u64,
+    /// Connections that never said anything, and those for which there was no room.
+    pub silent_connections: u64,
+    pub refused_connections: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -14,6 +14,7 @@ use crate::{
         packet::Owner,
         stdio::{Object, PipeState, Written},
     },
+    span::Span,
     time::{ClockOffset, Time},
 };
 pub use cpu::{Bandwidth, CpuCounts, CpuFact, Quota};
@@ -32,6 +33,8 @@ pub enum Input {
     Lost { time: Time, family: u8, count: u64 },
     /// What the kernel has counted by now.
     Sample(Sample),
+    /// A span that somebody has sent.
+    Span(Box<Span>),
     /// A promise: every kernel source was drained past this time.
     Tick(Time),
 }
@@ -43,6 +46,7 @@ impl Input {
             Input::Sample(sample) => sample.time,
             Input::Fact(fact) => fact.time,
             Input::Probe(report) => report.time,
+            Input::Span(span) => span.time,
             Input::Lost { time, .. } | Input::Tick(time) => *time,
         }
     }

@@ -9,6 +9,7 @@
 
 // pure
 pub mod compare;
+pub mod correlate;
 pub mod filter;
 pub mod health;
 pub mod input;
@@ -19,6 +20,7 @@ pub mod pipeline;
 pub mod probes;
 pub mod rules;
 pub mod signals;
+pub mod span;
 pub mod time;
 
 // edges

@@ -1,6 +1,7 @@
 //! The whole of the pure middle: one input in, outputs out. Live run, replay, tests and fuzzers drive the
 //! same [`Pipeline::step`].
 
+mod evidence;
 mod judging;
 mod seen;
 mod settings;
@@ -12,11 +13,12 @@ use std::collections::BTreeMap;
 use observer_ebpf::Family;
 
 use crate::{
-    health::{OwnCost, ProbeHealth, ProbeReport, Report, Status},
+    correlate::Correlator,
+    health::{OtlpCounts, OwnCost, ProbeHealth, ProbeReport, Report, Status},
     input::{End, FactKind, Input},
     layer::Layer,
     model::{Made, Model},
-    output::{ColdStart, Event, Health, NotMeasured, Output, Summary},
+    output::{ColdStart, Event, Health, NotMeasured, Output, Summary, Told},
     probes,
     rules::Rules,
     time::{Time, Wall},
@@ -25,7 +27,7 @@ use judging::Judging;
 use seen::Seen;
 use stats::Tally;
 
-pub use settings::Settings;
+pub use settings::{Relation, Settings};
 pub use show::{Show, Shown, UnknownKind, event_needs_attention, is_a_problem, needs_attention};
 
 /// See the module.
@@ -37,6 +39,9 @@ pub struct Pipeline {
     statuses: BTreeMap<u8, ProbeReport>,
     own: Option<OwnCost>,
     own_before: Option<(Time, OwnCost)>,
+    otlp: Option<OtlpCounts>,
+    /// Where what is seen is tied to spans of others.
+    correlator: Option<Correlator>,
     from: Option<Time>,
     now: Time,
     health_at: Option<Time>,
@@ -52,6 +57,7 @@ impl Pipeline {
         let model =
             Model::new(settings.ready_wait_ns, settings.follow).with_webhooks(settings.webhooks.clone());
         let tally = settings.follow.then(|| Tally::new(settings.stats_interval_ns));
+        let correlator = (settings.evidence != Relation::Off).then(Correlator::default);
         Pipeline {
             settings,
             model,
@@ -59,6 +65,8 @@ impl Pipeline {
             statuses: BTreeMap::new(),
             own: None,
             own_before: None,
+            otlp: None,
+            correlator,
             from: None,
             now: Time(0),
             health_at: None,
@@ -88,6 +96,7 @@ impl Pipeline {
             }
             _ => {}
         }
+        evidence::hear(self.correlator.as_mut(), input);
         let mut made = Vec::new();
         self.model.step(input, &mut |item| made.push(item));
         if let Input::Fact(fact) = input
@@ -95,6 +104,9 @@ impl Pipeline {
         {
             self.model.finish(input.time(), &mut |item| made.push(item));
             made.into_iter().for_each(|item| self.hand_on(item, &mut out));
+            if let Some(correlator) = &mut self.correlator {
+                correlator.end(&mut |tied| out(evidence::told_as(self.settings.evidence, tied)));
+            }
             self.end(end, &mut out);
             return;
         }
@@ -187,6 +199,9 @@ impl Pipeline {
             tally.start(&start);
         }
         let said = self.judging.start(&start, self.now, self.model.clock());
+        if let Some(correlator) = &mut self.correlator {
+            correlator.told(self.now, Told::Start(start.clone()));
+        }
         out(Output::ColdStart(start));
         said.into_iter().for_each(out);
     }
@@ -204,6 +219,9 @@ impl Pipeline {
             tally.event(&event);
         }
         let said = self.judging.event(&event, self.now, self.model.clock());
+        if let Some(correlator) = self.correlator.as_mut().filter(|_| evidence::explains_a_span(&event)) {
+            correlator.told(self.now, Told::Event(event.clone()));
+        }
         out(Output::Event(event));
         said.into_iter().for_each(out);
     }
@@ -233,6 +251,7 @@ impl Pipeline {
                 self.own_before.get_or_insert((report.time, *cost));
                 self.own = Some(*cost);
             }
+            Report::Otlp(counts) => self.otlp = Some(*counts),
         }
     }
 
@@ -241,6 +260,9 @@ impl Pipeline {
             tally.tick(time, self.model.clock()).into_iter().map(Output::Stats).for_each(&mut *out);
         }
         self.judging.tick(time, self.model.clock(), out);
+        if let Some(correlator) = &mut self.correlator {
+            correlator.tick(time, &mut |tied| out(evidence::told_as(self.settings.evidence, tied)));
+        }
         let due = *self.health_at.get_or_insert(time.plus(self.settings.health_interval_ns));
         if time >= due {
             self.health_at = Some(time.plus(self.settings.health_interval_ns));
@@ -258,6 +280,7 @@ impl Pipeline {
             probes: self.probes.values().cloned().collect(),
             own: self.own,
             cpu_percent,
+            otlp: self.otlp,
         }
     }
 
@@ -279,6 +302,8 @@ impl Pipeline {
             not_measured: self.not_measured(),
             lost: self.model.lost(),
             command_exit: end.command_exit,
+            otlp: self.otlp,
+            joined: self.correlator.as_ref().map(|correlator| correlator.joined),
         }));
     }
 

@@ -22,7 +22,7 @@ use super::export::HANG;
 mod skips;
 pub use skips::skip;
 
-fn venv() -> PathBuf {
+pub fn venv() -> PathBuf {
     let cache = env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
     let cache =
         cache.unwrap_or_else(|| PathBuf::from(env::var_os("HOME").unwrap_or_default()).join(".cache"));

@@ -1,4 +1,5 @@
 //! Starts as the pipeline hands them to the sinks: made up, with times and texts of real ones.
+// long: one example of each object that sinks are shown
 
 use observer::{
     health::{OwnCost, ProbeHealth, Status},
@@ -300,6 +301,7 @@ pub fn health() -> Health {
         ],
         own: Some(OwnCost { cpu_ns: 24_000_000, rss_bytes: 24_117_248, bpf_run_ns: None }),
         cpu_percent: Some(0.4),
+        otlp: None,
     }
 }
 
@@ -321,6 +323,8 @@ pub fn summary(starts: u64, failed_starts: u64) -> Summary {
         }],
         lost: 3,
         command_exit: Some(-9),
+        otlp: None,
+        joined: None,
     }
 }
 

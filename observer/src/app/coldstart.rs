@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use super::{
     sinks::Outlets,
-    until,
+    spans, until,
     watching::{self, Plan},
 };
 use crate::{
@@ -22,9 +22,11 @@ pub fn run(args: &cli::Coldstart) -> Result<i32> {
         command: "coldstart",
         purpose: Purpose::Starts,
         watch: &args.watch,
+        listen: &args.listen,
         settings: Settings {
             ready_wait_ns: args.watch.ready_wait.as_nanos() as u64,
             filter: watching::filter(&args.filter),
+            evidence: spans::evidence(&args.listen),
             ..Settings::default()
         },
         outlets: Outlets {

@@ -2,8 +2,8 @@
 //! into the pipeline.
 
 mod begin;
-mod cost;
 mod prefetch;
+mod telemetry;
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -21,6 +21,7 @@ use super::{
     node::Node,
     pipes::Pipes,
     sinks::Sinks,
+    spans::Spans,
     talk,
     webhooks::{self, Names},
 };
@@ -37,7 +38,6 @@ use crate::{
     },
     time::Time,
 };
-use cost::measure;
 use prefetch::Prefetched;
 
 /// Look-ups under way at once; one more is refused, which is an answer, too.
@@ -64,6 +64,8 @@ pub struct Edge {
     /// What was sampled and not fed yet.
     samples: VecDeque<Input>,
     webhooks: Option<Names>,
+    /// Telemetry of others.
+    spans: Option<Spans>,
 }
 
 impl Edge {
@@ -97,6 +99,7 @@ impl Edge {
             node: Node::default(),
             samples: VecDeque::new(),
             webhooks: Names::of(webhooks),
+            spans: None,
         }
     }
 
@@ -116,6 +119,7 @@ impl Edge {
         let of_node = if self.follows { self.node.sample(&self.live, &self.host) } else { None };
         let samples = of_groups.chain(of_node).chain(self.pipes.samples(&mut self.live));
         self.samples.extend(samples.map(Input::Sample));
+        self.take_spans();
         self.feed_in_order(inputs)?;
         if let Some(plan) = self.live.look_for_tls(&self.host, now()) {
             self.report(status(&plan))?;
@@ -133,7 +137,9 @@ impl Edge {
         let mut inputs = Vec::new();
         let (prefetched, host) = (&mut self.prefetched, &self.host);
         self.live.stop(now(), |record| prefetched.note(host, record), |input| inputs.push(input));
+        self.stop_spans();
         self.feed_in_order(inputs)?;
+        self.feed_last_spans()?;
         self.answers()?;
         self.own_cost()?;
         self.clock()
@@ -263,7 +269,8 @@ impl Edge {
             let count = records[*family as usize];
             self.report(Report::Records { family: *family as u8, count })?;
         }
-        self.report(Report::Own(measure()))
+        self.count_spans()?;
+        self.report(Report::Own(telemetry::measure()))
     }
 
     pub fn fact(&mut self, what: FactKind) -> Result<()> {

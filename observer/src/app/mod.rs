@@ -8,6 +8,7 @@ pub mod demo;
 pub mod doctor;
 mod edge;
 pub mod exit;
+pub mod explain;
 mod groups;
 pub mod matrix;
 mod node;
@@ -16,6 +17,7 @@ pub mod replay;
 pub mod report;
 pub mod run;
 mod sinks;
+mod spans;
 mod talk;
 mod until;
 mod watching;
@@ -38,9 +40,12 @@ pub struct Usage(pub String);
 
 /// Where the baseline of this node is kept.
 fn baseline_path() -> PathBuf {
-    let state =
-        std::env::var_os("STATE_DIRECTORY").map_or_else(|| PathBuf::from("/var/lib/observer"), PathBuf::from);
-    state.join("baseline.json")
+    state_directory().join("baseline.json")
+}
+
+/// Where what outlives a run is kept.
+fn state_directory() -> PathBuf {
+    std::env::var_os("STATE_DIRECTORY").map_or_else(|| PathBuf::from("/var/lib/observer"), PathBuf::from)
 }
 
 /// Adds a run's starts to the baseline of this node.

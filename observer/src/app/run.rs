@@ -5,7 +5,7 @@ use anyhow::Result;
 use super::{
     catalogue, exit,
     sinks::Outlets,
-    until,
+    spans, until,
     watching::{self, Plan},
 };
 use crate::{cli, pipeline::Settings, probes::Purpose, rules::catalogue::Entry};
@@ -20,6 +20,7 @@ pub fn run(args: &cli::Run) -> Result<i32> {
         command: "run",
         purpose: Purpose::Lives,
         watch: &args.watch,
+        listen: &args.listen,
         settings: Settings {
             ready_wait_ns: args.watch.ready_wait.as_nanos() as u64,
             follow: true,
@@ -28,6 +29,7 @@ pub fn run(args: &cli::Run) -> Result<i32> {
             webhooks: args.webhooks.clone(),
             scenario: args.judging.scenario.clone(),
             catalogue: own_entries(&args.judging)?,
+            evidence: spans::evidence(&args.listen),
             ..Settings::default()
         },
         outlets: Outlets {

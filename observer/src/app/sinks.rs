@@ -161,6 +161,7 @@ impl Sinks {
                     otlp.send(start);
                 }
             }
+            (Output::Evidence(evidence), Some(otlp)) => otlp.send_evidence(evidence),
             (Output::Event(event), Some(otlp)) if self.otlp_events.takes_event(event) => {
                 otlp.send_event(event);
             }
@@ -219,13 +220,17 @@ fn unless_broken_pipe(error: io::Error) -> io::Result<()> {
     if is_broken_pipe(&error) { Ok(()) } else { Err(error) }
 }
 
-fn open_otlp(otlp: &cli::Otlp, observer: &Observer) -> Result<Option<OtlpSink>> {
+/// The collector, where one was named.
+///
+/// # Errors
+/// What was typed, or the environment, leads nowhere.
+pub fn collector(otlp: &cli::Otlp) -> Result<Option<OtlpSettings>> {
     let variable = |name: &str| std::env::var(name).ok();
-    let Some(settings) =
-        OtlpSettings::resolve(otlp.otlp.as_deref(), otlp.otlp_protocol.as_deref(), variable)?
-    else {
-        return Ok(None);
-    };
+    Ok(OtlpSettings::resolve(otlp.otlp.as_deref(), otlp.otlp_protocol.as_deref(), variable)?)
+}
+
+fn open_otlp(otlp: &cli::Otlp, observer: &Observer) -> Result<Option<OtlpSink>> {
+    let Some(settings) = collector(otlp)? else { return Ok(None) };
     let host = Host {
         name: observer.identity.host.clone(),
         id: observer.host_id.clone(),

@@ -9,6 +9,7 @@ use super::{
     edge::{Edge, now},
     replay::judged,
     sinks::{Observer, Outlets, Sinks},
+    spans::Spans,
     talk, webhooks,
 };
 use crate::{
@@ -32,6 +33,7 @@ pub struct Plan<'a> {
     pub command: &'static str,
     pub purpose: Purpose,
     pub watch: &'a cli::Watch,
+    pub listen: &'a cli::Listen,
     pub settings: Settings,
     pub outlets: Outlets<'a>,
     /// Whether what is written to standard streams is looked at for keywords.
@@ -57,6 +59,7 @@ pub fn attach(plan: &Plan) -> Result<Watching> {
     let host = HostFacts::read(&host_root);
     let observer = observer(&host);
     let sinks = Sinks::open(&plan.outlets, &observer)?;
+    let spans = Spans::listen(plan.listen, plan.outlets.otlp)?;
     let began = now();
     let pipeline = judged(plan.settings.clone())?;
     let names: Vec<_> = names::watched_names().iter().map(|name| (name.name, name.role)).collect();
@@ -97,7 +100,8 @@ pub fn attach(plan: &Plan) -> Result<Watching> {
         None => None,
     };
     let sockets = cri::sockets(&host_root, plan.watch.host.cri.as_deref());
-    let edge = Edge::new(live, pipeline, sinks, recorder, host_root, &sockets, &plan.settings.webhooks);
+    let edge = Edge::new(live, pipeline, sinks, recorder, host_root, &sockets, &plan.settings.webhooks)
+        .with_spans(spans);
     Ok(Watching { edge, plans, asked })
 }
 

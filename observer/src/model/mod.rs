@@ -130,7 +130,7 @@ impl Model {
             }
             Input::Sample(sample) => self.sampled(sample, make),
             Input::Tick(time) => self.settle(*time, make),
-            Input::Probe(_) => {}
+            Input::Probe(_) | Input::Span(_) => {}
         }
     }
 

@@ -18,18 +18,18 @@ pub struct Finding {
     pub section: String,
     pub severity: &'static str,
     pub respond_within: String,
-    pub title: Told,
-    pub cause_title: Told,
+    pub title: Bilingual,
+    pub cause_title: Bilingual,
     pub subject: Subject,
     pub since: Since,
     pub first_seen: Wall,
     pub last_seen: Wall,
     /// How often its rule was satisfied anew.
     pub count: u64,
-    pub evidence: Vec<Evidence>,
+    pub evidence: Vec<Proof>,
     pub checked: Vec<Check>,
     pub fix_type: String,
-    pub remedy: Told,
+    pub remedy: Bilingual,
     pub verify: String,
     /// Why it is less sure than it could be.
     pub confidence_note: Option<String>,
@@ -37,7 +37,7 @@ pub struct Finding {
 
 /// A sentence in the catalogue's two languages.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Told {
+pub struct Bilingual {
     pub en: String,
     pub zh: String,
 }
@@ -72,7 +72,7 @@ pub struct Subject {
 
 /// Something that was seen, and when.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Evidence {
+pub struct Proof {
     pub time: Wall,
     pub probe: &'static str,
     pub signal: &'static str,
@@ -109,10 +109,10 @@ names! {
 pub struct Unproven {
     pub time: Wall,
     pub id: String,
-    pub title: Told,
+    pub title: Bilingual,
     pub causes: Vec<String>,
     pub subject: Subject,
-    pub seen: Vec<Evidence>,
+    pub seen: Vec<Proof>,
     pub missing: Vec<Missing>,
     pub count: u64,
 }

@@ -5,6 +5,7 @@ mod cpu;
 mod dns;
 pub mod errno;
 mod event;
+mod evidence;
 mod finding;
 mod node;
 pub mod signal;
@@ -13,7 +14,7 @@ mod stats;
 use std::{collections::BTreeMap, net::SocketAddr};
 
 use crate::{
-    health::{OwnCost, ProbeHealth},
+    health::{OtlpCounts, OwnCost, ProbeHealth},
     layer::Layer,
     time::{Time, Wall},
 };
@@ -25,8 +26,9 @@ pub use event::{
     NetOutcome, OomScope, Peer, Runtime, RuntimeAction, Seen, ServerTime, Side, Since, Stdio, StdioOutcome,
     StdioTarget, Text, Webhook, What,
 };
+pub use evidence::{Evidence, Join, Joined, Target, Told};
 pub use finding::{
-    Check, CheckState, Evidence, Finding, FindingStatus, Found, Grade, Missing, Subject, Told, Unproven,
+    Bilingual, Check, CheckState, Finding, FindingStatus, Found, Grade, Missing, Proof, Subject, Unproven,
 };
 pub use node::{Histogram, NodeUse};
 pub use stats::{Resident, Stats};
@@ -37,6 +39,7 @@ pub enum Output {
     Event(Box<Event>),
     Finding(Box<Finding>),
     Unproven(Box<Unproven>),
+    Evidence(Box<Evidence>),
     Stats(Stats),
     Health(Health),
     Summary(Summary),
@@ -300,6 +303,8 @@ pub struct Health {
     pub own: Option<OwnCost>,
     /// Share of one CPU since the run began.
     pub cpu_percent: Option<f64>,
+    /// Where telemetry of others is received.
+    pub otlp: Option<OtlpCounts>,
 }
 
 /// The last word of a run.
@@ -318,6 +323,10 @@ pub struct Summary {
     pub not_measured: Vec<NotMeasured>,
     pub lost: u64,
     pub command_exit: Option<i32>,
+    /// Where telemetry of others is received.
+    pub otlp: Option<OtlpCounts>,
+    /// Where what is seen is tied to their spans.
+    pub joined: Option<Joined>,
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -27,6 +27,21 @@ pub struct Settings {
     /// Entries of the matrix that the user adds, or has in place of ours.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub catalogue: Vec<Entry>,
+    /// Whether what is seen is tied to spans that others send, and how it is told.
+    #[serde(default)]
+    pub evidence: Relation,
+}
+
+/// How evidence stands to the span that it belongs to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Relation {
+    /// Nothing is tied to anything.
+    #[default]
+    Off,
+    /// A span of ours, which points to it.
+    Link,
+    /// A child of it, where it belongs to no other.
+    Child,
 }
 
 const fn ten_seconds() -> u64 {
@@ -44,6 +59,7 @@ impl Default for Settings {
             webhooks: Vec::new(),
             scenario: None,
             catalogue: Vec::new(),
+            evidence: Relation::Off,
         }
     }
 }

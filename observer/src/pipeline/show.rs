@@ -21,12 +21,13 @@ pub enum Shown {
     Webhook,
     Text,
     Cpu,
+    Evidence,
     Stats,
     Health,
 }
 
 impl Shown {
-    pub const ALL: [Shown; 13] = [
+    pub const ALL: [Shown; 14] = [
         Shown::Findings,
         Shown::Unproven,
         Shown::Coldstart,
@@ -38,6 +39,7 @@ impl Shown {
         Shown::Webhook,
         Shown::Text,
         Shown::Cpu,
+        Shown::Evidence,
         Shown::Stats,
         Shown::Health,
     ];
@@ -66,6 +68,7 @@ impl Shown {
             Shown::Webhook => "webhook",
             Shown::Text => "text",
             Shown::Cpu => "cpu",
+            Shown::Evidence => "evidence",
             Shown::Stats => "stats",
             Shown::Health => "health",
         }
@@ -114,6 +117,7 @@ impl Show {
             Output::Event(event) => self.takes_event(event),
             Output::Finding(_) => self.0.contains(&Shown::Findings),
             Output::Unproven(_) => self.0.contains(&Shown::Unproven),
+            Output::Evidence(_) => self.0.contains(&Shown::Evidence),
             Output::Stats(_) => self.0.contains(&Shown::Stats),
             Output::Health(_) => self.takes_health(),
             Output::Summary(_) => true,
@@ -168,7 +172,7 @@ pub fn needs_attention(output: &Output) -> bool {
         Output::ColdStart(start) => start.failure.is_some(),
         Output::Event(event) => event_needs_attention(event),
         Output::Finding(_) | Output::Unproven(_) | Output::Health(_) | Output::Summary(_) => true,
-        Output::Stats(_) | Output::Want(_) => false,
+        Output::Evidence(_) | Output::Stats(_) | Output::Want(_) => false,
     }
 }
 
@@ -250,7 +254,7 @@ mod tests {
         assert_eq!(
             error,
             "nothing is called \"dsn\"; there are findings, unproven, coldstart, runtime, stdio, memory, dns, net, \
-             webhook, text, cpu, stats, health, and events for all of runtime, stdio, memory, dns, net, webhook, text, cpu"
+             webhook, text, cpu, evidence, stats, health, and events for all of runtime, stdio, memory, dns, net, webhook, text, cpu"
         );
         assert!("".parse::<Show>().is_err() && "stdio,".parse::<Show>().is_err());
     }

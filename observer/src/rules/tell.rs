@@ -13,7 +13,7 @@ use super::{
     windows::{Kept, Key},
 };
 use crate::{
-    output::{Check, CheckState, Evidence, Finding, FindingStatus, Missing, Subject, Told, Unproven},
+    output::{Bilingual, Check, CheckState, Finding, FindingStatus, Missing, Proof, Subject, Unproven},
     rules::grammar::Func,
     signals::Label,
     time::{ClockOffset, Time},
@@ -42,7 +42,7 @@ fn finding(
 ) -> Said {
     let rule = &rules.causes[at];
     let (entry, cause) = (&rule.entry, rule.cause.as_deref());
-    let told = |en: Option<&String>, zh: Option<&String>| Told {
+    let told = |en: Option<&String>, zh: Option<&String>| Bilingual {
         en: en.cloned().unwrap_or_default(),
         zh: zh.or(en).cloned().unwrap_or_default(),
     };
@@ -104,7 +104,7 @@ pub fn unproven(
     Said::Unproven(Box::new(Unproven {
         time: clock.wall(bench.now),
         id: entry.id.clone(),
-        title: Told { en: entry.symptom.clone(), zh: entry.symptom_zh.clone() },
+        title: Bilingual { en: entry.symptom.clone(), zh: entry.symptom_zh.clone() },
         causes: causes.iter().filter_map(|rule| Some(rule.cause.as_deref()?.id.clone())).collect(),
         subject: Subject {
             kind: if is_container { "container" } else { "node" },
@@ -132,8 +132,8 @@ fn subject(rule: &Rule, key: &Key, open: &Open) -> Subject {
     }
 }
 
-fn evidence(kept: &Kept) -> Evidence {
-    Evidence {
+fn evidence(kept: &Kept) -> Proof {
+    Proof {
         time: kept.at,
         probe: kept.probe,
         signal: kept.signal.name(),

@@ -5,9 +5,7 @@ use std::io::{self, Write};
 
 use super::story::{Story, subject};
 use crate::{
-    output::{
-        Check, CheckState, ColdStart, Evidence, Finding, FindingStatus, Grade, Output, Summary, Unproven,
-    },
+    output::{Check, CheckState, ColdStart, Finding, FindingStatus, Grade, Output, Proof, Summary, Unproven},
     sink::{Sink, compare::Report, escape, units},
 };
 
@@ -171,7 +169,7 @@ fn not_proven(unproven: &Unproven) -> String {
     text
 }
 
-fn evidence(all: &[Evidence]) -> String {
+fn evidence(all: &[Proof]) -> String {
     all.iter()
         .map(|seen| format!("- seen: {} {}\n", units::time_of_day(seen.time), safe(&seen.text)))
         .collect()

@@ -6,6 +6,7 @@
 
 pub mod compare;
 mod escape;
+pub mod explain;
 mod file;
 mod group;
 pub mod html;

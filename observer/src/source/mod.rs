@@ -2,3 +2,4 @@
 
 pub mod facts;
 pub mod live;
+pub mod otlp;

@@ -6,6 +6,7 @@ use observer::{
     input::{Fact, FactKind, Input, LookupError, Record},
     probes::reduce,
     record::{Header, Limits, RecordingWriter},
+    span::{Signal, json},
     time::{ClockOffset, Time},
 };
 use observer_ebpf::{
@@ -134,10 +135,12 @@ fn webhooks() -> Vec<(&'static str, Vec<u8>)> {
     vec![("webhook-head", record(head, REQUEST)), ("webhook-moved", record(moved, b""))]
 }
 
-const REQUEST: &[u8] = b"POST /v1/admit?timeout=10s HTTP/1.1\r\nUser-Agent: kube-apiserver-admission\r\n\r\n{}";
+const REQUEST: &[u8] =
+    b"POST /v1/admit?timeout=10s HTTP/1.1\r\nUser-Agent: kube-apiserver-admission\r\n\r\n{}";
 
 /// A TLS record with the first message of a handshake for `svc` that offers both versions of HTTP.
-const HELLO: &[u8] = b"\x16\x03\x01\0\x4e\x01\0\0\x4a\x03\x0301234567890123456789012345678901\0\0\x02\x13\x01\x01\0\0\x1f\
+const HELLO: &[u8] =
+    b"\x16\x03\x01\0\x4e\x01\0\0\x4a\x03\x0301234567890123456789012345678901\0\0\x02\x13\x01\x01\0\0\x1f\
 \0\0\0\x08\0\x06\0\0\x03svc\0\x10\0\x0e\0\x0c\x02h2\x08http/1.1\x002b\0\x01\0";
 
 fn heads() -> Vec<(&'static str, Vec<u8>)> {
@@ -223,6 +226,43 @@ fn table() -> Vec<u8> {
     .concat()
 }
 
+/// A request of each signal, behind the number of the signal.
+fn otlp_json() -> Vec<(&'static str, Vec<u8>)> {
+    let ids = r#""traceId":"5B8EFFF798038103D269B633813FC60C","spanId":"eee19b7ec3c1b174""#;
+    let resource = r#""resource":{"attributes":[{"key":"service.name","value":{"stringValue":"shop"}}]}"#;
+    let scope = r#""scope":{"name":"lib"}"#;
+    let spans = format!(
+        r#"{{{ids},"kind":"SPAN_KIND_CLIENT","startTimeUnixNano":"5","endTimeUnixNano":6,"status":{{"code":2}},
+        "attributes":[{{"key":"network.peer.port","value":{{"intValue":"53"}}}},{{"key":"url.full","value":null}}]}},
+        {{{ids},"links":[{{{ids}}}],"events":[{{"name":"e"}}],"flags":257}}"#
+    );
+    let metrics = r#"{"name":"m","histogram":{"dataPoints":[{"count":"2","sum":1.5,"bucketCounts":["1",1],
+        "explicitBounds":[0.5]}]}},{"gauge":{"dataPoints":[{"asDouble":"NaN"}]}}"#;
+    let logs =
+        r#"{"timeUnixNano":1,"body":{"kvlistValue":{"values":[{"key":"a","value":{"bytesValue":"aGk="}}]}}}"#;
+    let request = |number: u8, names: [&str; 3], records: &str| {
+        let [outer, inner, list] = names;
+        let text = format!(r#"{{"{outer}":[{{{resource},"{inner}":[{{{scope},"{list}":[{records}]}}]}}]}}"#);
+        [&[number], text.as_bytes()].concat()
+    };
+    vec![
+        ("spans", request(0, ["resourceSpans", "scopeSpans", "spans"], &spans)),
+        ("logs", request(1, ["resourceLogs", "scopeLogs", "logRecords"], logs)),
+        ("metrics", request(2, ["resourceMetrics", "scopeMetrics", "metrics"], metrics)),
+    ]
+}
+
+/// The same in protobuf.
+fn otlp() -> Vec<(&'static str, Vec<u8>)> {
+    let made = |(name, json): (&'static str, Vec<u8>)| {
+        let signal = Signal::ALL[usize::from(json[0])];
+        let made = json::request(signal, &json[1..]).expect("a request");
+        assert_eq!(made.rejected, 0, "{name}: {:?}", made.why);
+        (name, made.request)
+    };
+    otlp_json().into_iter().map(made).collect()
+}
+
 fn main() {
     let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds");
     let sets = [
@@ -233,6 +273,8 @@ fn main() {
         ("recording", vec![("two-segments", recording())]),
         ("tls", pieces()),
         ("pclntab", vec![("go-1.20", table())]),
+        ("otlp", otlp()),
+        ("otlp_json", otlp_json()),
     ];
     for (target, files) in sets {
         let folder = seeds.join(target);

@@ -101,7 +101,16 @@ impl Run {
     /// It cannot be run, or ends before that.
     pub fn of(words: &[&str]) -> Run {
         let mut command = Command::new(observer());
-        command.args(words).args(["-o", "json"]);
+        command.args(words);
+        Run::by(command)
+    }
+
+    /// A command, attached.
+    ///
+    /// # Panics
+    /// It cannot be run, or ends before that.
+    pub fn by(mut command: Command) -> Run {
+        command.args(["-o", "json"]);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let (stdout, stderr) = (Arc::<Text>::default(), Arc::<Text>::default());
@@ -158,6 +167,14 @@ impl Run {
             let last: Vec<&str> = said.lines().rev().take(20).collect();
             panic!("never saw {what}; it said: {}and at last, backwards: {last:#?}", self.stderr.all())
         })
+    }
+
+    /// What `take` makes of the first line of its talk that it makes anything of.
+    ///
+    /// # Panics
+    /// There is none.
+    pub fn says<T>(&self, what: &str, take: impl FnMut(&str) -> Option<T>) -> T {
+        self.stderr.wait(take).unwrap_or_else(|| panic!("never said {what}: {}", self.stderr.all()))
     }
 
     /// # Panics

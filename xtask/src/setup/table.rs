@@ -117,6 +117,11 @@ pub struct Pip {
 pub const PIP: &[Pip] = &[
     Pip { name: "rotel", version: "0.0.1a15", why: "is a real OTLP collector (gRPC and HTTP)" },
     Pip { name: "oteltap", version: "1.0.0", why: "is a real OTLP receiver to assert against" },
+    Pip {
+        name: "opentelemetry-exporter-otlp",
+        version: "1.45.2",
+        why: "is a real OTLP sender (gRPC and HTTP)",
+    },
     Pip { name: "wasmtime", version: "50.0.1", why: "is a real Wasm engine, as a library" },
 ];
 

@@ -10,6 +10,7 @@ pub(super) const PURE: &[&str] = &[
     "layer",
     "health",
     "probes",
+    "span",
     "input",
     // Types only: the model asks for what it needs with an `output::Want`.
     "output",
@@ -33,7 +34,8 @@ const HOMES: &[(&[&str], &str)] = &[
 
 /// Pure modules that may be serialised: what is recorded (the options of a run too), and what is read from the
 /// catalogue. The model and what is made from it are not: outer formats are separate types.
-const SERIALISED: &[&str] = &["time", "layer", "health", "probes", "input", "filter", "rules", "pipeline"];
+const SERIALISED: &[&str] =
+    &["time", "layer", "health", "probes", "span", "input", "filter", "rules", "pipeline"];
 
 pub(super) fn check(root: &Path, file: &Source) -> Vec<Violation> {
     let Some(module) = module_path(&file.path) else { return Vec::new() };

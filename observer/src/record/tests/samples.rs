@@ -12,6 +12,7 @@ use crate::{
         packet::{Flow, Owner, Transport},
         process, security, socket, stdio, text, tls, webhook,
     },
+    span::{Kind, Span, StatusCode},
     time::{ClockOffset, Time},
 };
 
@@ -42,6 +43,7 @@ pub(super) fn all() -> Vec<Input> {
         Input::Sample(Sample { time: Time(500), what: SampleKind::Memory { init: 9, used } }),
         Input::Sample(Sample { time: Time(500), what: SampleKind::Cpu { init: 9, counts: cpu_counts() } }),
         Input::Sample(Sample { time: Time(500), what: SampleKind::Node(Box::new(node_counts())) }),
+        Input::Span(Box::new(span())),
         Input::Tick(Time(501)),
     ];
     records.chain(facts).chain(reports).chain(rest).collect()
@@ -64,6 +66,26 @@ fn cpu_counts() -> CpuCounts {
     let quota = Some(Quota { quota_ns: 20_000_000, period_ns: 100_000_000 });
     let bandwidth = Bandwidth { periods: 3, throttled_periods: 2, throttled_ns: u64::MAX, quota };
     CpuCounts { usage_ns: 1, bandwidth: Some(bandwidth) }
+}
+
+fn span() -> Span {
+    Span {
+        time: Time(500),
+        trace: [1; 16],
+        id: [2; 8],
+        parent: Some([3; 8]),
+        name: "GET /\u{1b}[31m".to_owned(),
+        kind: Kind::Client,
+        start: u64::MAX,
+        end: 0,
+        status: StatusCode::Error,
+        flags: 0x101,
+        state: "a=b".to_owned(),
+        scope: String::new(),
+        service: Some("shop".to_owned()),
+        attributes: vec![("network.peer.port".to_owned(), "53".to_owned())],
+        resource: vec![("service.name".to_owned(), "shop".to_owned())],
+    }
 }
 
 fn invocations() -> Vec<Invocation> {

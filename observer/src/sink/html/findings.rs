@@ -5,7 +5,7 @@ use super::{
     markup::{note, section, table, text},
 };
 use crate::{
-    output::{Check, CheckState, Evidence, Finding, FindingStatus, Grade, Unproven},
+    output::{Check, CheckState, Finding, FindingStatus, Grade, Proof, Unproven},
     sink::{
         story::{Line, subject},
         units,
@@ -82,8 +82,8 @@ fn not_proven(unproven: &Unproven) -> String {
     )
 }
 
-fn evidence(all: &[Evidence]) -> String {
-    let row = |evidence: &Evidence| {
+fn evidence(all: &[Proof]) -> String {
+    let row = |evidence: &Proof| {
         format!(
             "<tr><td class=\"t\">{}</td><td>{}</td><td>{}</td></tr>\n",
             units::time_of_day(evidence.time),
@@ -92,7 +92,7 @@ fn evidence(all: &[Evidence]) -> String {
         )
     };
     let rows: String = all.iter().map(row).collect();
-    if rows.is_empty() { rows } else { table("evidence", "Evidence", &["Time", "Probe", "Seen"], &rows) }
+    if rows.is_empty() { rows } else { table("evidence", "Proof", &["Time", "Probe", "Seen"], &rows) }
 }
 
 /// `L-3 look-ups that failed; ...`.

@@ -68,6 +68,7 @@ impl Sink for HtmlSink {
             Output::Health(health) => self.content.health = Some(health.clone()),
             Output::Summary(summary) => self.content.summary = Some(summary.clone()),
             Output::Event(_)
+            | Output::Evidence(_)
             | Output::Finding(_)
             | Output::Unproven(_)
             | Output::Stats(_)

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::container::{ContainerJson, ProcessJson};
 use crate::{
-    output::{Check, Evidence, Finding, Missing, Subject, Unproven},
+    output::{Check, Finding, Missing, Proof, Subject, Unproven},
     sink::units::rfc3339,
 };
 
@@ -29,7 +29,7 @@ pub(super) struct FindingBody<'a> {
     first_seen: String,
     last_seen: String,
     count: u64,
-    evidence: Vec<EvidenceJson<'a>>,
+    evidence: Vec<ProofJson<'a>>,
     checked: Vec<CheckJson<'a>>,
     trace_ids: [&'a str; 0],
     span_ids: [&'a str; 0],
@@ -62,7 +62,7 @@ impl<'a> FindingBody<'a> {
             first_seen: rfc3339(finding.first_seen),
             last_seen: rfc3339(finding.last_seen),
             count: finding.count,
-            evidence: finding.evidence.iter().map(EvidenceJson::of).collect(),
+            evidence: finding.evidence.iter().map(ProofJson::of).collect(),
             checked: finding.checked.iter().map(CheckJson::of).collect(),
             trace_ids: [],
             span_ids: [],
@@ -82,7 +82,7 @@ pub(super) struct UnprovenBody<'a> {
     title_zh: &'a str,
     causes: &'a [String],
     subject: SubjectJson<'a>,
-    seen: Vec<EvidenceJson<'a>>,
+    seen: Vec<ProofJson<'a>>,
     missing: Vec<MissingJson<'a>>,
     count: u64,
 }
@@ -95,7 +95,7 @@ impl<'a> UnprovenBody<'a> {
             title_zh: &unproven.title.zh,
             causes: &unproven.causes,
             subject: SubjectJson::of(&unproven.subject),
-            seen: unproven.seen.iter().map(EvidenceJson::of).collect(),
+            seen: unproven.seen.iter().map(ProofJson::of).collect(),
             missing: unproven.missing.iter().map(MissingJson::of).collect(),
             count: unproven.count,
         }
@@ -122,7 +122,7 @@ impl<'a> SubjectJson<'a> {
 }
 
 #[derive(Serialize)]
-struct EvidenceJson<'a> {
+struct ProofJson<'a> {
     time: String,
     probe: &'static str,
     signal: &'static str,
@@ -132,9 +132,9 @@ struct EvidenceJson<'a> {
     since: &'static str,
 }
 
-impl<'a> EvidenceJson<'a> {
-    fn of(evidence: &'a Evidence) -> Self {
-        EvidenceJson {
+impl<'a> ProofJson<'a> {
+    fn of(evidence: &'a Proof) -> Self {
+        ProofJson {
             time: rfc3339(evidence.time),
             probe: evidence.probe,
             signal: evidence.signal,

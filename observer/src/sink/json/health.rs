@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::otlp::OtlpJson;
 use crate::{health::ProbeHealth, output::Health};
 
 #[derive(Serialize)]
@@ -9,6 +10,8 @@ pub(super) struct HealthBody<'a> {
     probes: Vec<ProbeJson<'a>>,
     #[serde(rename = "self")]
     own: OwnJson,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    otlp: Option<OtlpJson>,
 }
 
 #[derive(Serialize)]
@@ -49,6 +52,7 @@ impl<'a> HealthBody<'a> {
                 bpf_run_ns,
                 unknown: unknown.into_iter().flatten().collect(),
             },
+            otlp: health.otlp.as_ref().map(OtlpJson::of),
         }
     }
 }

@@ -26,7 +26,7 @@ impl Formatter for Quiet {
     }
 }
 
-pub(super) fn to_vec(value: &impl Serialize) -> io::Result<Vec<u8>> {
+pub(in crate::sink) fn to_vec(value: &impl Serialize) -> io::Result<Vec<u8>> {
     let mut out = Vec::with_capacity(1024);
     value.serialize(&mut serde_json::Serializer::with_formatter(&mut out, Quiet))?;
     Ok(out)

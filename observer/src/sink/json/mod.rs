@@ -8,12 +8,14 @@ mod container;
 mod cpu;
 mod dns;
 mod event;
+mod evidence;
 mod finding;
 mod health;
 mod line;
 pub mod matrix;
 mod net;
 mod node;
+mod otlp;
 mod stats;
 mod summary;
 mod text;
@@ -28,6 +30,8 @@ use crate::{
     sink::{Identity, Sink, compare::Report},
     time::Wall,
 };
+
+pub(super) use line::to_vec;
 
 pub struct JsonSink<W> {
     out: W,
@@ -67,7 +71,7 @@ impl<W: Write> JsonSink<W> {
             node: self.identity.node.as_deref(),
             host: &self.identity.host,
         };
-        let mut line = line::to_vec(&Object { common, body })?;
+        let mut line = to_vec(&Object { common, body })?;
         line.push(b'\n');
         self.out.write_all(&line)?;
         self.out.flush()
@@ -92,6 +96,9 @@ impl<W: Write> Sink for JsonSink<W> {
             }
             Output::Unproven(unproven) => {
                 self.line("unproven", unproven.time, &finding::UnprovenBody::of(unproven))
+            }
+            Output::Evidence(evidence) => {
+                self.line("evidence", evidence::time(evidence), &evidence::EvidenceBody::of(evidence))
             }
             Output::Stats(stats) => self.line("stats", stats.to, &stats::StatsBody::of(stats)),
             Output::Want(_) => Ok(()),

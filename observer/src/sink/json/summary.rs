@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::finding::CheckJson;
+use super::{evidence::JoinedJson, otlp::OtlpJson};
 use crate::{
     output::{NotMeasured, Summary},
     sink::units::rfc3339,
@@ -30,6 +31,10 @@ pub(super) struct SummaryBody<'a> {
     lost: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     command_exit: Option<CommandExit>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    otlp: Option<OtlpJson>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    joined: Option<JoinedJson>,
 }
 
 #[derive(Serialize)]
@@ -70,6 +75,8 @@ impl<'a> SummaryBody<'a> {
             not_measured: summary.not_measured.iter().map(NotMeasuredJson::of).collect(),
             lost: summary.lost,
             command_exit: summary.command_exit.map(CommandExit::of),
+            otlp: summary.otlp.as_ref().map(OtlpJson::of),
+            joined: summary.joined.map(JoinedJson::of),
         }
     }
 }

@@ -74,7 +74,7 @@ pub fn span_id(trace: &TraceId, index: usize) -> SpanId {
 }
 
 /// The first `N` bytes, made valid: an id of zeros means "none".
-fn leading<const N: usize>(digest: &[u8]) -> [u8; N] {
+pub(super) fn leading<const N: usize>(digest: &[u8]) -> [u8; N] {
     let mut id = [0; N];
     id.copy_from_slice(&digest[..N]);
     if id == [0; N] {

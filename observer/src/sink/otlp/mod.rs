@@ -3,16 +3,19 @@
 //! Owns the queue in front of the collector and the count of what did not get through it. The caller is never
 //! made to wait: a full queue, a collector that is down, slow or no collector at all costs spans, which are
 //! counted, and nothing else. Refuses TLS (none is compiled in), compression (every receiver takes plain
-//! bodies) and spans of anybody else.
+//! bodies). Spans of others go past all of that, as they came, if they go at all: [`Forwarder`].
 //!
 //! The messages are OTLP's own and the clients are used directly, without an SDK exporter: that one cannot say
 //! how many spans the collector rejected, and has one resource where every container here has its own.
 
 mod event;
+mod evidence;
+mod forward;
 mod ids;
 mod resource;
 mod settings;
 mod spans;
+mod spool;
 mod transport;
 mod worker;
 
@@ -30,6 +33,7 @@ use tokio::{
 };
 
 pub use self::{
+    forward::Forwarder,
     resource::Host,
     settings::{OtlpSettings, Protocol},
     spans::resource_spans,
@@ -38,7 +42,7 @@ use self::{
     transport::Transport,
     worker::{Item, Queued, Shared, Worker},
 };
-use crate::output::{ColdStart, Event};
+use crate::output::{ColdStart, Event, Evidence};
 
 /// Starts and events that wait for the collector; one more is dropped and counted.
 const QUEUE: usize = 2048;
@@ -51,6 +55,10 @@ pub enum OtlpError {
     Url { url: String, why: String },
     #[error("--otlp {url}: this build speaks no TLS; send to a collector on this node over http://")]
     Tls { url: String },
+    #[error(
+        "{url} takes traces alone: --otlp-forward all needs an endpoint for all signals, whose path ends in /v1/traces"
+    )]
+    TracesOnly { url: String },
     #[error("OTLP protocol {name:?} is not known: use grpc or http/protobuf")]
     Protocol { name: String },
     /// Only the header's name: its value is often a secret.
@@ -127,6 +135,11 @@ impl OtlpSink {
     /// Queues one event. Never blocks.
     pub fn send_event(&self, event: &Event) {
         self.queue(Item::Event(Box::new(event.clone())), 1);
+    }
+
+    /// Queues what belongs to spans of others. Never blocks.
+    pub fn send_evidence(&self, evidence: &Evidence) {
+        self.queue(Item::Evidence(Box::new(evidence.clone())), evidence::count(evidence));
     }
 
     fn queue(&self, what: Item, spans: u64) {

@@ -8,6 +8,7 @@ use std::{fmt, time::Duration};
 use http::{HeaderName, HeaderValue, Uri, uri::PathAndQuery};
 
 use super::OtlpError;
+use crate::span::Signal;
 
 const TRACES_PATH: &str = "/v1/traces";
 const HTTP_PORT: u16 = 4318;
@@ -93,6 +94,22 @@ impl OtlpSettings {
     pub fn retry_for(mut self, retry_for: Duration) -> Self {
         self.retry_for = retry_for;
         self
+    }
+
+    /// Where this signal goes over HTTP: beside the traces.
+    pub(super) fn url_of(&self, signal: Signal) -> Result<Uri, OtlpError> {
+        let Some(base) = self.url.path().strip_suffix(TRACES_PATH) else { return Ok(self.url.clone()) };
+        let query = self.url.query().map(|query| format!("?{query}")).unwrap_or_default();
+        let path = format!("{base}/v1/{}{query}", signal.name());
+        let bad = |why: String| OtlpError::Url { url: self.url.to_string(), why };
+        let mut parts = self.url.clone().into_parts();
+        parts.path_and_query = Some(path.parse().map_err(|why| bad(format!("{why}")))?);
+        Uri::from_parts(parts).map_err(|why| bad(why.to_string()))
+    }
+
+    /// Whether it is known where other signals than traces go.
+    pub(super) fn is_beside_others(&self) -> bool {
+        self.url.path().ends_with(TRACES_PATH)
     }
 
     pub fn protocol(&self) -> Protocol {

@@ -2,15 +2,15 @@
 
 use std::{error::Error, time::Duration};
 
-use bytes::Bytes;
-use http::{HeaderValue, Request, Response, StatusCode, header};
+use bytes::{Buf as _, BufMut as _, Bytes};
+use http::{HeaderValue, Request, Response, StatusCode, header, uri::PathAndQuery};
 use opentelemetry_http::{HttpClient, ResponseBodyTooLarge, hyper::HyperClient};
-use opentelemetry_proto::tonic::collector::trace::v1::{
-    ExportTraceServiceRequest, ExportTraceServiceResponse, trace_service_client::TraceServiceClient,
-};
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use prost::Message;
 use tonic::{
     Code, Status,
+    client::Grpc,
+    codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
     metadata::MetadataMap,
     transport::{Channel, Endpoint},
 };
@@ -19,6 +19,7 @@ use super::{
     OtlpError,
     settings::{OtlpSettings, Protocol},
 };
+use crate::span::Signal;
 
 const USER_AGENT: &str = concat!("observer/", env!("CARGO_PKG_VERSION"));
 const CONTENT_TYPE: &str = "application/x-protobuf";
@@ -26,8 +27,60 @@ const CONTENT_TYPE: &str = "application/x-protobuf";
 const MAX_ASKED_PAUSE: Duration = Duration::from_secs(30);
 
 pub enum Transport {
-    Grpc { client: TraceServiceClient<Channel>, headers: MetadataMap },
-    Http { client: Box<HyperClient>, request: Request<()> },
+    Grpc {
+        client: Box<Grpc<Channel>>,
+        headers: MetadataMap,
+    },
+    /// A request for each signal, in their order.
+    Http {
+        client: Box<HyperClient>,
+        requests: Box<[Request<()>; 3]>,
+    },
+}
+
+/// Messages as the bytes that they are.
+struct Raw;
+
+impl Codec for Raw {
+    type Encode = Bytes;
+    type Decode = Bytes;
+    type Encoder = Raw;
+    type Decoder = Raw;
+
+    fn encoder(&mut self) -> Raw {
+        Raw
+    }
+
+    fn decoder(&mut self) -> Raw {
+        Raw
+    }
+}
+
+impl Encoder for Raw {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn encode(&mut self, item: Bytes, to: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        to.put(item);
+        Ok(())
+    }
+}
+
+impl Decoder for Raw {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
+        Ok(Some(from.copy_to_bytes(from.remaining())))
+    }
+}
+
+const fn grpc_path(signal: Signal) -> &'static str {
+    match signal {
+        Signal::Traces => "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+        Signal::Logs => "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
+        Signal::Metrics => "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
+    }
 }
 
 /// The collector took the request, perhaps not all of it.
@@ -60,32 +113,43 @@ impl Transport {
             Protocol::Grpc => {
                 let endpoint = Endpoint::from(url.clone()).user_agent(USER_AGENT).map_err(|why| bad(&why))?;
                 let headers = MetadataMap::from_headers(headers.collect());
-                Ok(Transport::Grpc { client: TraceServiceClient::new(endpoint.connect_lazy()), headers })
+                Ok(Transport::Grpc { client: Box::new(Grpc::new(endpoint.connect_lazy())), headers })
             }
             Protocol::HttpProtobuf => {
-                let mut request = Request::post(url.clone()).body(()).map_err(|why| bad(&why))?;
-                request.headers_mut().extend(headers);
-                request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
-                request.headers_mut().insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
+                let request = |signal| -> Result<Request<()>, OtlpError> {
+                    let mut request =
+                        Request::post(settings.url_of(signal)?).body(()).map_err(|why| bad(&why))?;
+                    request.headers_mut().extend(headers.clone());
+                    request
+                        .headers_mut()
+                        .insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
+                    request.headers_mut().insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
+                    Ok(request)
+                };
+                let [traces, logs, metrics] = Signal::ALL;
+                let requests = Box::new([request(traces)?, request(logs)?, request(metrics)?]);
                 let client = Box::new(HyperClient::with_default_connector(settings.timeout, None));
-                Ok(Transport::Http { client, request })
+                Ok(Transport::Http { client, requests })
             }
         }
     }
 
-    pub async fn export(&mut self, spans: &ExportTraceServiceRequest) -> Result<Taken, Failure> {
+    /// Hands over an export request of this signal, encoded.
+    pub async fn export(&mut self, signal: Signal, body: Bytes) -> Result<Taken, Failure> {
         match self {
             Transport::Grpc { client, headers } => {
-                let request =
-                    tonic::Request::from_parts(headers.clone(), tonic::Extensions::default(), spans.clone());
-                client
-                    .export(request)
-                    .await
-                    .map(|answer| taken(answer.into_inner()))
-                    .map_err(|status| refused(&status))
+                let request = tonic::Request::from_parts(headers.clone(), tonic::Extensions::default(), body);
+                client.ready().await.map_err(|why| Failure::Transient { why: chain(&why), pause: None })?;
+                let path = PathAndQuery::from_static(grpc_path(signal));
+                let answer = client.unary(request, path, Raw).await.map_err(|status| refused(&status))?;
+                // All signals are answered alike.
+                match ExportTraceServiceResponse::decode(answer.into_inner()) {
+                    Ok(message) => Ok(taken(message)),
+                    Err(why) => Err(Failure::Permanent { why: chain(&why) }),
+                }
             }
-            Transport::Http { client, request } => {
-                let request = request.clone().map(|()| Bytes::from(spans.encode_to_vec()));
+            Transport::Http { client, requests } => {
+                let request = requests[signal as usize].clone().map(|()| body);
                 match client.send_bytes(request).await {
                     Ok(answer) => answered(&answer),
                     Err(why) => Err(unanswered(why.as_ref())),
@@ -117,9 +181,19 @@ fn refused(status: &Status) -> Failure {
         | Code::OutOfRange
         | Code::DataLoss
         | Code::Unavailable => Failure::Transient { why, pause: None },
+        // Only whoever says when to come again wants to be asked again.
+        Code::ResourceExhausted if says_when_to_retry(status.details()) => {
+            Failure::Transient { why, pause: None }
+        }
         _ if transport.is_some() => Failure::Transient { why, pause: None },
         _ => Failure::Permanent { why },
     }
+}
+
+/// Whether a `google.rpc.RetryInfo` is among the details.
+fn says_when_to_retry(details: &[u8]) -> bool {
+    const NAME: &[u8] = b"google.rpc.RetryInfo";
+    details.windows(NAME.len()).any(|window| window == NAME)
 }
 
 fn answered(answer: &Response<Bytes>) -> Result<Taken, Failure> {

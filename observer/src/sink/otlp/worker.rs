@@ -9,7 +9,9 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use opentelemetry_proto::tonic::{collector::trace::v1::ExportTraceServiceRequest, trace::v1::ResourceSpans};
+use prost::Message as _;
 use tokio::{
     select,
     sync::{mpsc, watch},
@@ -17,15 +19,16 @@ use tokio::{
 };
 
 use super::{
-    OtlpStats, event,
+    OtlpStats, event, evidence,
     resource::Host,
     settings::OtlpSettings,
     spans,
     transport::{Failure, Transport},
 };
 use crate::{
-    output::{ColdStart, Event},
+    output::{ColdStart, Event, Evidence},
     sink::escape,
+    span::Signal,
 };
 
 /// Spans of one request. With the longest texts this stays below the 4 MiB that a gRPC receiver takes.
@@ -44,6 +47,7 @@ pub struct Queued {
 pub enum Item {
     Start(Box<ColdStart>),
     Event(Box<Event>),
+    Evidence(Box<Evidence>),
 }
 
 impl Item {
@@ -51,6 +55,7 @@ impl Item {
         match self {
             Item::Start(start) => spans::resource_spans(start, host),
             Item::Event(told) => event::resource_spans(told, host),
+            Item::Evidence(told) => evidence::resource_spans(told, host),
         }
     }
 }
@@ -129,36 +134,40 @@ impl Worker {
                 spans += next.spans;
                 batch.push(next.what.spans(&self.host));
             }
-            self.deliver(&ExportTraceServiceRequest { resource_spans: batch }, spans).await;
+            let request = ExportTraceServiceRequest { resource_spans: batch };
+            self.deliver(request.encode_to_vec().into(), spans).await;
         }
     }
 
-    async fn deliver(&mut self, request: &ExportTraceServiceRequest, spans: u64) {
+    async fn deliver(&mut self, request: Bytes, spans: u64) {
         let give_up = Instant::now() + self.settings.retry_for;
         let mut backoff = FIRST_PAUSE;
         loop {
-            let pause = match timeout(self.settings.timeout, self.transport.export(request)).await {
-                Ok(Ok(taken)) => {
-                    let exported = spans.saturating_sub(taken.rejected_spans);
-                    self.shared.exported.fetch_add(exported, Ordering::Relaxed);
-                    if taken.rejected_spans > 0 {
-                        self.failed(&format!(
-                            "{} spans were rejected: {}",
-                            taken.rejected_spans, taken.message
-                        ));
+            let pause =
+                match timeout(self.settings.timeout, self.transport.export(Signal::Traces, request.clone()))
+                    .await
+                {
+                    Ok(Ok(taken)) => {
+                        let exported = spans.saturating_sub(taken.rejected_spans);
+                        self.shared.exported.fetch_add(exported, Ordering::Relaxed);
+                        if taken.rejected_spans > 0 {
+                            self.failed(&format!(
+                                "{} spans were rejected: {}",
+                                taken.rejected_spans, taken.message
+                            ));
+                        }
+                        return;
                     }
-                    return;
-                }
-                Ok(Err(Failure::Permanent { why })) => return self.failed(&why),
-                Ok(Err(Failure::Transient { why, pause })) => {
-                    self.failed(&why);
-                    pause
-                }
-                Err(_) => {
-                    self.failed(&format!("no answer within {} ms", self.settings.timeout.as_millis()));
-                    None
-                }
-            };
+                    Ok(Err(Failure::Permanent { why })) => return self.failed(&why),
+                    Ok(Err(Failure::Transient { why, pause })) => {
+                        self.failed(&why);
+                        pause
+                    }
+                    Err(_) => {
+                        self.failed(&format!("no answer within {} ms", self.settings.timeout.as_millis()));
+                        None
+                    }
+                };
             let pause = pause.unwrap_or(backoff);
             if Instant::now() + pause >= give_up {
                 return;

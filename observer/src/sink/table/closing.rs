@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::text::{Page, Tone, columns, join, left, right};
 use crate::{
-    health::{ProbeHealth, Status},
+    health::{OtlpCounts, ProbeHealth, Status},
     output::{CheckState, ColdStart, Health, Summary},
     pipeline::is_a_problem,
     sink::{
@@ -115,6 +115,9 @@ pub(super) fn summary(page: Page, summary: &Summary, health: Option<&Health>, wi
         text.push_str(&format!("the command {end} {}\n", status.unsigned_abs()));
     }
     text.push_str(&found(page, summary));
+    if let Some(counts) = &summary.otlp {
+        text.push_str(&page.wrapped(0, &otlp(counts)));
+    }
     if summary.starts == 0 {
         text.push_str(&page.wrapped(0, &probes_in_short(health)));
     }
@@ -135,6 +138,36 @@ fn found(page: Page, summary: &Summary) -> String {
     let normal: Vec<String> = normal.map(|check| format!("{} {}", check.layer.name(), check.what)).collect();
     let normal = if normal.is_empty() { "nothing".to_owned() } else { normal.join("; ") };
     page.wrapped(0, &format!("No findings. Looked at, and normal: {normal}"))
+}
+
+/// What became of the telemetry of others; what is as it should be is not told.
+fn otlp(counts: &OtlpCounts) -> String {
+    let mut said = vec![format!(
+        "received {}, {}, {}",
+        units::count(counts.received_spans, "span"),
+        units::count(counts.received_logs, "log record"),
+        units::count(counts.received_metrics, "metric"),
+    )];
+    let rest = [
+        (counts.rejected, "not understood"),
+        (counts.own, "observer's own"),
+        (counts.seen_before, "seen before"),
+        (counts.refused_requests, "requests to be sent again"),
+        (counts.refused_connections, "connections refused"),
+        (counts.silent_connections, "connections that said nothing"),
+    ];
+    let passed_on = [
+        (counts.resumed, "left by an earlier run"),
+        (counts.waiting, "waiting for the collector"),
+        (counts.dropped, "refused by the collector"),
+    ];
+    let told = |(count, what): (u64, &str)| (count > 0).then(|| format!("{count} {what}"));
+    said.extend(rest.into_iter().filter_map(told));
+    if counts.forwards {
+        said.push(format!("{} passed on", counts.forwarded));
+        said.extend(passed_on.into_iter().filter_map(told));
+    }
+    format!("otlp: {}", said.join("; "))
 }
 
 /// `7 events (5 runtime, 2 stdio); `.

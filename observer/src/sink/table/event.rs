@@ -5,13 +5,14 @@ use super::{
     text::{Page, Tone, join, left, left_keeping_end},
 };
 use crate::{
-    output::{ColdStart, Event, Stats, What},
+    output::{ColdStart, Event, Evidence, Stats, Told, What},
     pipeline::event_needs_attention,
     sink::{
         timeline,
         units::{self, ms_text},
         words,
     },
+    span::hex,
 };
 
 const TIME: usize = 8;
@@ -42,6 +43,30 @@ pub(super) fn event(page: Page, event: &Event) -> String {
     let name = name(event, name_width(page));
     let time = units::time_of_day(event.time);
     lines(page, &time, &name, event.what.probe(), tone, &words::event(event))
+}
+
+/// What was told by itself before, and the spans that it belongs to.
+pub(super) fn evidence(page: Page, evidence: &Evidence) -> String {
+    let (time, name, what) = match &evidence.of {
+        Told::Event(event) => (event.time, name(event, name_width(page)), words::event(event)),
+        Told::Start(start) => {
+            let name = row::name_cell(&start.container, name_width(page));
+            (start.time, name, format!("started in {} ms", ms_text(start.total_ns)))
+        }
+    };
+    let spans: Vec<String> = evidence
+        .targets
+        .iter()
+        .map(|target| {
+            let service =
+                target.service.as_deref().map(|service| format!(" of {service}")).unwrap_or_default();
+            format!("{}{service} in {}", target.name, hex(&target.trace))
+        })
+        .collect();
+    let stands = if evidence.is_child { "child of" } else { "concerns" };
+    let more = if evidence.left_out > 0 { format!(" and {} more", evidence.left_out) } else { String::new() };
+    let text = format!("{stands} {}{more} (by {}): {what}", spans.join(", "), evidence.join.name());
+    lines(page, &units::time_of_day(time), &name, "evidence", Tone::Plain, &text)
 }
 
 /// Who it is about: the container, else the process.

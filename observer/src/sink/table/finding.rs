@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     output::{
-        Check, CheckState, Container, Evidence, Finding, FindingStatus, Grade, Subject, Told, Unproven,
+        Bilingual, Check, CheckState, Container, Finding, FindingStatus, Grade, Proof, Subject, Unproven,
     },
     sink::{
         escape,
@@ -61,7 +61,7 @@ fn words(lang: Lang) -> &'static Words {
     }
 }
 
-fn told(told: &Told, lang: Lang) -> &str {
+fn told(told: &Bilingual, lang: Lang) -> &str {
     match lang {
         Lang::En => &told.en,
         Lang::Zh => &told.zh,
@@ -143,7 +143,7 @@ fn container(container: &Container) -> String {
     }
 }
 
-fn evidence(all: &[Evidence]) -> Vec<String> {
+fn evidence(all: &[Proof]) -> Vec<String> {
     let skipped = all.len().saturating_sub(SHOWN);
     let shown = all.iter().enumerate().filter(|(at, _)| *at == 0 || *at > skipped);
     shown.map(|(_, evidence)| format!("{} {}", units::time_of_day(evidence.time), evidence.text)).collect()

@@ -171,6 +171,7 @@ impl<W: Write> Sink for TableSink<W> {
             Output::Unproven(unproven) => {
                 return self.block(&finding::unproven(self.page, self.options.lang, unproven));
             }
+            Output::Evidence(evidence) => return self.event(&event::evidence(self.page, evidence)),
             Output::Stats(stats) => return self.event(&event::stats(self.page, stats)),
             Output::Want(_) => {}
         }

@@ -1,0 +1,204 @@
+//! Which span what was seen belongs to. Pure.
+//!
+//! A join is by identity: both ends of a connection, a container or its pod, a process, or whom somebody asked for.
+//! Time narrows it and never makes one. Spans come when they have ended and a little later: evidence waits for them,
+//! bounded in time and number, and is tied once. Where it could be any of several spans it is tied to none of them.
+
+pub mod explain;
+mod index;
+mod key;
+
+use std::collections::VecDeque;
+
+use crate::{
+    output::{Evidence, Join, Joined, Target, Told},
+    span::{Span, TraceId},
+    time::{ClockOffset, Time},
+};
+use index::Index;
+use key::{Claim, claims};
+
+/// How long evidence waits before it is tied: senders hand spans over in batches, five seconds apart.
+const WAIT_NS: u64 = 10_000_000_000;
+/// How long it is asked for again, if nothing has come: a span comes when it has ended.
+const GIVE_UP_NS: u64 = 60_000_000_000;
+/// Evidence that waits.
+const MAX_WAITING: usize = 4096;
+/// Spans that evidence concerns, told with it.
+const MAX_TARGETS: usize = 16;
+/// Two clocks of one machine that is idle differ by less; nanoseconds.
+const LEAST_TOLERANCE_NS: u64 = 1_000_000;
+
+struct Waiting {
+    since: Time,
+    due: Time,
+    told: Told,
+    claims: Vec<Claim>,
+    /// On the wall clock.
+    began: u64,
+    ended: u64,
+}
+
+/// Ties evidence to spans.
+#[derive(Default)]
+pub struct Correlator {
+    index: Index,
+    waiting: VecDeque<Waiting>,
+    pub joined: Joined,
+    tolerance_ns: u64,
+}
+
+impl Correlator {
+    /// The clocks were compared: how exactly is how exact a join can be.
+    pub fn clock(&mut self, offset: ClockOffset) {
+        self.tolerance_ns = offset.error_ns.max(LEAST_TOLERANCE_NS);
+    }
+
+    pub fn span(&mut self, span: &Span) {
+        if span.is_sampled() {
+            self.joined.given_up += self.index.add(span);
+        }
+    }
+
+    /// Something was told that may belong to a span.
+    pub fn told(&mut self, now: Time, told: Told) {
+        let claims = claims(&told);
+        if claims.is_empty() {
+            return;
+        }
+        let (began, ended) = times(&told);
+        self.waiting.push_back(Waiting { since: now, due: now.plus(WAIT_NS), told, claims, began, ended });
+        if self.waiting.len() > MAX_WAITING {
+            self.waiting.pop_front();
+            self.joined.given_up += 1;
+        }
+    }
+
+    /// Ties what has waited long enough.
+    pub fn tick(&mut self, now: Time, tie: &mut impl FnMut(Evidence)) {
+        self.index.forget(now);
+        // What is asked for again goes to the end: only those that are there now are looked at.
+        for _ in 0..self.waiting.len() {
+            let Some(mut waiting) = self.waiting.pop_front() else { break };
+            if waiting.due > now {
+                self.waiting.push_back(waiting);
+                continue;
+            }
+            let is_last = now.since(waiting.since) >= GIVE_UP_NS;
+            if let Err(found) = self.decide(&waiting, tie) {
+                if found == Found::Nothing && !is_last {
+                    waiting.due = now.plus(WAIT_NS);
+                    self.waiting.push_back(waiting);
+                } else {
+                    self.count(found);
+                }
+            }
+        }
+    }
+
+    /// Ties what can be tied: nothing more will come.
+    pub fn end(&mut self, tie: &mut impl FnMut(Evidence)) {
+        for waiting in std::mem::take(&mut self.waiting) {
+            if let Err(found) = self.decide(&waiting, tie) {
+                self.count(found);
+            }
+        }
+    }
+
+    fn count(&mut self, found: Found) {
+        match found {
+            Found::Nothing => self.joined.unmatched += 1,
+            Found::TooMuch => self.joined.ambiguous += 1,
+        }
+    }
+
+    /// The best claim that any span meets decides: a weaker one must not choose among those that a better one rules out.
+    fn decide(&mut self, waiting: &Waiting, tie: &mut impl FnMut(Evidence)) -> Result<(), Found> {
+        for claim in &waiting.claims {
+            let spans = self.candidates(waiting, claim);
+            if spans.is_empty() {
+                continue;
+            }
+            let mut targets = innermost(&spans, waiting);
+            if targets.len() > 1 && !claim.concerns_all {
+                return Err(Found::TooMuch);
+            }
+            let left_out = targets.len().saturating_sub(MAX_TARGETS);
+            targets.truncate(MAX_TARGETS);
+            let count = match claim.join {
+                Join::Context => &mut self.joined.context,
+                Join::Socket => &mut self.joined.socket,
+                Join::Container => &mut self.joined.container,
+                Join::Pid => &mut self.joined.pid,
+                Join::Address => &mut self.joined.address,
+            };
+            *count += 1;
+            tie(Evidence {
+                of: waiting.told.clone(),
+                join: claim.join,
+                is_child: targets.len() == 1 && left_out == 0,
+                targets,
+                left_out: left_out as u64,
+            });
+            return Ok(());
+        }
+        Err(Found::Nothing)
+    }
+
+    /// Spans that meet a claim, in its time.
+    fn candidates(&self, waiting: &Waiting, claim: &Claim) -> Vec<&Span> {
+        let tolerance = self.tolerance_ns.max(LEAST_TOLERANCE_NS);
+        let in_time = |span: &&Span| {
+            waiting.began <= span.end.saturating_add(tolerance)
+                && waiting.ended.saturating_add(tolerance) >= span.start
+        };
+        self.index.find(&claim.key).filter(in_time).filter(|span| claim.is_met_by(span)).collect()
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Found {
+    Nothing,
+    TooMuch,
+}
+
+/// Of each trace the span that it happened in: the shortest that holds all of it, else the one that holds most.
+fn innermost(spans: &[&Span], waiting: &Waiting) -> Vec<Target> {
+    let mut traces: Vec<TraceId> = spans.iter().map(|span| span.trace).collect();
+    traces.sort_unstable();
+    traces.dedup();
+    let covered = |span: &Span| span.end.min(waiting.ended).saturating_sub(span.start.max(waiting.began));
+    let best = |trace: &TraceId| {
+        let of_trace = spans.iter().filter(|span| span.trace == *trace);
+        of_trace.min_by_key(|span| (u64::MAX - covered(span), span.duration_ns(), span.id))
+    };
+    traces.iter().filter_map(best).map(|span| target(span)).collect()
+}
+
+fn target(span: &Span) -> Target {
+    let host = |key: &str| span.resource(key).map(ToOwned::to_owned);
+    Target {
+        trace: span.trace,
+        span: span.id,
+        name: span.name.clone(),
+        service: span.service.clone(),
+        state: span.state.clone(),
+        host_name: host("host.name"),
+        host_id: host("host.id"),
+    }
+}
+
+/// When it was, on the wall clock.
+fn times(told: &Told) -> (u64, u64) {
+    let unix = |ns: i64| u64::try_from(ns).unwrap_or(0);
+    match told {
+        Told::Event(event) => {
+            let ended = unix(event.time.0);
+            (event.began.map_or(ended, |began| unix(began.0)).min(ended), ended)
+        }
+        Told::Start(start) => (unix(start.time.0), unix(start.time.0).saturating_add(start.total_ns)),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,112 @@
+//! The listeners and their connections.
+
+use std::{convert::Infallible, net::TcpListener, sync::Arc, time::Duration};
+
+use hyper::{
+    server::conn::{http1, http2},
+    service::service_fn,
+};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::{
+    net::TcpStream,
+    select,
+    sync::{Semaphore, watch},
+    task::JoinSet,
+    time::sleep,
+};
+
+use super::{
+    answer,
+    body::MAX_HELD,
+    connections::{MAX_SPEAKING, Silent, Spoken},
+    intake::Intake,
+};
+
+/// For the head of a request, and between two on one connection.
+const HEAD_PATIENCE: Duration = Duration::from_secs(60);
+/// How often a connection of HTTP/2 is asked whether it is still there, and how long it has for its answer.
+const PING: Duration = Duration::from_secs(30);
+const PONG: Duration = Duration::from_secs(10);
+/// Requests at once on one connection.
+const STREAMS: u32 = 64;
+const MAX_HEAD: u32 = 16 << 10;
+/// After the system had no descriptor left for a connection.
+const BREATH: Duration = Duration::from_millis(50);
+
+/// What all connections share.
+struct Shared {
+    intake: Arc<Intake>,
+    pool: Arc<Semaphore>,
+    speaking: Arc<Semaphore>,
+    silent: Silent,
+}
+
+/// Serves until it is to stop. Nothing is heard of requests that are under way then.
+pub(super) async fn all(listeners: Vec<TcpListener>, intake: &Arc<Intake>, mut stop: watch::Receiver<bool>) {
+    let shared = Arc::new(Shared {
+        intake: Arc::clone(intake),
+        pool: Arc::new(Semaphore::new(MAX_HELD)),
+        speaking: Arc::new(Semaphore::new(MAX_SPEAKING)),
+        silent: Silent::default(),
+    });
+    let mut accepting = JoinSet::new();
+    for listener in listeners {
+        accepting.spawn(accept(listener, Arc::clone(&shared)));
+    }
+    // It is stopped, or nobody is left who could stop it.
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
+async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+    // Bound by us, and made non-blocking.
+    let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
+    let mut connections = JoinSet::new();
+    loop {
+        select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => {
+                    connections.spawn(connection(stream, Arc::clone(&shared)));
+                }
+                Err(_) => sleep(BREATH).await,
+            },
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+async fn connection(stream: TcpStream, shared: Arc<Shared>) {
+    let Some(spoken) = shared.silent.until_it_speaks(&stream).await else {
+        return shared.intake.count(|counts| counts.silent_connections += 1);
+    };
+    let Ok(_speaking) = shared.speaking.try_acquire() else {
+        return shared.intake.count(|counts| counts.refused_connections += 1);
+    };
+    // Answers are small: they are not to wait for more.
+    let _ = stream.set_nodelay(true);
+    let shared = &shared;
+    let service = service_fn(move |request| {
+        let shared = Arc::clone(shared);
+        async move { Ok::<_, Infallible>(answer::answer(request, &shared.intake, &shared.pool).await) }
+    });
+    let stream = TokioIo::new(stream);
+    // Whatever ends it is its sender's to notice.
+    match spoken {
+        Spoken::Http1 => {
+            let mut server = http1::Builder::new();
+            server.timer(TokioTimer::new()).header_read_timeout(HEAD_PATIENCE).max_buf_size(64 << 10);
+            let _ = server.serve_connection(stream, service).await;
+        }
+        Spoken::Http2 => {
+            let mut server = http2::Builder::new(TokioExecutor::new());
+            server
+                .timer(TokioTimer::new())
+                .keep_alive_interval(PING)
+                .keep_alive_timeout(PONG)
+                .max_concurrent_streams(STREAMS)
+                .max_header_list_size(MAX_HEAD)
+                .initial_stream_window_size(1 << 20)
+                .initial_connection_window_size(4 << 20);
+            let _ = server.serve_connection(stream, service).await;
+        }
+    }
+}
