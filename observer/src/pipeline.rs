@@ -3,6 +3,7 @@
 
 mod evidence;
 mod judging;
+mod lacks;
 mod seen;
 mod settings;
 mod show;
@@ -14,12 +15,10 @@ use observer_ebpf::Family;
 
 use crate::{
     correlate::Correlator,
-    health::{OtlpCounts, OwnCost, ProbeHealth, ProbeReport, Report, Status},
+    health::{OtlpCounts, OwnCost, ProbeHealth, ProbeReport, Report},
     input::{End, FactKind, Input},
-    layer::Layer,
     model::{Made, Model},
-    output::{ColdStart, Event, Health, NotMeasured, Output, Summary, Told},
-    probes,
+    output::{ColdStart, Event, Health, Output, Summary, Told},
     rules::Rules,
     time::{Time, Wall},
 };
@@ -307,64 +306,6 @@ impl Pipeline {
         }));
     }
 
-    /// What was missing for a complete picture, and what it would have given.
-    fn not_measured(&self) -> Vec<NotMeasured> {
-        // What waits for something that is not there has missed nothing.
-        let lacking = |probe: &&ProbeHealth| !matches!(probe.status, Status::Attached | Status::Waiting);
-        let mut lacks: Vec<NotMeasured> = self
-            .probes
-            .values()
-            .filter(lacking)
-            .map(|probe| NotMeasured {
-                layer: Layer::L3,
-                what: gives(probe.name).to_owned(),
-                why: format!("probe {} is {}", probe.name, probe.status.name()),
-                how: Some("observer doctor says what this node lacks".to_owned()),
-            })
-            .collect();
-        let counts = [
-            (self.model.given_up, "starts", "more containers were being created at once than are followed"),
-            (
-                self.model.lives_given_up(),
-                "containers",
-                "more containers were alive at once than are followed",
-            ),
-            (
-                self.model.webhooks_given_up(),
-                "connections to webhooks",
-                "more were open at once than are followed",
-            ),
-            (
-                self.model.calls_given_up(),
-                "calls of webhooks in TLS libraries",
-                "more were under way at once than are remembered",
-            ),
-            (
-                self.model.http2_connections(),
-                "connections of HTTP/2 in TLS libraries",
-                "what is said on them is not decoded; calls of webhooks among it are seen by their packets alone",
-            ),
-            (self.model.evicted(), "processes", "more processes were of interest than are remembered"),
-            (
-                self.model.lookups_given_up(),
-                "look-ups",
-                "more names were being looked up at once than are followed",
-            ),
-            (self.model.dns_garbage(), "messages to or from port 53", "they are none that can be read"),
-            (
-                self.model.unread_text,
-                "writes to standard output and error",
-                "they were not looked at for keywords: one process wrote too often, or they could not be read",
-            ),
-            (self.model.late, "records", "they came so late that others may have been judged without them"),
-        ];
-        lacks.extend(self.judging.not_measured());
-        lacks.extend(counts.into_iter().filter(|(count, ..)| *count > 0).map(|(count, what, why)| {
-            NotMeasured { layer: Layer::L3, what: format!("{count} {what}"), why: why.to_owned(), how: None }
-        }));
-        lacks
-    }
-
     fn wall(&self, time: Time) -> Wall {
         self.model.clock().wall(time)
     }
@@ -372,9 +313,4 @@ impl Pipeline {
 
 fn family_name(id: u8) -> &'static str {
     Family::of(u16::from(id) << 8).map_or("unknown", Family::name)
-}
-
-fn gives(name: &str) -> &'static str {
-    let family = Family::ALL.iter().find(|family| family.name() == name);
-    family.map_or("", |family| probes::spec(*family).gives)
 }

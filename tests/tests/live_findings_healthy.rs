@@ -24,6 +24,7 @@ const SHELLS: [&str; 5] = [
 ];
 
 #[test]
+// long: all that a node does on an ordinary day, one after the other
 fn ordinary_work() {
     let test = "ordinary_work";
     let (Some(java_program), Some(javac), Some(go_program), Some(node_program), Some(package)) = (

@@ -48,7 +48,7 @@ fn a_start_that_nobody_should_wait_for() {
     let image = |name: &str| format!("lab.local/{name}:1");
     let with = |name: &str, seconds: &str| {
         let bundle = echo().hook(&["/bin/sleep", seconds]);
-        run(&stage, "crun", name, bundle.annotation("org.opencontainers.image.ref.name", &image(name)))
+        run(&stage, "crun", name, bundle.annotation("org.opencontainers.image.ref.name", &image(name)));
     };
     with("late", "6");
     with("later", "3");

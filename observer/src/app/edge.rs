@@ -3,14 +3,10 @@
 
 mod begin;
 mod prefetch;
+mod status;
 mod telemetry;
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    net::SocketAddr,
-    path::PathBuf,
-    sync::Arc,
-};
+use std::{collections::VecDeque, net::SocketAddr, path::PathBuf, sync::Arc};
 
 use anyhow::Result;
 use observer_ebpf::Family;
@@ -26,7 +22,7 @@ use super::{
     webhooks::{self, Names},
 };
 use crate::{
-    health::{ProbePlan, ProbeReport, Report},
+    health::{ProbeReport, Report},
     input::{Fact, FactKind, Input, LookupError, Record},
     output::{Output, Want},
     pipeline::Pipeline,
@@ -39,6 +35,7 @@ use crate::{
     time::Time,
 };
 use prefetch::Prefetched;
+use status::status;
 
 /// Look-ups under way at once; one more is refused, which is an answer, too.
 const MAX_LOOKUPS: usize = 256;
@@ -313,26 +310,6 @@ impl Edge {
             Ok(_) => {}
             Err(error) => talk::say(error),
         }
-    }
-}
-
-/// How a family was attached, in one line.
-fn status(plan: &ProbePlan) -> Report {
-    let mut rungs: BTreeMap<&str, usize> = BTreeMap::new();
-    for rung in plan.hooks.iter().filter_map(|hook| hook.rung) {
-        *rungs.entry(rung).or_default() += 1;
-    }
-    let hook: Vec<String> = rungs.iter().map(|(rung, count)| format!("{count} {rung}")).collect();
-    let why: Vec<String> = plan
-        .hooks
-        .iter()
-        .filter_map(|hook| hook.why.as_ref().map(|why| format!("{}: {why}", hook.name)))
-        .collect();
-    Report::Status {
-        family: plan.family as u8,
-        status: plan.status,
-        hook: (!hook.is_empty()).then(|| hook.join(", ")),
-        why: (!why.is_empty()).then(|| why.join("; ")),
     }
 }
 

@@ -171,8 +171,10 @@ pub fn checked(rules: &Rules, bench: Bench, workload: Option<&Arc<str>>) -> Vec<
             Func::Sum => Some(kept.iter().fold(0.0, |sum, value| sum + value)),
             _ => kept.iter().copied().reduce(f64::max),
         };
-        let absent = bench.trust.absent(check.signal);
-        let is_measured = absent.is_none() && value.is_some() && !check.signal.spec().needs.is_empty();
+        let not_yet = || format!("no probe of this version measures {}", check.signal.name());
+        let absent =
+            if check.signal.is_measured() { bench.trust.absent(check.signal) } else { Some(not_yet()) };
+        let is_measured = absent.is_none() && value.is_some();
         let value = value.filter(|_| is_measured);
         let state = match value {
             None => CheckState::NotMeasured,

@@ -83,6 +83,20 @@ impl Signal {
         self.spec().name
     }
 
+    /// Whether anything measures it by now: rules may not wait for what never comes.
+    pub const fn is_measured(self) -> bool {
+        !matches!(
+            self,
+            Signal::FileFailed
+                | Signal::FilesystemFree
+                | Signal::InodesFree
+                | Signal::IoLatency
+                | Signal::MachineCheck
+                | Signal::MemoryGrowth
+                | Signal::NetTxTimeout
+        )
+    }
+
     /// Whether it is counted; others are measured.
     pub fn is_count(self) -> bool {
         self.unit() == "count"

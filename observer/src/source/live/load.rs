@@ -113,6 +113,14 @@ pub struct Live {
     pub(super) ebpf: Ebpf,
 }
 
+impl Options<'_> {
+    /// Whether standard streams are followed, and whether what is written to them is looked at.
+    fn of_streams(&self) -> (u32, u32) {
+        let has = |family| self.families.contains(&family);
+        (u32::from(has(Family::Stdio)), u32::from(has(Family::Text) && !self.keywords.is_empty()))
+    }
+}
+
 impl Live {
     /// Loads and attaches.
     ///
@@ -124,11 +132,9 @@ impl Live {
         }
         let types = KernelTypes::read(options.btf).ok();
         let btf = Btf::parse_file(options.btf, aya::Endianness::default()).ok();
-        let offsets = types.as_ref().map(|types| types.offsets().0);
-        let offsets = offsets.unwrap_or(Offsets::UNKNOWN);
+        let offsets = types.as_ref().map_or(Offsets::UNKNOWN, |types| types.offsets().0);
         let page_shift = rustix::param::page_size().trailing_zeros();
-        let follow = u32::from(options.families.contains(&Family::Stdio));
-        let text = u32::from(options.families.contains(&Family::Text) && !options.keywords.is_empty());
+        let (follow, text) = options.of_streams();
         let mut ebpf = EbpfLoader::new()
             .btf(btf.as_ref())
             .override_global("OFFSETS", offsets.as_bytes(), true)
