@@ -65,20 +65,23 @@ pub enum Format {
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-What --show may name: coldstart (where a start's time went), runtime (created, started, ended),
-stdio (what became of what was written), memory (faults, OOM kills, refusals), dns (look-ups of
-names), net (TCP connections), webhook (calls of those named by --webhook, and of kube-apiserver and
-k3s), text (keywords in what components and containers print), cpu
-(containers that their limit keeps from CPU time), events (all from runtime on), evidence (which spans received by
---otlp-listen they belong to), stats
-(counts of each interval), health (the probes). The summary is always there.
+What --show may name: findings (known problems, by the rules of the matrix: which cause, how sure, on
+what evidence, what to do), unproven (their symptoms, where no cause is known), coldstart (where a
+start's time went), runtime (created, started, ended), stdio (what became of what was written),
+memory (faults, OOM kills, refusals), dns (look-ups of names), net (TCP connections), webhook (calls
+of those named by --webhook, and of kube-apiserver and k3s), text (keywords in what components and
+containers print), cpu (containers that their limit keeps from CPU time), events (all from runtime
+on), evidence (which spans received by --otlp-listen they belong to), stats (counts of each
+interval), health (the probes). The summary is always there.
 
-Without --show, -o json writes all of it; the table shows what needs attention: starts that
-failed, memory events, throttling, streams whose text did not arrive, look-ups, connections and calls of webhooks
-that failed, ends other than exit status 0, probes that give less than they should.
+Without --show, -o json writes all of it; the table shows findings, symptoms without a cause, and what
+else needs attention: starts that failed, memory events, throttling, streams whose text did not
+arrive, look-ups, connections and calls of webhooks that failed, ends other than exit status 0, probes
+that give less than they should.
 
 Examples:
-  observer run                                    what needs attention on this node, until Ctrl-C
+  observer run                                    what is wrong on this node and why, until Ctrl-C
+  observer run --for 2m --exit-on proved          for scripts: exit status 5 if anything is proved
   observer run --show events                      everything that happens to containers
   observer run -n shop -p 'web-*' --for 10m       some pods only
   observer run -o json --show memory,stats        for scripts: faults, and counts every 10 s
@@ -88,7 +91,7 @@ Examples:
   observer run --otlp http://127.0.0.1:4317 --otlp-events stdio,memory
 
 Exit status: 0 ran; 1 error; 2 wrong usage; 3 less was measured than asked; 4 the filter never matched
-in a run with an end.")]
+in a run with an end; 5 a finding of the grade that --exit-on names was made.")]
 pub struct Run {
     #[command(flatten)]
     pub watch: Watch,
@@ -213,8 +216,8 @@ pub struct Starts {
 /// Which outputs go where.
 #[derive(Debug, Args)]
 pub struct Choice {
-    /// What to show, comma separated: coldstart, runtime, stdio, memory, dns, net, webhook, text, cpu,
-    /// events, evidence, stats, health [default: json all, table what needs attention].
+    /// What to show, comma separated: findings, unproven, coldstart, runtime, stdio, memory, dns, net,
+    /// webhook, text, cpu, events, evidence, stats, health [default: json all, table what needs attention].
     #[arg(long, value_name = "LIST")]
     pub show: Option<Show>,
     /// Events to export as spans, too: runtime, stdio, memory, dns, net, webhook, text, cpu, events for
