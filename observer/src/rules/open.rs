@@ -13,6 +13,9 @@ use crate::{
 /// An open finding is told again after this, where it has grown tenfold or this is long ago.
 const TELL_AGAIN_NS: u64 = 60_000_000_000;
 
+/// What may be in trouble without a container: of one nothing follows for another.
+const OBJECTS: [Label; 2] = [Label::Webhook, Label::Image];
+
 /// A rule that holds, and who it was seen of.
 #[derive(Debug)]
 pub struct Taken {
@@ -79,14 +82,14 @@ impl Open {
     /// Whether it is about the same as this: the same container, or, where nobody is in one, the same webhook: who
     /// calls them calls many.
     pub fn is_about_what(&self, taken: &Taken) -> bool {
-        let webhook = |labels: &BTreeMap<Label, Arc<str>>| labels.get(&Label::Webhook).cloned();
+        let object = |labels: &BTreeMap<Label, Arc<str>>| OBJECTS.map(|label| labels.get(&label).cloned());
         self.workload == taken.workload
-            && (self.workload.is_some() || webhook(&self.labels) == webhook(&taken.labels))
+            && (self.workload.is_some() || object(&self.labels) == object(&taken.labels))
     }
 
-    /// Whether it is about no container and no webhook: what is wrong with the node may show in any of them.
+    /// Whether it is about no container, webhook or image: what is wrong with the node may show in any of them.
     pub fn is_of_node(&self) -> bool {
-        self.workload.is_none() && !self.labels.contains_key(&Label::Webhook)
+        self.workload.is_none() && !OBJECTS.iter().any(|label| self.labels.contains_key(label))
     }
 
     /// Its rule holds anew.
