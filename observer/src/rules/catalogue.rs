@@ -118,7 +118,7 @@ pub struct Cause {
     pub when: Vec<String>,
     #[serde(default)]
     pub unless: Vec<String>,
-    /// How long `unless` must not hold after the last evidence.
+    /// How long `unless` must not hold from the first evidence on.
     #[serde(default)]
     pub settle: Option<Period>,
     /// Only where one of these is asked for.

@@ -193,9 +193,10 @@ impl Engine {
         }
     }
 
+    /// From its first evidence on: what goes on failing must not put off for ever what is said of it.
     fn wait(&mut self, at: usize, key: Key, taken: Taken) {
         if self.waiting.len() < MAX_OPEN {
-            self.waiting.entry((at, key)).and_modify(|known| known.time = taken.time).or_insert(taken);
+            self.waiting.entry((at, key)).or_insert(taken);
         } else {
             self.given_up += 1;
         }
@@ -212,8 +213,8 @@ impl Engine {
             let is_surer = taken.found.grade > Some(open.grade);
             open.again(&taken, self.now);
             if is_surer {
+                self.uncount(Grade::Likely);
                 self.count(Grade::Proved);
-                self.likely = self.likely.saturating_sub(1);
             }
             let open = self.open.get_mut(&(at, key.clone()));
             if let Some(open) = open.filter(|open| is_surer || open.is_due(self.now)) {
@@ -244,6 +245,15 @@ impl Engine {
             Grade::Proved => self.proved += 1,
             Grade::Likely => self.likely += 1,
         }
+    }
+
+    /// One that was told is withdrawn, or told anew with another grade.
+    fn uncount(&mut self, grade: Grade) {
+        let count = match grade {
+            Grade::Proved => &mut self.proved,
+            Grade::Likely => &mut self.likely,
+        };
+        *count = count.saturating_sub(1);
     }
 
     /// The open finding that this is another symptom of: a better cause of the same entry about the same container,
@@ -284,6 +294,7 @@ impl Engine {
             .collect();
         for (other, key) in worse {
             if let Some(open) = self.open.remove(&(other, key.clone())) {
+                self.uncount(open.grade);
                 say(tell::resolved(&self.rules, other, &key, &open, self.bench(), self.clock));
             }
         }

@@ -8,8 +8,6 @@ use crate::{layer::Layer, probes::text::Keyword};
 
 const SHIPPED: &str = include_str!("../../catalogue/keywords.toml");
 
-const LAYERS: [Layer; 6] = [Layer::L0, Layer::L1, Layer::L2, Layer::L3, Layer::L4, Layer::Host];
-
 /// Why a file of keywords is not taken.
 #[derive(Debug, thiserror::Error)]
 pub enum BadKeywords {
@@ -44,7 +42,7 @@ pub fn read(text: &str) -> Result<Vec<Keyword>, BadKeywords> {
     let File { keyword: keywords } = toml::from_str(text)?;
     let mut ids = BTreeSet::new();
     for Keyword { id, layer, .. } in &keywords {
-        if !LAYERS.iter().any(|known| known.name() == layer) {
+        if Layer::of(layer).is_none() {
             return Err(BadKeywords::Layer { id: id.clone(), layer: layer.clone() });
         }
         if !ids.insert(id.clone()) {

@@ -77,14 +77,7 @@ fn finding(
     }))
 }
 
-pub fn unproven(
-    rules: &Rules,
-    at: usize,
-    key: &Key,
-    suspicion: &Suspicion,
-    bench: Bench,
-    clock: ClockOffset,
-) -> Said {
+pub fn unproven(rules: &Rules, at: usize, suspicion: &Suspicion, bench: Bench, clock: ClockOffset) -> Said {
     let symptom = &rules.symptoms[at];
     let entry = &symptom.entry;
     let taken = &suspicion.taken;
@@ -100,7 +93,6 @@ pub fn unproven(
         let how = cause.verify.clone().unwrap_or_else(|| entry.verify.clone());
         Some(Missing { what: cause.title.clone(), why, how })
     });
-    let _ = key;
     Said::Unproven(Box::new(Unproven {
         time: clock.wall(bench.now),
         id: entry.id.clone(),

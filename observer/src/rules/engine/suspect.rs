@@ -59,7 +59,7 @@ impl Engine {
             let Some(suspicion) = self.suspicions.get_mut(&(at, key.clone())) else { continue };
             suspicion.told = Some(now);
             self.unproven += 1;
-            say(tell::unproven(&self.rules, at, &key, suspicion, bench, self.clock));
+            say(tell::unproven(&self.rules, at, suspicion, bench, self.clock));
         }
     }
 

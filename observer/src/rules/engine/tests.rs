@@ -245,6 +245,31 @@ fn a_finding_that_waits_is_told_only_if_nothing_refutes_it() {
 }
 
 #[test]
+fn what_goes_on_failing_does_not_put_off_what_is_said_of_it() {
+    let mut cause = cause("denied", &[FAILED], &["dns.lookup_answered_count >= 1 over 60s"]);
+    cause.settle = Some(Period::seconds(60));
+    let mut rig = Rig::of(vec![entry("dns", vec![cause])]);
+    (1..=70).for_each(|second| {
+        rig.fail(second, "a");
+        rig.tick(second);
+    });
+    assert_eq!(rig.told().first().map(String::as_str), Some("open denied proved x63"));
+}
+
+#[test]
+fn what_is_withdrawn_is_not_counted() {
+    let others = "dns.lookup_answered_count >= 1 over 300s at other server";
+    let one = cause("one-down", &[FAILED, others], &[]);
+    let mut rig = Rig::of(vec![entry("dns", vec![one, cause("down", &[FAILED], &[])])]);
+    [1, 2, 3].into_iter().for_each(|second| rig.fail(second, "a"));
+    rig.answer(4, "b");
+    rig.fail(5, "a");
+    assert_eq!(rig.told().len(), 3, "told, withdrawn, and better told");
+    let found = rig.engine.outcome();
+    assert_eq!((found.proved, found.likely), (1, 0));
+}
+
+#[test]
 fn a_symptom_without_a_cause_is_not_proven_and_what_explains_it_takes_it_in() {
     let when = texts(&["dns.lookup_failed_count >= 3 over 300s"]);
     let symptom = Symptom { by: texts(&["container"]), when, unless: Vec::new() };
