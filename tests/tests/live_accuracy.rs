@@ -6,8 +6,9 @@ use observer_tests::rig::{
     program, stage,
     stage::{
         containerd::Removed,
-        cri::{ContainerSpec, PodSpec},
+        cri::{ContainerSpec, PodSpec, wire::EXITED},
     },
+    stdio::until,
     watch::Watch,
 };
 use serde_json::Value;
@@ -152,7 +153,11 @@ fn pods_by_containerd() {
             let pod = Removed { cri: &cri, pod: cri.run_pod(&stage, &spec).expect("pod") };
             let command: &[_] = &["/bin/echo", "hello"];
             let app = ContainerSpec { name: "app", image: &image.name, command, ..Default::default() };
-            cri.run_container(&pod.pod, &app).expect("container")
+            let id = cri.run_container(&pod.pod, &app).expect("container");
+            // Removed before it has said its word, there is nothing to agree about.
+            let exited = || (cri.container_status(&id).expect("status").state == EXITED).then_some(());
+            until("the container's end", exited);
+            id
         };
         (0..STARTS).map(run).collect()
     });

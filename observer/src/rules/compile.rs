@@ -19,6 +19,9 @@ pub const MAX_COUNT: f64 = 256.0;
 const MAX_DEPTH: usize = 4;
 /// How long an open finding lives on without evidence, at least.
 const LEAST_LIFE: Period = Period::seconds(60);
+/// A failure is known at once, a success only when it is over: what counts failures since the last success waits
+/// for one that was there before, and is known after.
+pub const COMES_LATE: Period = Period(700_000_000);
 
 /// Something in a catalogue that cannot be: where, and what is wrong with it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -163,6 +166,7 @@ impl Rules {
         let when = self.tests(&cause.when, scope).map_err(|(words, why)| at(words, why))?;
         let unless = self.tests(&cause.unless, scope).map_err(|(words, why)| at(words, why))?;
         let life = when.iter().map(|test| test.condition.over).max().unwrap_or_default().max(LEAST_LIFE);
+        let counts_since = when.iter().any(|test| test.condition.since.is_some());
         Ok(Rule {
             entry: Arc::clone(entry),
             cause: Some(Arc::new(cause.clone())),
@@ -173,7 +177,7 @@ impl Rules {
             object,
             when,
             unless,
-            settle: cause.settle.unwrap_or_default(),
+            settle: cause.settle.unwrap_or(if counts_since { COMES_LATE } else { Period(0) }),
             warm_up,
             life,
         })

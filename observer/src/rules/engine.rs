@@ -7,6 +7,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     Rules,
+    compile::{COMES_LATE, Rule},
     judge::{Bench, Match, Verdict},
     open::{Open, Suspicion, Taken},
     tell,
@@ -147,14 +148,15 @@ impl Engine {
     pub fn tick(&mut self, now: Time, clock: ClockOffset, say: &mut impl FnMut(Said)) {
         (self.now, self.clock) = (self.now.max(now), clock);
         self.windows.prune(&self.rules.series, now);
-        let is_due =
-            |rules: &Rules, at: usize, taken: &Taken| now.since(taken.time) >= rules.causes[at].settle.0;
-        let due: Vec<_> = self
-            .waiting
-            .iter()
-            .filter(|((at, _), taken)| is_due(&self.rules, *at, taken))
-            .map(|(key, _)| key.clone())
-            .collect();
+        self.decide(|rule, taken| now.since(taken.time) >= rule.settle.0, say);
+        self.decide_suspicions(say);
+        self.close(say);
+    }
+
+    /// What waited, where its time has come: does it still hold?
+    fn decide(&mut self, is_due: impl Fn(&Rule, &Taken) -> bool, say: &mut impl FnMut(Said)) {
+        let due = self.waiting.iter().filter(|((at, _), taken)| is_due(&self.rules.causes[*at], taken));
+        let due: Vec<_> = due.map(|(key, _)| key.clone()).collect();
         for (at, key) in due {
             let Some(mut taken) = self.waiting.remove(&(at, key.clone())) else { continue };
             if let Verdict::Match(found) = self.bench().judge(&self.rules.causes[at], &key)
@@ -164,12 +166,11 @@ impl Engine {
                 self.found(at, key, taken, say);
             }
         }
-        self.decide_suspicions(say);
-        self.close(say);
     }
 
-    /// Nothing more will come: what has changed since it was told is told as it is.
+    /// Nothing more will come: neither what is only known late, nor more of what is told as it is.
     pub fn finish(&mut self, say: &mut impl FnMut(Said)) {
+        self.decide(|rule, _| rule.settle <= COMES_LATE, say);
         let bench = Bench {
             windows: &self.windows,
             trust: &self.trust,

@@ -36,6 +36,7 @@ pub struct Signals {
     teardowns: Teardowns,
     medians: Medians,
     standing: Standing,
+    broken: stdio::Counted,
     residents: Residents,
 }
 
@@ -58,7 +59,11 @@ impl Signals {
         let of = |signal, value| Observation::new(now, event.time, signal, value, about);
         match &event.what {
             What::Runtime(runtime) => lifecycle(runtime, event, of, &mut see),
-            What::Stdio(stdio) => stdio::signals(stdio, of, &mut see),
+            What::Stdio(stdio) => {
+                let instance = event.container.as_ref().and_then(|container| container.instance);
+                let fresh = self.broken.fresh(instance, stdio);
+                stdio::signals(stdio, fresh, of, &mut see);
+            }
             What::Memory(memory) => memory::signals(memory, of, &mut see),
             What::Dns(dns) => dns::signals(dns, of, &mut see),
             What::Net(net) => net::signals(net, of, &mut see),

@@ -1,10 +1,36 @@
 //! Signals of standard streams.
 
+use std::collections::BTreeMap;
+
 use super::{Label, Observation, Signal};
-use crate::output::{Stdio, StdioOutcome};
+use crate::output::{Instance, Stdio, StdioOutcome};
+
+/// Streams whose failed writes are remembered; of more, the oldest container's are counted anew.
+const MAX: usize = 4_096;
+
+/// Failed writes are told as totals, again and again; rules count those that are new.
+#[derive(Debug, Default)]
+pub(super) struct Counted(BTreeMap<(Instance, u32), u64>);
+
+impl Counted {
+    /// How many of a stream's failed writes were not told before.
+    pub fn fresh(&mut self, instance: Option<Instance>, stdio: &Stdio) -> u64 {
+        self.of(instance.map(|instance| (instance, stdio.fd)), stdio.broken_pipe_writes, stdio.ended)
+    }
+
+    fn of(&mut self, stream: Option<(Instance, u32)>, total: u64, ended: bool) -> u64 {
+        let Some(stream) = stream else { return total };
+        let before = if ended || total == 0 { self.0.remove(&stream) } else { self.0.insert(stream, total) };
+        if self.0.len() > MAX {
+            self.0.pop_first();
+        }
+        total.saturating_sub(before.unwrap_or(0))
+    }
+}
 
 pub(super) fn signals<'a>(
     stdio: &'a Stdio,
+    fresh: u64,
     of: impl Fn(Signal, f64) -> Observation<'a>,
     see: &mut impl FnMut(Observation<'a>),
 ) {
@@ -16,12 +42,12 @@ pub(super) fn signals<'a>(
             .with(Label::Outcome, stdio.outcome.name())
             .with(Label::Reader, reader)
     };
-    if stdio.broken_pipe_writes > 0 {
+    if fresh > 0 {
         let text = format!(
             "{} writes to {stream} failed with EPIPE: nobody reads its pipe",
             stdio.broken_pipe_writes
         );
-        see(of(Signal::StdioBroken, stdio.broken_pipe_writes as f64).saying(text));
+        see(of(Signal::StdioBroken, fresh as f64).saying(text));
     }
     if let (StdioOutcome::Blocked, Some(ns)) = (stdio.outcome, stdio.blocked_ns) {
         let queued = stdio.pipe_bytes.unwrap_or(0);
@@ -44,5 +70,31 @@ pub(super) fn signals<'a>(
             see(of(Signal::StdioLogStuck, delivered as f64).saying(text));
         }
         None => see(of(Signal::StdioDelivered, delivered as f64)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::Time;
+
+    #[test]
+    fn only_new_failures_of_a_stream_are_counted() {
+        let mut counted = Counted::default();
+        let stream = |pid| Some((Instance { init: pid, start: Time(1) }, 1));
+        let fresh =
+            [(1, 5, false), (2, 2, false), (1, 5, false), (1, 9, false), (1, 12, true), (1, 1, false)]
+                .map(|(pid, total, ended)| counted.of(stream(pid), total, ended));
+        assert_eq!(fresh, [5, 2, 0, 4, 3, 1]);
+        assert_eq!([3, 3].map(|total| counted.of(None, total, false)), [3, 3], "nobody knows whose it is");
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded() {
+        let mut counted = Counted::default();
+        for pid in 0..2 * MAX as u32 {
+            counted.of(Some((Instance { init: pid, start: Time(1) }, 1)), 1, false);
+        }
+        assert_eq!(counted.0.len(), MAX);
     }
 }

@@ -1,6 +1,7 @@
 //! `test`: every check that this machine can run, cheapest first. A stage that fails does not stop the next
 //! one, but for `build`: without it there is nothing to run. What cannot run is named in the last lines.
 
+mod listen;
 mod stages;
 mod tally;
 

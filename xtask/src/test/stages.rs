@@ -1,11 +1,12 @@
 //! The stages of `test`, in order of cost.
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
 };
 
-use super::tally::{Tally, counts};
+use super::{listen::Heard, tally::Tally};
 use crate::{
     cmd::{self, Cmd},
     paths::{self, find_program},
@@ -63,33 +64,33 @@ fn live(tally: &mut Tally) {
     tests(tally, "live", &["-p", "observer-tests", "--features", "live"], true);
 }
 
-/// Runs tests with nextest where it is there; `alone`: one at a time.
+/// Runs tests with nextest where it is there; `alone`: one at a time, and what fails once more, as a machine
+/// that is busy for a moment may make real containers late. That is said in the last lines.
 fn tests(tally: &mut Tally, stage: &str, which: &[&str], alone: bool) {
     let cargo = Cmd::cargo().env("OBSERVER_TEST_SKIPS", skips_file());
+    let one = alone.then_some("--test-threads=1");
     let command = if find_program("cargo-nextest").is_some() {
         let run = ["nextest", "run", "--locked", "--no-fail-fast", "--no-tests=pass", "--color=never"];
-        cargo.args(run).args(which).args(alone.then_some("--test-threads=1"))
+        cargo.args(run).args(which).args(one).args(alone.then_some("--retries=1"))
     } else {
         let run = ["test", "--locked", "--no-fail-fast", "--lib", "--bins", "--tests"];
-        cargo.args(run).args(which).args(["--color=never", "--"]).args(alone.then_some("--test-threads=1"))
+        cargo.args(run).args(which).args(["--color=never", "--"]).args(one)
     };
-    let (mut passed, mut failed, mut ignored) = (0, 0, 0);
-    let result = command.watch(|line| {
-        if let Some(counts) = counts(line) {
-            passed += counts.passed;
-            failed += counts.failed;
-            ignored += counts.ignored;
-        }
-    });
+    let mut heard = Heard::default();
+    let result = command.watch(|line| heard.line(line));
     let skips = take_skips();
-    tally.passed += passed.saturating_sub(skips.len());
+    tally.passed += heard.counts.passed.saturating_sub(skips.len());
     tally.skips.extend(skips.into_iter().map(|skip| format!("{stage}: {skip}")));
-    tally.skips.extend((0..ignored).map(|_| format!("{stage}: a test marked #[ignore]")));
+    tally.skips.extend((0..heard.counts.ignored).map(|_| format!("{stage}: a test marked #[ignore]")));
+    let told = |tests: BTreeMap<String, String>| {
+        tests.into_iter().map(move |(name, why)| format!("{stage}: {name}: {why}"))
+    };
+    tally.again.extend(told(heard.flaky));
     match result {
         Ok(true) => {}
-        Ok(false) if failed > 0 => {
-            tally.failed += failed;
-            tally.failures.push(format!("{stage}: {failed} tests, see above"));
+        Ok(false) if heard.counts.failed > 0 => {
+            tally.failed += heard.counts.failed;
+            tally.failures.extend(told(heard.failed));
         }
         Ok(false) => tally.fail(format!("{stage}: the tests do not build or do not run, see above")),
         Err(error) => tally.fail(format!("{stage}: {error:#}")),

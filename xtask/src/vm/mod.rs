@@ -13,8 +13,11 @@ mod machine;
 use anyhow::Result;
 use boot::Verdict;
 use clap::builder::PossibleValuesParser;
-use machine::{MACHINES, Machine};
+use machine::{Arch, MACHINES, Machine};
+use std::panic::resume_unwind;
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+use std::thread;
 
 #[derive(Debug, Clone, clap::Args)]
 pub struct VmArgs {
@@ -80,18 +83,21 @@ impl VmOutcome {
     }
 }
 
-/// Boots the machines one after the other and prints what each said. An error is a fault of the build; what a
-/// machine reports, a panic included, is in the outcome.
+/// Boots the machines and prints what each said: one after the other, but for two architectures at once, as a
+/// machine keeps one CPU busy. An error is a fault of the build; what a machine reports, a panic included, is in the
+/// outcome.
 pub fn run(args: &VmArgs) -> Result<VmOutcome> {
-    let mut outcome = VmOutcome::default();
-    for machine in MACHINES.iter().filter(|machine| args.kernel == "all" || args.kernel == machine.name) {
-        let result = match provide(machine) {
-            Ok(parts) => MachineResult::Ran(boot_with(machine, &parts)?),
-            Err(missing) => MachineResult::Skipped(format!("{missing:#}")),
-        };
-        announce(machine, &result);
-        outcome.machines.push(MachineOutcome { machine: machine.name, result });
-    }
+    let wanted = |machine: &&Machine| args.kernel == "all" || args.kernel == machine.name;
+    let lane = |arch: Arch| {
+        let machines = MACHINES.iter().filter(wanted).filter(move |machine| machine.arch == arch);
+        machines.map(one).collect::<Result<Vec<_>>>()
+    };
+    let machines = thread::scope(|scope| {
+        let lanes = [Arch::X86_64, Arch::Aarch64].map(|arch| scope.spawn(move || lane(arch)));
+        let ended = lanes.map(|lane| lane.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        ended.into_iter().collect::<Result<Vec<_>>>()
+    })?;
+    let outcome = VmOutcome { machines: machines.into_iter().flatten().collect() };
     println!(
         "vm: {} passed, {} failed, {} kernels skipped",
         outcome.passed(),
@@ -99,6 +105,15 @@ pub fn run(args: &VmArgs) -> Result<VmOutcome> {
         outcome.skipped().count()
     );
     Ok(outcome)
+}
+
+fn one(machine: &Machine) -> Result<MachineOutcome> {
+    let result = match provide(machine) {
+        Ok(parts) => MachineResult::Ran(boot_with(machine, &parts)?),
+        Err(missing) => MachineResult::Skipped(format!("{missing:#}")),
+    };
+    announce(machine, &result);
+    Ok(MachineOutcome { machine: machine.name, result })
 }
 
 /// What a machine needs and this project does not build.
@@ -114,8 +129,14 @@ fn provide(machine: &Machine) -> Result<Parts> {
     Ok(Parts { kernel: cache.kernel(machine.series)?, userland: cache.userland()? })
 }
 
+/// Two builds at once would only wait for each other.
+static BUILDING: Mutex<()> = Mutex::new(());
+
 fn boot_with(machine: &Machine, parts: &Parts) -> Result<Verdict> {
-    let binaries = build::static_binaries(machine.arch)?;
+    let binaries = {
+        let _alone = BUILDING.lock().unwrap_or_else(PoisonError::into_inner);
+        build::static_binaries(machine.arch)?
+    };
     let initramfs = image::write(machine, &binaries, &parts.userland)?;
     boot::boot(machine, &parts.kernel, &initramfs)
 }

@@ -184,6 +184,13 @@ fn what_works_in_between_begins_the_count_anew() {
     assert_eq!(rig.told(), [""; 0]);
     rig.fail(5, "a");
     rig.fail(6, "a");
+    // A success before the last of them may be known later than that.
+    rig.answer(6, "a");
+    rig.tick(7);
+    assert_eq!(rig.told(), [""; 0]);
+    (8..=10).for_each(|second| rig.fail(second, "a"));
+    assert_eq!(rig.told(), [""; 0]);
+    rig.tick(11);
     assert_eq!(rig.told(), ["open down proved x3"]);
 }
 

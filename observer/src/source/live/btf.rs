@@ -1,7 +1,7 @@
 //! Kernel types by name: struct offsets for the programs, and prototypes of tracepoints. Names are looked
 //! up, never assumed: both move between kernels.
 
-use std::path::Path;
+use std::{fs, path::Path};
 
 use btf_rs::{Btf, BtfType, Member, Type};
 use observer_ebpf::control::{NO_OFFSET, Offsets};
@@ -20,7 +20,10 @@ impl KernelTypes {
     /// # Errors
     /// When the file is missing or is no BTF.
     pub fn read(path: &Path) -> Result<Self, BtfError> {
-        let btf = Btf::from_file(path).map_err(|error| BtfError(format!("{}: {error}", path.display())))?;
+        let said = |error: &dyn std::fmt::Display| BtfError(format!("{}: {error}", path.display()));
+        // At once: read where it lies, each of its types would be sought by itself.
+        let bytes = fs::read(path).map_err(|error| said(&error))?;
+        let btf = Btf::from_bytes(&bytes).map_err(|error| said(&error))?;
         Ok(Self { btf })
     }
 
