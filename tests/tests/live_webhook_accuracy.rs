@@ -43,7 +43,7 @@ fn compare(
     });
     let seen = watch.end();
     let calls = seen.calls_of(name);
-    assert_eq!(calls.len(), measured.len());
+    assert_eq!(calls.len(), measured.len(), "{calls:#?}");
     let phase = |n: usize, name: &str| {
         let value = &calls[n]["phases_ms"][name];
         value.as_f64().unwrap_or_else(|| panic!("{name} of {:#}", calls[n]))

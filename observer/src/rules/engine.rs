@@ -156,7 +156,9 @@ impl Engine {
     /// What waited, where its time has come: does it still hold?
     fn decide(&mut self, is_due: impl Fn(&Rule, &Taken) -> bool, say: &mut impl FnMut(Said)) {
         let due = self.waiting.iter().filter(|((at, _), taken)| is_due(&self.rules.causes[*at], taken));
-        let due: Vec<_> = due.map(|(key, _)| key.clone()).collect();
+        let mut due: Vec<_> = due.map(|(key, _)| key.clone()).collect();
+        // What may explain others is told before them.
+        due.sort_by_key(|(at, _)| self.rules.causes[*at].depth);
         for (at, key) in due {
             let Some(mut taken) = self.waiting.remove(&(at, key.clone())) else { continue };
             if let Verdict::Match(found) = self.bench().judge(&self.rules.causes[at], &key)
