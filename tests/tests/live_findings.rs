@@ -34,6 +34,10 @@ fn nobody_reads_what_a_container_says() {
     gone.reaches("said");
     well.reaches("said");
     cat.kill();
+    // What fails after that is a change of its own.
+    verdicts.run.wait_for("that nobody reads", |object| {
+        object["outcome"] == "reader-gone" && object["container"]["id"] == *gone.id
+    });
     gone.release("go");
     gone.reaches("lost");
     // While it lives, and so while something can be done about it.

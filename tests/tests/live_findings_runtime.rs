@@ -80,6 +80,20 @@ fn killed_for_want_of_memory_again_and_again() {
 }
 
 #[test]
+fn a_child_is_killed_for_want_of_memory_again_and_again() {
+    let stage = stage();
+    let verdicts = Verdicts::begin(&stage, "crash-loop-oom-of-child", &[]);
+    let shell = |words: &str| Bundle::new(&["/bin/sh", "-c", words]).memory_limit(20 << 20);
+    let loops = again(&stage, "parent", shell("dd if=/dev/zero of=/dev/null bs=100M count=1; exit 5"), AGAIN);
+    let error = again(&stage, "error", shell("dd if=/dev/zero of=/dev/null bs=1M count=1; exit 5"), AGAIN);
+    let once = again(&stage, "once", shell("dd if=/dev/zero of=/dev/null bs=100M count=1; exit 5"), 1);
+    let seen = verdicts.end();
+    only(&seen, &loops, "crash-loop/oom-of-child likely");
+    only(&seen, &error, "crash-loop/exit-code proved");
+    quiet(&seen, &once);
+}
+
+#[test]
 fn a_module_that_traps_again_and_again() {
     let stage = stage();
     let verdicts = Verdicts::begin(&stage, "crash-loop-trap", &[]);

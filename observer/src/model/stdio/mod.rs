@@ -154,6 +154,7 @@ impl Model {
         }
         for (init, fd) in concerned {
             self.tell_reader_gone(init, fd, time, make);
+            self.tell_broken(init, fd, time, make);
             self.tell_blocked(init, fd, time, make);
             self.tell_going_on(init, fd, time, make);
             self.settle_stream(init, fd, time, make);
@@ -208,6 +209,15 @@ impl Model {
         stream.reader_gone = true;
         let said = Said::new(StdioOutcome::ReaderGone, None, stream.queued());
         self.hold(init, fd, time, said, false, make);
+    }
+
+    /// Its writes go on failing: nobody may ever end it.
+    fn tell_broken(&mut self, init: u32, fd: u32, time: Time, make: &mut impl FnMut(Made)) {
+        let Some(stream) = self.stream(init, fd).filter(|stream| stream.end.is_none()) else { return };
+        if stream.breaks(time) {
+            let said = Said::new(StdioOutcome::ReaderGone, Some(verdict::NOBODY_READS), stream.queued());
+            self.hold(init, fd, time, said, false, make);
+        }
     }
 
     fn settle_stream(&mut self, init: u32, fd: u32, time: Time, make: &mut impl FnMut(Made)) {

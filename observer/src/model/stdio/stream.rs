@@ -7,6 +7,10 @@ use crate::{
     time::Time,
 };
 
+/// Of writes that fail is told again after at least, and at most, so long.
+const LEAST_PAUSE_NS: u64 = 1_000_000_000;
+const LONGEST_PAUSE_NS: u64 = 60_000_000_000;
+
 #[derive(Clone, Debug)]
 pub struct Stream {
     pub fd: u32,
@@ -23,6 +27,7 @@ pub struct Stream {
     pub told_blocked: bool,
     /// The last reader was gone while the container lived, and that was told.
     pub reader_gone: bool,
+    broken: Broken,
     pub end: Option<End>,
     /// What is left in the pipe is watched closely.
     pub draining: bool,
@@ -30,6 +35,15 @@ pub struct Stream {
     pub done: bool,
     /// What waits to be said of it.
     pub held: Option<Held>,
+}
+
+/// What was told of writes that failed while the container lived.
+#[derive(Clone, Copy, Debug, Default)]
+struct Broken {
+    told: u64,
+    /// When it is told again, and how long it was waited for that.
+    next: Time,
+    pause_ns: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -67,11 +81,23 @@ impl Stream {
             blocked_ns: 0,
             told_blocked: false,
             reader_gone: false,
+            broken: Broken::default(),
             end: None,
             draining: false,
             done: false,
             held: None,
         }
+    }
+
+    /// Whether writes failed of which is to be told now: of what goes on for days not every second.
+    pub fn breaks(&mut self, now: Time) -> bool {
+        if self.written.broken <= self.broken.told || now < self.broken.next {
+            return false;
+        }
+        let pause_ns = (2 * self.broken.pause_ns).clamp(LEAST_PAUSE_NS, LONGEST_PAUSE_NS);
+        self.broken =
+            Broken { told: self.written.broken, next: Time(now.0.saturating_add(pause_ns)), pause_ns };
+        true
     }
 
     pub fn is_pipe(&self) -> bool {
@@ -109,5 +135,26 @@ impl Stream {
     pub fn left(&self, end: &End) -> Option<u64> {
         let taken_since = self.pipe.taken.saturating_sub(end.taken);
         Some(end.queued?.saturating_sub(taken_since).min(self.written.bytes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failing_writes_are_told_at_once_and_ever_less_often() {
+        let mut stream = Stream::new(1, Object::default(), Since::Start, Time(0));
+        let second = |n: u64| Time(n * 1_000_000_000);
+        let mut told = Vec::new();
+        for n in 0..300 {
+            stream.written.broken = 5 * n;
+            if stream.breaks(second(n)) {
+                told.push(n);
+            }
+        }
+        assert_eq!(told, [1, 2, 4, 8, 16, 32, 64, 124, 184, 244]);
+        let quiet = (301..400).any(|n| stream.breaks(second(n + 300)) && stream.breaks(second(n + 1000)));
+        assert!(!quiet, "nothing new is told once more only");
     }
 }

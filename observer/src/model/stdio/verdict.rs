@@ -14,6 +14,8 @@ pub const GRACE_NS: u64 = 4_000_000_000;
 const HELD_LIFE_NS: u64 = 5_000_000_000;
 const HELD_LAST_NS: u64 = 500_000_000;
 
+pub const NOBODY_READS: &str = "writes failed: nobody reads the pipe";
+
 /// What is said of a stream.
 #[derive(Debug, PartialEq)]
 pub struct Said {
@@ -77,7 +79,7 @@ impl Stream {
             return self.uncounted(Some(0));
         }
         if self.written.broken > 0 {
-            return said(StdioOutcome::ReaderGone, Some("writes failed: nobody reads the pipe"));
+            return said(StdioOutcome::ReaderGone, Some(NOBODY_READS));
         }
         if self.written.bytes > 0 {
             let held = self.since == Since::Start && self.was_held(end);
