@@ -18,6 +18,7 @@ use super::{
     pipes::Pipes,
     sinks::Sinks,
     spans::Spans,
+    storage::Storage,
     talk,
     webhooks::{self, Names},
 };
@@ -29,7 +30,13 @@ use crate::{
     probes::{packet::Owner, webhook::Target},
     record::RecordingWriter,
     source::{
-        facts::{HostRoot, cri::Cri, host, sockets, version::Versions},
+        facts::{
+            HostRoot,
+            cri::Cri,
+            host, sockets,
+            storage::{self, Call},
+            version::Versions,
+        },
         live::Live,
     },
     time::Time,
@@ -58,6 +65,7 @@ pub struct Edge {
     pipes: Pipes,
     groups: Groups,
     node: Node,
+    storage: Storage,
     /// What was sampled and not fed yet.
     samples: VecDeque<Input>,
     webhooks: Option<Names>,
@@ -94,6 +102,7 @@ impl Edge {
             pipes: Pipes::default(),
             groups: Groups::default(),
             node: Node::default(),
+            storage: Storage::default(),
             samples: VecDeque::new(),
             webhooks: Names::of(webhooks),
             spans: None,
@@ -114,8 +123,10 @@ impl Edge {
         self.pipes.look(&mut self.live);
         let of_groups = self.groups.samples(&self.host).into_iter();
         let of_node = if self.follows { self.node.sample(&self.live, &self.host) } else { None };
-        let samples = of_groups.chain(of_node).chain(self.pipes.samples(&mut self.live));
+        let of_storage = if self.follows { self.storage.sample(&mut self.live) } else { None };
+        let samples = of_groups.chain(of_node).chain(of_storage).chain(self.pipes.samples(&mut self.live));
         self.samples.extend(samples.map(Input::Sample));
+        self.look_at_filesystems();
         self.take_spans();
         self.feed_in_order(inputs)?;
         if let Some(plan) = self.live.look_for_tls(&self.host, now()) {
@@ -136,6 +147,9 @@ impl Edge {
         self.live.stop(now(), |record| prefetched.note(host, record), |input| inputs.push(input));
         self.stop_spans();
         self.feed_in_order(inputs)?;
+        if let Some(last) = Storage::last(&mut self.live) {
+            self.feed(&Input::Sample(last))?;
+        }
         self.feed_last_spans()?;
         self.answers()?;
         self.own_cost()?;
@@ -155,6 +169,9 @@ impl Edge {
 
     fn answers(&mut self) -> Result<()> {
         while let Ok(answer) = self.answers.try_recv() {
+            if matches!(answer, FactKind::Filesystems(_)) {
+                self.storage.has_looked();
+            }
             self.fact(answer)?;
         }
         for want in std::mem::take(&mut self.wants) {
@@ -210,6 +227,9 @@ impl Edge {
             Want::SocketOwner { cookie, tgid, local, remote } => {
                 self.ask_for_socket(cookie, tgid, (local, remote))?;
             }
+            Want::FailedAt { at, tid, tgid, init, on, fd, text, device } => {
+                self.find_failure((at, tid), Call { tgid, init, on, fd, text, device })?;
+            }
             Want::WatchServer { tgid, address } => webhooks::watch_server(&mut self.live, tgid, address),
             Want::ForgetConnection { cookie } => self.live.forget_connection(cookie),
             Want::Unwatch { tgid } => self.live.unwatch(tgid),
@@ -234,6 +254,33 @@ impl Edge {
             FactKind::SocketOwner { cookie, tgid, result: result.map(|owner| Owner { init, ..owner }) }
         });
         Ok(())
+    }
+
+    /// Asks where a call failed: a file system whose server is gone may never answer.
+    fn find_failure(&mut self, (at, tid): (Time, u32), call: Call) -> Result<()> {
+        let permit = match self.permit("a file system") {
+            Ok(permit) => permit,
+            Err(error) => return self.fact(FactKind::FailedAt { at, tid, result: Err(error) }),
+        };
+        let host = self.host.clone();
+        self.look_up(permit, async move {
+            let found = tokio::task::spawn_blocking(move || storage::failed_at(&host, &call)).await;
+            let failed = |why: String| Err(LookupError { what: "a file system".to_owned(), why });
+            FactKind::FailedAt { at, tid, result: found.unwrap_or_else(|error| failed(error.to_string())) }
+        });
+        Ok(())
+    }
+
+    fn look_at_filesystems(&mut self) {
+        if !self.follows || !self.storage.looks() {
+            return;
+        }
+        let Ok(permit) = self.permit("file systems") else { return self.storage.has_looked() };
+        let host = self.host.clone();
+        self.look_up(permit, async move {
+            let found = tokio::task::spawn_blocking(move || storage::of_node(&host)).await;
+            FactKind::Filesystems(found.unwrap_or_default())
+        });
     }
 
     /// Nothing waits for a look-up: its answer is an input when it comes.
