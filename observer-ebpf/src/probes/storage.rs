@@ -265,7 +265,9 @@ fn hand_over(scratch: &mut Scratch, place: &Place, op: u32, ret: i64, (len, flag
     record.fd = place.fd;
     record.kind = place.kind;
     record.who = who;
+    record.parent = Reader::new().parent_tgid(kernel::current());
     record.text_len = len as u32;
+    record.pad = 0;
     let unreadable = if record.caller.tgid == 0 { flag::UNREADABLE } else { 0 };
     emit::emit_packet::<Failed>(scratch, (tgid, bpf_get_current_pid_tgid() as u32), len, flags | unreadable);
 }

@@ -104,6 +104,9 @@ records! { Storage {
         /// What kind of file system that is, padded with zeros or whatever comes behind them.
         kind: [u8; MAX_KIND],
         who: u32,
+        /// The process that began the caller: it may still be there when the caller is not.
+        parent: u32,
         text_len: u32,
+        pad: u32,
     }
 } }

@@ -227,8 +227,8 @@ impl Edge {
             Want::SocketOwner { cookie, tgid, local, remote } => {
                 self.ask_for_socket(cookie, tgid, (local, remote))?;
             }
-            Want::FailedAt { at, tid, tgid, init, on, fd, text, device } => {
-                self.find_failure((at, tid), Call { tgid, init, on, fd, text, device })?;
+            Want::FailedAt { at, tid, tgid, others, on, fd, text, device } => {
+                self.find_failure((at, tid), Call { tgid, others, on, fd, text, device })?;
             }
             Want::WatchServer { tgid, address } => webhooks::watch_server(&mut self.live, tgid, address),
             Want::ForgetConnection { cookie } => self.live.forget_connection(cookie),

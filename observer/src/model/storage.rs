@@ -68,7 +68,7 @@ impl Model {
             at: record.time,
             tid: record.tid,
             tgid: caller.tgid,
-            init: caller.init,
+            others: caller.init.into_iter().chain([seen.parent]).filter(|pid| *pid > 1).collect(),
             on: op.on(),
             fd: seen.fd,
             text: seen.text.clone(),

@@ -67,7 +67,8 @@ pub enum Want {
         at: Time,
         tid: u32,
         tgid: u32,
-        init: Option<u32>,
+        /// Others that may see the same, if it is gone.
+        others: Vec<u32>,
         on: On,
         fd: i32,
         text: Option<String>,

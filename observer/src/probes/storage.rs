@@ -191,6 +191,8 @@ pub struct Event {
     pub caller: Option<Owner>,
     /// How many alike have failed since this was last told.
     pub count: u64,
+    /// The process that began the caller.
+    pub parent: u32,
     pub asked_bytes: Option<u64>,
     /// The descriptor, or the one that a path begins at.
     pub fd: i32,
@@ -211,6 +213,7 @@ pub fn decode(number: u8, bytes: &[u8]) -> Result<Event, Malformed> {
         alike: Alike { who: wire.who, op: Op::of(wire.op)?, errno: wire.errno as i32, device },
         caller: packet::owner(&wire.caller),
         count: wire.count,
+        parent: wire.parent,
         asked_bytes: (wire.asked != 0).then_some(wire.asked),
         fd: wire.fd,
         kind: Some(chars::comm(&wire.kind)).filter(|kind| device.is_known() && !kind.is_empty()),

@@ -23,6 +23,7 @@ fn failure(op: Op, errno: i32) -> storage::Event {
         alike: Alike { who: 7, op, errno, device: Device { major: 8, minor: 1 } },
         caller: Some(caller),
         count: 1,
+        parent: 6,
         asked_bytes: Some(1 << 31),
         fd: 3,
         kind: Some("ext4".into()),

@@ -22,8 +22,8 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
     pub tgid: u32,
-    /// The init of its container: it may still be there if the process is not.
-    pub init: Option<u32>,
+    /// Processes that see the same, if it is gone: its container's init, who began it.
+    pub others: Vec<u32>,
     pub on: On,
     pub fd: i32,
     pub text: Option<String>,
@@ -40,18 +40,16 @@ const MAX_DEPTH: usize = 64;
 /// Why that cannot be known any more.
 pub fn failed_at(host: &HostRoot, call: &Call) -> Result<FailedAt, LookupError> {
     let path = path_of(host, call);
-    let pids = [Some(call.tgid), call.init.filter(|init| *init != call.tgid)];
-    for pid in pids.into_iter().flatten() {
-        let Ok(view) = View::of(host, pid) else { continue };
-        let found = path.as_deref().and_then(|path| view.by_path(path, call.on));
-        let Some(found) = found.or_else(|| view.by_device(call.device)) else { continue };
-        let filesystem = below(host, found);
-        return Ok(FailedAt { path: path.map(|path| path.display().to_string()), filesystem });
-    }
-    // Its processes are gone; what it wrote to may be the node's own.
-    let found = View::of(host, 1).ok().and_then(|view| view.by_device(call.device));
+    let views = [call.tgid].iter().chain(&call.others).map(|pid| View::of(host, *pid)).collect::<Vec<_>>();
+    // If its processes are gone: what it wrote to may be the node's own.
+    let mut views = views.into_iter().chain([View::of(host, 1), View::own(host)]).filter_map(Result::ok);
+    let found = views.find_map(|view| {
+        let by_path = path.as_deref().and_then(|path| view.by_path(path, call));
+        by_path.or_else(|| view.by_device(call))
+    });
     let found = found.ok_or_else(|| failed("a file system", "whoever used it is gone"))?;
-    Ok(FailedAt { path: path.map(|path| path.display().to_string()), filesystem: below(host, found) })
+    let filesystem = below(host, found);
+    Ok(FailedAt { path: path.map(|path| path.display().to_string()), filesystem })
 }
 
 /// From the caller's root on, as far as that can be told.
@@ -77,6 +75,8 @@ fn path_of(host: &HostRoot, call: &Call) -> Option<PathBuf> {
 /// What a process sees.
 struct View {
     root: OwnedFd,
+    /// Where the root is in the paths of `mounts`.
+    prefix: PathBuf,
     mounts: Vec<Mount>,
 }
 
@@ -100,11 +100,26 @@ struct Found {
 impl View {
     fn of(host: &HostRoot, pid: u32) -> io::Result<View> {
         let root = files::open_root(&host.proc(format!("{pid}/root")))?;
-        Ok(View { root, mounts: parse(&host.read_proc(format!("{pid}/mountinfo"))?) })
+        let mounts = parse(&host.read_proc(format!("{pid}/mountinfo"))?);
+        Ok(View { root, prefix: "/".into(), mounts })
     }
 
-    /// By what is there of it: a file that could not be made has at least a directory that it was to be in.
-    fn by_path(&self, path: &Path, on: On) -> Option<Found> {
+    /// The node's files, as the observer itself sees them.
+    fn own(host: &HostRoot) -> io::Result<View> {
+        let mounts = parse(&fs::read_to_string("/proc/self/mountinfo")?);
+        Ok(View { root: host.open_root()?, prefix: host.path("/"), mounts })
+    }
+
+    /// By what is there of it: a file that could not be made has at least a directory that it was to be in. Another
+    /// process may have another file system there: then the devices differ.
+    fn by_path(&self, path: &Path, call: &Call) -> Option<Found> {
+        let found = self.at(path, call.on)?;
+        let is_other =
+            call.on == On::Descriptor && call.device.is_known() && found.mount.device != call.device;
+        (!is_other).then_some(found)
+    }
+
+    fn at(&self, path: &Path, on: On) -> Option<Found> {
         let skipped = usize::from(on == On::Path);
         let handle = path
             .ancestors()
@@ -116,14 +131,19 @@ impl View {
         Some(Found { mount, room: room(&handle).ok()? })
     }
 
-    fn by_device(&self, device: Device) -> Option<Found> {
-        let mount = self.mounts.iter().find(|mount| device.is_known() && mount.device == device)?;
-        let handle = files::locate(&self.root, Path::new(&mount.mount), Last::Follow).ok()?;
-        // Something else may be mounted above it.
-        if mount_of(&handle)? != mount.id {
-            return None;
-        }
-        Some(Found { mount: mount.clone(), room: room(&handle).ok()? })
+    /// By the device that the kernel side has seen: of a path only that at which it began.
+    fn by_device(&self, call: &Call) -> Option<Found> {
+        let may_lead_elsewhere =
+            call.on == On::Path && call.text.as_ref().is_none_or(|text| text.contains('/'));
+        let is_it = |mount: &&Mount| call.device.is_known() && mount.device == call.device;
+        let mounts = self.mounts.iter().filter(|_| !may_lead_elsewhere).filter(is_it);
+        mounts.take(MAX_DEPTH).find_map(|mount| {
+            let path = Path::new(&mount.mount).strip_prefix(&self.prefix).ok()?;
+            let handle = files::locate(&self.root, &Path::new("/").join(path), Last::Follow).ok()?;
+            // Something else may be mounted above it.
+            let is_visible = mount_of(&handle)? == mount.id;
+            is_visible.then(|| room(&handle).ok()).flatten().map(|room| Found { mount: mount.clone(), room })
+        })
     }
 }
 
@@ -146,11 +166,10 @@ fn room(handle: &OwnedFd) -> io::Result<Room> {
 
 /// An overlay has no room of its own: what is written to it lies in its upper directory, which is the node's.
 fn below(host: &HostRoot, found: Found) -> Filesystem {
-    let upper = found
-        .mount
-        .upper
-        .as_deref()
-        .and_then(|upper| View::of(host, 1).ok()?.by_path(Path::new(upper), On::Descriptor));
+    let upper = found.mount.upper.as_deref().and_then(|upper| {
+        let views = [View::of(host, 1), View::own(host)];
+        views.into_iter().filter_map(Result::ok).find_map(|view| view.at(Path::new(upper), On::Descriptor))
+    });
     let Found { mount, room } = upper.unwrap_or(found);
     let Mount { device, mount, kind, source, .. } = mount;
     Filesystem { device, kind, source, mount, room }
@@ -202,9 +221,7 @@ const K3S: &str = "/var/lib/rancher/k3s";
 
 /// The file systems that the node lives on, each once for each purpose.
 pub fn of_node(host: &HostRoot) -> Vec<NodeFilesystem> {
-    let Ok(root) = host.open_root() else { return Vec::new() };
-    let Ok(mounts) = host.read_proc("self/mountinfo") else { return Vec::new() };
-    let view = View { root, mounts: parse(&mounts) };
+    let Ok(view) = View::own(host) else { return Vec::new() };
     let there = |path: &str| files::locate(&view.root, Path::new(path), Last::Follow).is_ok();
     let (is_node, is_k3s) = (there(KUBELET), there(K3S));
     let purpose = |path: &str| match path {
@@ -220,7 +237,7 @@ pub fn of_node(host: &HostRoot) -> Vec<NodeFilesystem> {
         if !there(path) {
             continue;
         }
-        let Some(of_path) = view.by_path(Path::new(path), On::Descriptor) else { continue };
+        let Some(of_path) = view.at(Path::new(path), On::Descriptor) else { continue };
         let of_path = NodeFilesystem { purpose: purpose(path), filesystem: below(host, of_path) };
         let is_known = found.iter().any(|known| {
             known.filesystem.device == of_path.filesystem.device
@@ -262,7 +279,7 @@ nonsense
 
     fn call(on: On, fd: i32, text: &str) -> Call {
         let (tgid, device) = (std::process::id(), Device::default());
-        Call { tgid, init: None, on, fd, text: Some(text.into()), device }
+        Call { tgid, others: Vec::new(), on, fd, text: Some(text.into()), device }
     }
 
     #[test]
@@ -288,8 +305,7 @@ nonsense
     #[test]
     fn whoever_is_gone_may_have_written_to_the_node() {
         let host = HostRoot::at("/");
-        let device =
-            View::of(&host, 1).unwrap().mounts.iter().find(|mount| mount.mount == "/").unwrap().device;
+        let device = View::own(&host).unwrap().mounts.iter().find(|mount| mount.mount == "/").unwrap().device;
         let gone = Call { tgid: u32::MAX, ..call(On::Descriptor, 1, "file") };
         assert!(failed_at(&host, &gone).is_err());
         let known = failed_at(&host, &Call { device, ..gone }).unwrap();
