@@ -218,8 +218,7 @@ fn a_node_runs_out_of_room() {
 #[test]
 fn a_node_runs_out_of_files() {
     stage();
-    let script =
-        filesystem("kubelet", 1) + "i=0; while : > kubelet/$i; do i=$((i+1)); done 2>/dev/null || true; ";
+    let script = filesystem("kubelet", 1) + "i=0; while touch kubelet/$i 2>/dev/null; do i=$((i+1)); done; ";
     pressures(node("disk-full-inode-pressure", &script), &[("/var/lib/kubelet", "inode-pressure")]);
 }
 

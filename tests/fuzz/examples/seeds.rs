@@ -102,7 +102,23 @@ fn records() -> Vec<(&'static str, Vec<u8>)> {
     };
     let line = b"level=error msg=\"PullImage \\\"a\\\" failed\"\n";
     let text = wire::text::Piece { header, writer: owner, ino: 5, fd: 2, len: line.len() as u32, omitted: 0, pad: 0 };
+    let storage = wire::storage::Failed {
+        header,
+        caller: owner,
+        count: 3,
+        asked: 65_536,
+        errno: 28,
+        op: wire::storage::op::WRITE,
+        device: 8 << 20 | 1,
+        fd: 3,
+        kind: *b"ext4\0\0\0\0\0\0\0\0\0\0\0\0",
+        who: 7,
+        parent: 6,
+        text_len: 4,
+        pad: 0,
+    };
     vec![
+        ("storage", record(storage, b"file")),
         ("text", record(text, line)),
         ("dns", record(dns, QUERY)),
         ("net", record(dropped, b"")),
