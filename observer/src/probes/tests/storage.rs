@@ -1,6 +1,7 @@
 //! Calls that failed for want of room.
 
 use super::*;
+use crate::probes::storage;
 use observer_ebpf::wire::storage::{Failed, op};
 
 pub(super) fn every_kind() -> Vec<(Vec<u8>, Event)> {
