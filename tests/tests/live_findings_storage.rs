@@ -72,6 +72,14 @@ fn of_node(seen: &Seen, object: &str) -> Vec<String> {
     findings(seen, object)
 }
 
+fn all_writes_are_counted(seen: &Seen, id: &str, kind: &str) {
+    let told = failures(seen, id);
+    let writes = told.iter().filter(|event| event["call"] == "write");
+    assert_eq!(writes.filter_map(|event| event["count"].as_u64()).sum::<u64>(), TIMES, "{told:#?}");
+    assert_eq!((&told[0]["path"], &told[0]["filesystem"]), (&"/data/file".into(), &kind.into()), "{told:#?}");
+    assert_eq!((&told[0]["errno_name"], &told[0]["mount"]), (&"ENOSPC".into(), &"/data".into()), "{told:#?}");
+}
+
 #[test]
 fn room_of_each_kind_is_used_up() {
     const TEST: &str = "room_of_each_kind_is_used_up";
@@ -122,19 +130,7 @@ fn room_of_each_kind_is_used_up() {
         None => skip(TEST, "this kernel keeps no quotas: that one of them is used up was not tried"),
     }
     for (id, kind) in [(full, "ext4"), (small, "tmpfs")] {
-        let told = failures(&seen, id);
-        let writes = told.iter().filter(|event| event["call"] == "write");
-        assert_eq!(writes.filter_map(|event| event["count"].as_u64()).sum::<u64>(), TIMES, "{told:#?}");
-        assert_eq!(
-            (&told[0]["path"], &told[0]["filesystem"]),
-            (&"/data/file".into(), &kind.into()),
-            "{told:#?}"
-        );
-        assert_eq!(
-            (&told[0]["errno_name"], &told[0]["mount"]),
-            (&"ENOSPC".into(), &"/data".into()),
-            "{told:#?}"
-        );
+        all_writes_are_counted(&seen, id, kind);
     }
     let made = failures(&seen, many);
     assert!(made.iter().all(|event| event["call"] == "openat" && event["free_inodes"] == 0), "{made:#?}");

@@ -3,6 +3,7 @@
 
 mod begin;
 mod prefetch;
+mod room;
 mod status;
 mod telemetry;
 
@@ -30,13 +31,7 @@ use crate::{
     probes::{packet::Owner, webhook::Target},
     record::RecordingWriter,
     source::{
-        facts::{
-            HostRoot,
-            cri::Cri,
-            host, sockets,
-            storage::{self, Call},
-            version::Versions,
-        },
+        facts::{HostRoot, cri::Cri, host, sockets, storage::Call, version::Versions},
         live::Live,
     },
     time::Time,
@@ -254,33 +249,6 @@ impl Edge {
             FactKind::SocketOwner { cookie, tgid, result: result.map(|owner| Owner { init, ..owner }) }
         });
         Ok(())
-    }
-
-    /// Asks where a call failed: a file system whose server is gone may never answer.
-    fn find_failure(&mut self, (at, tid): (Time, u32), call: Call) -> Result<()> {
-        let permit = match self.permit("a file system") {
-            Ok(permit) => permit,
-            Err(error) => return self.fact(FactKind::FailedAt { at, tid, result: Err(error) }),
-        };
-        let host = self.host.clone();
-        self.look_up(permit, async move {
-            let found = tokio::task::spawn_blocking(move || storage::failed_at(&host, &call)).await;
-            let failed = |why: String| Err(LookupError { what: "a file system".to_owned(), why });
-            FactKind::FailedAt { at, tid, result: found.unwrap_or_else(|error| failed(error.to_string())) }
-        });
-        Ok(())
-    }
-
-    fn look_at_filesystems(&mut self) {
-        if !self.follows || !self.storage.looks() {
-            return;
-        }
-        let Ok(permit) = self.permit("file systems") else { return self.storage.has_looked() };
-        let host = self.host.clone();
-        self.look_up(permit, async move {
-            let found = tokio::task::spawn_blocking(move || storage::of_node(&host)).await;
-            FactKind::Filesystems(found.unwrap_or_default())
-        });
     }
 
     /// Nothing waits for a look-up: its answer is an input when it comes.

@@ -152,9 +152,6 @@ impl Live {
         let mut streams = Streams::take(&mut ebpf)?;
         let libraries = Libraries::take(&mut ebpf)?;
         let drops = DropReasons::take(&mut ebpf, types.as_ref())?;
-        let endpoints = Endpoints::take(&mut ebpf)?;
-        let cpu = Cpu::take(&mut ebpf)?;
-        let failures = Failures::take(&mut ebpf)?;
 
         let kernel = Kernel {
             types: types.as_ref(),
@@ -186,9 +183,9 @@ impl Live {
             log: KernelLog::find(&mut ebpf),
             engines: Engines::default(),
             libraries,
-            endpoints,
-            cpu,
-            failures,
+            endpoints: Endpoints::take(&mut ebpf)?,
+            cpu: Cpu::take(&mut ebpf)?,
+            failures: Failures::take(&mut ebpf)?,
             ebpf,
         })
     }
