@@ -41,7 +41,7 @@ impl Storage {
     fn untold(live: &mut Live, idle_ns: u64) -> Option<Sample> {
         let time = now();
         let failures = live.untold_failures(time, idle_ns);
-        (!failures.is_empty()).then(|| Sample { time, what: SampleKind::Failures(failures) })
+        (!failures.is_empty()).then_some(Sample { time, what: SampleKind::Failures(failures) })
     }
 
     /// Whether it is time to look at the node's file systems: whoever asks has them looked at.
