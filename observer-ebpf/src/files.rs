@@ -20,14 +20,17 @@ const MAX_BUFFERS: u32 = 64;
 /// The inode behind a descriptor of the current task, 0 for none.
 #[inline(always)]
 pub fn inode_of(fd: u32, reader: &mut Reader) -> u64 {
+    let file = file_of(fd, reader);
+    if file == 0 { 0 } else { reader.at(file, offset!(file_inode)) }
+}
+
+/// The open file behind a descriptor of the current task, 0 for none.
+#[inline(always)]
+pub fn file_of(fd: u32, reader: &mut Reader) -> u64 {
     // SAFETY: the current task is always valid.
     let task = unsafe { bpf_get_current_task_btf() } as *const u8;
     let files = pointer(task, offset!(task_files));
-    if files.is_null() {
-        return 0;
-    }
-    let file = file_in(pointer(files, offset!(files_fdt)) as u64, fd, reader);
-    if file == 0 { 0 } else { reader.at(file, offset!(file_inode)) }
+    if files.is_null() { 0 } else { file_in(pointer(files, offset!(files_fdt)) as u64, fd, reader) }
 }
 
 /// The TCP socket behind a descriptor of the current task; what it is not is left alone.

@@ -29,6 +29,7 @@ macro_rules! for_each_probe {
             15 net Net
             16 cpu Cpu
             17 text Text
+            18 storage Storage
         }
     };
 }

@@ -407,7 +407,7 @@ mod tests {
         };
         assert_eq!(
             run.choice.show.map(|show| show.to_string()).as_deref(),
-            Some("runtime,stdio,memory,dns,net,webhook,text,cpu,stats")
+            Some("runtime,stdio,memory,dns,net,webhook,text,cpu,file,stats")
         );
         assert_eq!(run.choice.otlp_events.to_string(), "stdio,memory");
         assert_eq!((run.interval, run.print.format), (Duration::from_secs(2), Format::Json));

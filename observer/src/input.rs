@@ -4,6 +4,7 @@
 
 mod cpu;
 mod node;
+mod storage;
 
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +20,7 @@ use crate::{
 };
 pub use cpu::{Bandwidth, CpuCounts, CpuFact, Quota};
 pub use node::{CpuTime, NodeCounts};
+pub use storage::{Alike, Device, FailedAt, Filesystem, NodeFilesystem, Purpose, Room};
 
 /// Everything that can make the pipeline act.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -69,6 +71,8 @@ pub enum SampleKind {
     Cpu { init: u32, counts: CpuCounts },
     /// The node itself.
     Node(Box<NodeCounts>),
+    /// Calls that have failed and that no record has told: how many, by what they have in common.
+    Failures(Vec<(Alike, u64)>),
 }
 
 /// How much memory a control group is charged with; bytes.
@@ -125,6 +129,14 @@ pub enum FactKind {
         tgid: u32,
         result: Result<Owner, LookupError>,
     },
+    /// Where the call of thread `tid` failed of which a record at that time tells.
+    FailedAt {
+        at: Time,
+        tid: u32,
+        result: Result<FailedAt, LookupError>,
+    },
+    /// The file systems that the node lives on.
+    Filesystems(Vec<NodeFilesystem>),
     /// A container that lives: it was there before the observer, or before this part of a recording.
     Life(Box<LifeFact>),
     /// What this kernel calls the reasons for which it drops packets, by number.

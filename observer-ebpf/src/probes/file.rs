@@ -10,7 +10,7 @@ use observer_ebpf::{
     },
 };
 
-use super::{NO_HEADER, on_exit};
+use super::{NO_HEADER, on_exit, storage};
 use crate::{
     emit::{self, Scratch},
     filter,
@@ -106,6 +106,9 @@ const TAIL: usize = 16;
 
 #[inline(always)]
 fn returned(call: Call, ret: i64) {
+    if call.op == op::OPEN {
+        storage::opened(matches!(call.path, Second), ret);
+    }
     // The others say something only by failing. Runtimes and their libraries make them by the hundred.
     if call.op != op::OPEN && ret >= 0 {
         return;

@@ -14,6 +14,7 @@ mod process;
 mod security;
 mod socket;
 mod stdio;
+mod storage;
 mod text;
 pub mod tls;
 mod webhook;

@@ -2,10 +2,13 @@
 
 use observer_ebpf::{
     control::{Watch, role},
-    wire::output::{Output, op},
+    wire::{
+        output::{Output, op},
+        storage::op as storage_op,
+    },
 };
 
-use super::{NO_HEADER, on_exit, stdio, text};
+use super::{NO_HEADER, on_exit, stdio, storage, text};
 use crate::{
     agg::By,
     emit, filter,
@@ -21,11 +24,18 @@ on_exit!(exit_splice_btf, exit_splice, op::SPLICE, spliced);
 /// The descriptor written to is the call's first argument.
 #[inline(always)]
 fn to_first(op: u32, ret: i64) {
+    let of_storage = match op {
+        op::WRITE => storage_op::WRITE,
+        op::WRITEV => storage_op::WRITEV,
+        _ => storage_op::SENDFILE,
+    };
+    storage::to_first(of_storage, ret);
     returned(op, || argument!(regs_arg0) as u32, ret);
 }
 
 #[inline(always)]
 fn spliced(op: u32, ret: i64) {
+    storage::to_third(storage_op::SPLICE, ret);
     if stdio::follows() {
         stdio::taken(|| argument!(regs_arg0) as u32, ret, By::Pages);
     }

@@ -5,7 +5,7 @@ use observer_ebpf::{
     wire::security::{Security, op, pr},
 };
 
-use super::{NO_HEADER, on_exit};
+use super::{NO_HEADER, on_exit, storage};
 use crate::{
     emit, filter,
     syscall::{self, argument},
@@ -21,6 +21,9 @@ on_exit!(exit_keyctl_btf, exit_keyctl, op::KEYCTL, returned);
 
 #[inline(always)]
 fn returned(op: u32, ret: i64) {
+    if op == op::KEYCTL {
+        storage::keyctl(ret);
+    }
     let arg = argument!(regs_arg0);
     // A runtime asks for and drops each capability by a prctl of its own; only the calls that bracket them
     // are kept.

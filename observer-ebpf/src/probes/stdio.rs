@@ -10,10 +10,13 @@ use aya_ebpf::{
 };
 use observer_ebpf::{
     control::{END_OF_32_BIT, Watch, role},
-    wire::stdio::{Closing, Object, Opened, PipeState, Reader as ReaderRecord, since},
+    wire::{
+        stdio::{Closing, Object, Opened, PipeState, Reader as ReaderRecord, since},
+        storage::op as storage_op,
+    },
 };
 
-use super::{NO_HEADER, arg, on_exit, raw_rungs, text};
+use super::{NO_HEADER, arg, on_exit, raw_rungs, storage, text};
 use crate::{
     agg::{self, By, pipes_are_hooked},
     emit, files, filter,
@@ -120,6 +123,7 @@ pub fn wrote(watch: &Watch, fd: u32, ret: i64, by: By) -> bool {
 /// A write by a call that nothing else is interested in.
 #[inline(always)]
 fn written(_: (), ret: i64) {
+    storage::to_first(storage_op::PWRITEV, ret);
     let Some(watch) = filter::current(role::RUNTIME | role::PAYLOAD | text::components()) else { return };
     let fd = argument!(regs_arg0) as u32;
     let is_stream = wrote(watch, fd, ret, By::Bytes);

@@ -18,6 +18,7 @@ pub mod process;
 pub mod security;
 pub mod socket;
 pub mod stdio;
+pub mod storage;
 pub mod text;
 pub mod tls;
 pub mod webhook;

@@ -3,6 +3,7 @@
 
 mod begin;
 mod prefetch;
+mod room;
 mod status;
 mod telemetry;
 
@@ -18,6 +19,7 @@ use super::{
     pipes::Pipes,
     sinks::Sinks,
     spans::Spans,
+    storage::Storage,
     talk,
     webhooks::{self, Names},
 };
@@ -29,7 +31,7 @@ use crate::{
     probes::{packet::Owner, webhook::Target},
     record::RecordingWriter,
     source::{
-        facts::{HostRoot, cri::Cri, host, sockets, version::Versions},
+        facts::{HostRoot, cri::Cri, host, sockets, storage::Call, version::Versions},
         live::Live,
     },
     time::Time,
@@ -58,6 +60,7 @@ pub struct Edge {
     pipes: Pipes,
     groups: Groups,
     node: Node,
+    storage: Storage,
     /// What was sampled and not fed yet.
     samples: VecDeque<Input>,
     webhooks: Option<Names>,
@@ -94,6 +97,7 @@ impl Edge {
             pipes: Pipes::default(),
             groups: Groups::default(),
             node: Node::default(),
+            storage: Storage::default(),
             samples: VecDeque::new(),
             webhooks: Names::of(webhooks),
             spans: None,
@@ -114,8 +118,10 @@ impl Edge {
         self.pipes.look(&mut self.live);
         let of_groups = self.groups.samples(&self.host).into_iter();
         let of_node = if self.follows { self.node.sample(&self.live, &self.host) } else { None };
-        let samples = of_groups.chain(of_node).chain(self.pipes.samples(&mut self.live));
+        let of_storage = if self.follows { self.storage.sample(&mut self.live) } else { None };
+        let samples = of_groups.chain(of_node).chain(of_storage).chain(self.pipes.samples(&mut self.live));
         self.samples.extend(samples.map(Input::Sample));
+        self.look_at_filesystems();
         self.take_spans();
         self.feed_in_order(inputs)?;
         if let Some(plan) = self.live.look_for_tls(&self.host, now()) {
@@ -136,6 +142,9 @@ impl Edge {
         self.live.stop(now(), |record| prefetched.note(host, record), |input| inputs.push(input));
         self.stop_spans();
         self.feed_in_order(inputs)?;
+        if let Some(last) = Storage::last(&mut self.live) {
+            self.feed(&Input::Sample(last))?;
+        }
         self.feed_last_spans()?;
         self.answers()?;
         self.own_cost()?;
@@ -155,6 +164,9 @@ impl Edge {
 
     fn answers(&mut self) -> Result<()> {
         while let Ok(answer) = self.answers.try_recv() {
+            if matches!(answer, FactKind::Filesystems(_)) {
+                self.storage.has_looked();
+            }
             self.fact(answer)?;
         }
         for want in std::mem::take(&mut self.wants) {
@@ -209,6 +221,9 @@ impl Edge {
             }
             Want::SocketOwner { cookie, tgid, local, remote } => {
                 self.ask_for_socket(cookie, tgid, (local, remote))?;
+            }
+            Want::FailedAt { at, tid, tgid, others, on, fd, text, device } => {
+                self.find_failure((at, tid), Call { tgid, others, on, fd, text, device })?;
             }
             Want::WatchServer { tgid, address } => webhooks::watch_server(&mut self.live, tgid, address),
             Want::ForgetConnection { cookie } => self.live.forget_connection(cookie),

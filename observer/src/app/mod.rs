@@ -18,6 +18,7 @@ pub mod report;
 pub mod run;
 mod sinks;
 mod spans;
+mod storage;
 mod talk;
 mod until;
 mod watching;

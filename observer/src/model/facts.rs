@@ -31,6 +31,8 @@ impl Model {
                 self.socket_owner(*cookie, result.as_ref().ok());
                 self.watch_server(*cookie, make);
             }
+            FactKind::FailedAt { at, tid, result } => self.failed_at((*at, *tid), result, make),
+            FactKind::Filesystems(all) => make(Made::Filesystems(all.clone())),
             FactKind::Life(life) => self.lives_already(life, fact.time, make),
             FactKind::DropReasons(reasons) => self.drops.name(reasons),
             FactKind::End(_) => {}

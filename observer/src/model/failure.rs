@@ -153,6 +153,7 @@ fn failed_call(record: &Record, start: &Start) -> Option<Failed> {
         | Event::Dns(_)
         | Event::Net(_)
         | Event::Text(_)
+        | Event::Storage(_)
         | Event::Cpu(_)
         | Event::Webhook(_) => return None,
     };

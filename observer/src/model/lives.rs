@@ -123,6 +123,7 @@ impl Model {
         }
         self.follow_memory(record, make);
         self.follow_text(record, make);
+        self.follow_storage(record, make);
         if let probes::Event::Fault(event) = &record.event {
             self.stop_life(record, event, make);
         }
@@ -139,6 +140,7 @@ impl Model {
             }
             SampleKind::Memory { init, used } => self.memory_sampled(*init, sample.time, used, make),
             SampleKind::Cpu { init, counts } => self.cpu_sampled(*init, sample.time, counts, make),
+            SampleKind::Failures(counts) => self.failed_again(sample.time, counts, make),
             SampleKind::Node(counts) => make(Made::Node(node::node_use(counts))),
         }
     }
@@ -227,6 +229,7 @@ impl Model {
     pub(super) fn live_on(&mut self, time: Time, make: &mut impl FnMut(Made)) {
         self.stdio_tick(time, make);
         self.tell_repeated(Some(time), make);
+        self.tell_unanswered(Some(time), make);
         self.look_up_on(time, make);
         self.drops.forget(time);
         if let Some(lives) = &mut self.lives {

@@ -108,6 +108,7 @@ impl<'a> Reading<'a> {
             | Event::Dns(_)
             | Event::Net(_)
             | Event::Text(_)
+            | Event::Storage(_)
             | Event::Tls(_)
             | Event::Cpu(_)
             | Event::Webhook(_) => {}
@@ -314,6 +315,7 @@ pub fn call_of(event: &Event) -> Option<Call> {
         | Event::Dns(_)
         | Event::Net(_)
         | Event::Text(_)
+        | Event::Storage(_)
         | Event::Cpu(_)
         | Event::Webhook(_) => None,
     }

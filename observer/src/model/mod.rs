@@ -21,6 +21,7 @@ mod process;
 mod settle;
 mod start;
 mod stdio;
+mod storage;
 mod text;
 mod tls;
 mod webhook;
@@ -28,7 +29,7 @@ mod webhook;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    input::{Input, Record, RuntimeVersion},
+    input::{Input, NodeFilesystem, Record, RuntimeVersion},
     output::{self, ColdStart, Want},
     probes::{
         self, Event,
@@ -59,6 +60,8 @@ pub enum Made {
     Cpu(Box<output::Container>, output::CpuUse),
     /// How the node has been doing since the sample before.
     Node(output::NodeUse),
+    /// The file systems that the node lives on.
+    Filesystems(Vec<NodeFilesystem>),
     Want(Want),
 }
 
@@ -78,6 +81,8 @@ pub struct Model {
     /// Runtimes that were asked and have not answered.
     unanswered: BTreeSet<String>,
     drops: net::Drops,
+    /// Calls that failed for want of room.
+    failures: storage::Failures,
     webhooks: Webhooks,
     clock: ClockOffset,
     lost: BTreeMap<u8, u64>,
@@ -103,6 +108,7 @@ impl Model {
             versions: BTreeMap::new(),
             unanswered: BTreeSet::new(),
             drops: net::Drops::default(),
+            failures: storage::Failures::default(),
             webhooks: Webhooks::default(),
             clock: ClockOffset { wall_minus_boot_ns: 0, error_ns: 0 },
             lost: BTreeMap::new(),

@@ -65,6 +65,7 @@ impl Model {
             self.report(id, make);
         }
         self.tell_repeated(None, make);
+        self.tell_unanswered(None, make);
         self.end_lookups(time, make);
         self.end_webhooks(time, make);
         self.end_of_calls(time, make);

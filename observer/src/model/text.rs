@@ -48,7 +48,7 @@ impl Model {
     }
 
     /// The container that a runtime is making.
-    fn starting(&self, writer: &Owner) -> Option<Container> {
+    pub(super) fn starting(&self, writer: &Owner) -> Option<Container> {
         let start = self.starts.get(self.member_of.get(&writer.tgid)?)?;
         Some(container::container(start, &self.context()))
     }

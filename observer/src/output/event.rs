@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::{Container, Cpu, Dns, Process, names};
+use super::{Container, Cpu, Dns, File, Process, names};
 use crate::time::Wall;
 
 /// Something that was seen of a container, or of a process of the node that is in none.
@@ -31,6 +31,7 @@ pub enum What {
     Webhook(Box<Webhook>),
     Text(Text),
     Cpu(Cpu),
+    File(Box<File>),
 }
 
 impl What {
@@ -45,6 +46,7 @@ impl What {
             What::Webhook(_) => "webhook",
             What::Text(_) => "text",
             What::Cpu(_) => "cpu",
+            What::File(_) => "file",
         }
     }
 }

@@ -6,6 +6,7 @@ mod dns;
 pub mod errno;
 mod event;
 mod evidence;
+mod file;
 mod finding;
 mod node;
 pub mod signal;
@@ -15,7 +16,9 @@ use std::{collections::BTreeMap, net::SocketAddr};
 
 use crate::{
     health::{OtlpCounts, OwnCost, ProbeHealth},
+    input::Device,
     layer::Layer,
+    probes::storage::On,
     time::{Time, Wall},
 };
 
@@ -27,6 +30,7 @@ pub use event::{
     StdioTarget, Text, Webhook, What,
 };
 pub use evidence::{Evidence, Join, Joined, Target, Told};
+pub use file::{File, FileOutcome};
 pub use finding::{
     Bilingual, Check, CheckState, Finding, FindingStatus, Found, Grade, Missing, Proof, Subject, Unproven,
 };
@@ -58,6 +62,18 @@ pub enum Want {
     RuntimeVersion { tgid: u32, exe: String },
     /// Find out whether process `tgid` has the socket with this cookie, which is between these places.
     SocketOwner { cookie: u64, tgid: u32, local: SocketAddr, remote: SocketAddr },
+    /// Find out where the call of thread `tid` failed of which a record at that time tells, and how much room is there.
+    FailedAt {
+        at: Time,
+        tid: u32,
+        tgid: u32,
+        /// Others that may see the same, if it is gone.
+        others: Vec<u32>,
+        on: On,
+        fd: i32,
+        text: Option<String>,
+        device: Device,
+    },
     /// Nothing more will come of this connection, of which the kernel side has not seen the end.
     ForgetConnection { cookie: u64 },
     /// Nothing more is of interest about this process and its children.

@@ -2,6 +2,7 @@
 
 use crate::{
     health::ProbeReport,
+    input::NodeFilesystem,
     output::{ColdStart, Container, CpuUse, Event, Found, NodeUse, NotMeasured, Output, Resident},
     rules::{Engine, Rules, Said},
     signals::Signals,
@@ -84,6 +85,16 @@ impl Judging {
             let see =
                 |seen: crate::signals::Observation| engine.observe(&seen, clock, &mut |what| said.push(what));
             self.signals.node(used, now, clock.wall(now), see);
+        }
+        outputs(said)
+    }
+
+    pub fn filesystems(&mut self, all: &[NodeFilesystem], now: Time, clock: ClockOffset) -> Vec<Output> {
+        let mut said = Vec::new();
+        if let Some(engine) = &mut self.engine {
+            let see =
+                |seen: crate::signals::Observation| engine.observe(&seen, clock, &mut |what| said.push(what));
+            self.signals.filesystems(all, now, clock.wall(now), see);
         }
         outputs(said)
     }

@@ -38,7 +38,8 @@ impl Seen {
             | What::Net(_)
             | What::Webhook(_)
             | What::Text(_)
-            | What::Cpu(_) => None,
+            | What::Cpu(_)
+            | What::File(_) => None,
         };
         let Some(container) = &event.container else { return };
         self.container(container, action == Some(RuntimeAction::Create));

@@ -4,7 +4,9 @@ use std::{collections::BTreeSet, fmt, str::FromStr};
 
 use crate::{
     health::{ProbeHealth, Status},
-    output::{CallOutcome, CpuOutcome, Event, NetOutcome, Output, RuntimeAction, StdioOutcome, What},
+    output::{
+        CallOutcome, CpuOutcome, Event, FileOutcome, NetOutcome, Output, RuntimeAction, StdioOutcome, What,
+    },
 };
 
 /// A kind of output that can be asked for by name. The summary is always shown.
@@ -21,13 +23,14 @@ pub enum Shown {
     Webhook,
     Text,
     Cpu,
+    File,
     Evidence,
     Stats,
     Health,
 }
 
 impl Shown {
-    pub const ALL: [Shown; 14] = [
+    pub const ALL: [Shown; 15] = [
         Shown::Findings,
         Shown::Unproven,
         Shown::Coldstart,
@@ -39,12 +42,13 @@ impl Shown {
         Shown::Webhook,
         Shown::Text,
         Shown::Cpu,
+        Shown::File,
         Shown::Evidence,
         Shown::Stats,
         Shown::Health,
     ];
     /// What `events` stands for.
-    pub const EVENTS: [Shown; 8] = [
+    pub const EVENTS: [Shown; 9] = [
         Shown::Runtime,
         Shown::Stdio,
         Shown::Memory,
@@ -53,6 +57,7 @@ impl Shown {
         Shown::Webhook,
         Shown::Text,
         Shown::Cpu,
+        Shown::File,
     ];
 
     pub const fn name(self) -> &'static str {
@@ -68,6 +73,7 @@ impl Shown {
             Shown::Webhook => "webhook",
             Shown::Text => "text",
             Shown::Cpu => "cpu",
+            Shown::File => "file",
             Shown::Evidence => "evidence",
             Shown::Stats => "stats",
             Shown::Health => "health",
@@ -84,6 +90,7 @@ impl Shown {
             What::Webhook(_) => Shown::Webhook,
             What::Text(_) => Shown::Text,
             What::Cpu(_) => Shown::Cpu,
+            What::File(_) => Shown::File,
         }
     }
 }
@@ -100,7 +107,7 @@ pub struct UnknownKind {
     known: String,
 }
 
-const EVENTS: &str = "runtime, stdio, memory, dns, net, webhook, text, cpu";
+const EVENTS: &str = "runtime, stdio, memory, dns, net, webhook, text, cpu, file";
 
 impl Show {
     /// Of a list of events alone, as an exporter takes it: `none` is none of them.
@@ -222,6 +229,8 @@ pub fn event_needs_attention(event: &Event) -> bool {
         // What a workload says is its own affair.
         What::Text(text) => text.component,
         What::Cpu(cpu) => cpu.outcome == CpuOutcome::Throttled,
+        // Programs ask for more than there is, or write where they may not, to find out.
+        What::File(file) => !matches!(file.outcome, FileOutcome::TooLarge | FileOutcome::ReadOnly),
     }
 }
 
@@ -237,11 +246,11 @@ mod tests {
     #[test]
     fn lists_are_read_and_written_alike() {
         let read = |list: &str| list.parse::<Show>().map(|show| show.to_string());
-        assert_eq!(read("events"), Ok("runtime,stdio,memory,dns,net,webhook,text,cpu".into()));
+        assert_eq!(read("events"), Ok("runtime,stdio,memory,dns,net,webhook,text,cpu,file".into()));
         assert_eq!(read("stats, memory,coldstart"), Ok("coldstart,memory,stats".into()));
         assert_eq!(
             read("events,stdio,health"),
-            Ok("runtime,stdio,memory,dns,net,webhook,text,cpu,health".into())
+            Ok("runtime,stdio,memory,dns,net,webhook,text,cpu,file,health".into())
         );
         for list in ["coldstart,runtime", "stats"] {
             assert_eq!(read(list), Ok(list.to_owned()));
@@ -254,7 +263,7 @@ mod tests {
         assert_eq!(
             error,
             "nothing is called \"dsn\"; there are findings, unproven, coldstart, runtime, stdio, memory, dns, net, \
-             webhook, text, cpu, evidence, stats, health, and events for all of runtime, stdio, memory, dns, net, webhook, text, cpu"
+             webhook, text, cpu, file, evidence, stats, health, and events for all of runtime, stdio, memory, dns, net, webhook, text, cpu, file"
         );
         assert!("".parse::<Show>().is_err() && "stdio,".parse::<Show>().is_err());
     }
@@ -262,7 +271,10 @@ mod tests {
     #[test]
     fn only_events_are_events() {
         assert_eq!(Show::events("none"), Ok(Show::default()));
-        assert_eq!(Show::events("events"), Show::events("runtime,stdio,memory,dns,net,webhook,text,cpu"));
+        assert_eq!(
+            Show::events("events"),
+            Show::events("runtime,stdio,memory,dns,net,webhook,text,cpu,file")
+        );
         assert!(Show::events("stats").is_err());
     }
 }

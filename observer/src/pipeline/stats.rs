@@ -104,6 +104,13 @@ impl Tally {
             // Each is told, and what it means is not decided by how many there are.
             What::Text(_) => return,
             What::Webhook(call) => return self.add("webhook", webhook::key(event, call), webhook::one(call)),
+            What::File(file) => One {
+                count: file.count,
+                failed: true,
+                outcome: file.outcome.name(),
+                duration_ns: None,
+                of: String::new(),
+            },
             What::Cpu(cpu) if cpu.outcome == CpuOutcome::Unthrottled => return,
             What::Cpu(cpu) => One {
                 count: 1,
@@ -329,7 +336,8 @@ fn add_object(key: &mut Key, what: &What) {
         | What::Memory(_)
         | What::Webhook(_)
         | What::Text(_)
-        | What::Cpu(_) => {}
+        | What::Cpu(_)
+        | What::File(_) => {}
     }
 }
 

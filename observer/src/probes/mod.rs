@@ -20,6 +20,7 @@ pub mod security;
 pub mod socket;
 pub mod spec;
 pub mod stdio;
+pub mod storage;
 pub mod text;
 pub mod tls;
 pub mod webhook;
@@ -126,6 +127,9 @@ pub const fn needs(family: Family) -> &'static [Family] {
         // Who asks is then known by its container, not by its pid alone.
         Family::Dns => &[Family::Process, Family::Cgroup, Family::Mount],
         Family::Net => &[Family::Process, Family::Cgroup, Family::Mount],
+        Family::Storage => {
+            &[Family::Process, Family::Cgroup, Family::Mount, Family::Output, Family::File, Family::Security]
+        }
         Family::Text => &[Family::Process, Family::Cgroup, Family::Mount, Family::Output, Family::Stdio],
         _ => &[],
     }
@@ -150,6 +154,7 @@ const fn is_for_starts(family: Family) -> bool {
         Family::Net => false,
         Family::Webhook => false,
         Family::Text => false,
+        Family::Storage => false,
         Family::Cpu => false,
     }
 }

@@ -13,6 +13,7 @@ mod cpu;
 mod faults;
 mod net;
 mod packets;
+mod storage;
 mod streams;
 mod webhooks;
 
@@ -228,6 +229,7 @@ fn every_kind(op: u32) -> Vec<(Vec<u8>, Event)> {
     .chain(net::every_kind())
     .chain(webhooks::every_kind())
     .chain(cpu::every_kind())
+    .chain(storage::every_kind())
     .collect()
 }
 

@@ -64,7 +64,7 @@ signals! {
     TlsFailed "tls.handshake_failed_count" [Webhook] "TLS handshakes that came to nothing"
     TlsOk "tls.handshake_ok_count" [Webhook] "TLS handshakes that were completed"
     TextLine "text.line_count" [Text] "lines of text that a keyword of the catalogue matches"
-    FileFailed "file.failed_count" [] "operations on files that failed for want of room, or as the device failed"
+    FileFailed "file.failed_count" [Storage] "operations on files that failed for want of room, or as the device failed"
     CpuThrottled "cpu.throttled_percent" [] "share of a container's periods in which it was throttled"
     CpuUsed "cpu.used_percent" [] "of one CPU"
     CpuRunqueue "cpu.runqueue_p99_ms" [Cpu] "how long tasks of the node wait for a CPU"
@@ -87,13 +87,7 @@ impl Signal {
     pub const fn is_measured(self) -> bool {
         !matches!(
             self,
-            Signal::FileFailed
-                | Signal::FilesystemFree
-                | Signal::InodesFree
-                | Signal::IoLatency
-                | Signal::MachineCheck
-                | Signal::MemoryGrowth
-                | Signal::NetTxTimeout
+            Signal::IoLatency | Signal::MachineCheck | Signal::MemoryGrowth | Signal::NetTxTimeout
         )
     }
 

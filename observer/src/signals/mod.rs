@@ -12,11 +12,13 @@ mod resident;
 mod standing;
 mod start;
 mod stdio;
+mod storage;
 mod teardown;
 mod text;
 mod webhook;
 
 use crate::{
+    input::NodeFilesystem,
     output::{ColdStart, Container, CpuUse, Event, NodeUse, Resident, Runtime, RuntimeAction, What},
     time::{Time, Wall},
 };
@@ -71,6 +73,7 @@ impl Signals {
             // Every sample of it is seen, not only what is noteworthy.
             What::Cpu(_) => {}
             What::Text(text) => text::signals(text, of, &mut see),
+            What::File(file) => storage::signals(file, of, &mut see),
         }
     }
 
@@ -94,6 +97,11 @@ impl Signals {
     /// How the node did in an interval.
     pub fn node(&mut self, used: &NodeUse, now: Time, at: Wall, see: impl FnMut(Observation)) {
         cpu::of_node(used, now, at, see);
+    }
+
+    /// How much room is left in the node's file systems.
+    pub fn filesystems(&mut self, all: &[NodeFilesystem], now: Time, at: Wall, see: impl FnMut(Observation)) {
+        storage::of_node(all, now, at, see);
     }
 
     /// How much memory a container holds, until something else is said of it.

@@ -2,6 +2,7 @@
 
 mod cpu;
 mod dns;
+mod file;
 mod webhook;
 
 use std::collections::BTreeMap;
@@ -30,6 +31,7 @@ pub(super) fn event(event: &Event) -> String {
         What::Webhook(call) => webhook::webhook(call),
         What::Text(text) => text_line(text, event.process.as_ref().filter(|_| event.container.is_some())),
         What::Cpu(of) => cpu::cpu(of),
+        What::File(file) => file::file(file, event.process.as_ref().filter(|_| event.container.is_some())),
     };
     let counts = matches!(event.what, What::Stdio(_) | What::Memory(_));
     if event.since == Since::Attach && counts {

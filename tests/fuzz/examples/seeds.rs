@@ -50,6 +50,25 @@ const REPLY: &[u8] = b"\x12\x34\x81\x80\0\x01\0\x02\0\0\0\0\x02db\x04test\0\0\x1
     \xc0\x0c\0\x05\0\x01\0\0\0\x1e\0\x04\x01a\xc0\x0f\
     \xc0\x27\0\x1c\0\x01\0\0\0\x1e\0\x10\xfd\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01";
 
+/// A write that failed for want of room.
+fn storage(header: wire::Header, caller: wire::packet::Owner) -> wire::storage::Failed {
+    wire::storage::Failed {
+        header,
+        caller,
+        count: 3,
+        asked: 65_536,
+        errno: 28,
+        op: wire::storage::op::WRITE,
+        device: 8 << 20 | 1,
+        fd: 3,
+        kind: *b"ext4\0\0\0\0\0\0\0\0\0\0\0\0",
+        who: 7,
+        parent: 6,
+        text_len: 4,
+        pad: 0,
+    }
+}
+
 /// Messages as they are, and in segments as the target cuts them: socket and direction, number, length.
 fn messages() -> Vec<(&'static str, Vec<u8>)> {
     let framed = [&[0, QUERY.len() as u8], QUERY].concat();
@@ -103,6 +122,7 @@ fn records() -> Vec<(&'static str, Vec<u8>)> {
     let line = b"level=error msg=\"PullImage \\\"a\\\" failed\"\n";
     let text = wire::text::Piece { header, writer: owner, ino: 5, fd: 2, len: line.len() as u32, omitted: 0, pad: 0 };
     vec![
+        ("storage", record(storage(header, owner), b"file")),
         ("text", record(text, line)),
         ("dns", record(dns, QUERY)),
         ("net", record(dropped, b"")),

@@ -39,6 +39,11 @@ impl Streams {
         (Streams { stdout: stdout.into(), stderr: stderr.into() }, out, err)
     }
 
+    /// Nobody hears what it says.
+    pub fn null() -> Streams {
+        Streams { stdout: Stdio::null(), stderr: Stdio::null() }
+    }
+
     /// A pipe for standard output; errors go nowhere.
     pub fn piped() -> (Streams, PipeReader) {
         let (out, stdout) = pipe().expect("a pipe");

@@ -10,7 +10,7 @@ use crate::{
         invocation::*,
         memory, mount, namespace, net, output,
         packet::{Flow, Owner, Transport},
-        process, security, socket, stdio, text, tls, webhook,
+        process, security, socket, stdio, storage, text, tls, webhook,
     },
     span::{Kind, Span, StatusCode},
     time::{ClockOffset, Time},
@@ -43,6 +43,7 @@ pub(super) fn all() -> Vec<Input> {
         Input::Sample(Sample { time: Time(500), what: SampleKind::Memory { init: 9, used } }),
         Input::Sample(Sample { time: Time(500), what: SampleKind::Cpu { init: 9, counts: cpu_counts() } }),
         Input::Sample(Sample { time: Time(500), what: SampleKind::Node(Box::new(node_counts())) }),
+        Input::Sample(Sample { time: Time(500), what: SampleKind::Failures(vec![(alike(), u64::MAX)]) }),
         Input::Span(Box::new(span())),
         Input::Tick(Time(501)),
     ];
@@ -54,6 +55,20 @@ fn node_counts() -> NodeCounts {
         interval_ns: 5,
         run_queue: Some(vec![(0, 1), (u16::MAX, u64::MAX)]),
         cpu_time: Some(CpuTime { all: u64::MAX, stolen: 0 }),
+    }
+}
+
+fn alike() -> Alike {
+    Alike { who: 9, op: storage::Op::Fsync, errno: 5, device: Device { major: 8, minor: u32::MAX } }
+}
+
+fn filesystem() -> Filesystem {
+    Filesystem {
+        device: alike().device,
+        kind: "ext4".into(),
+        source: "/dev/sda1".into(),
+        mount: "/\u{1b}".into(),
+        room: Room { total_bytes: u64::MAX, available_bytes: 0, total_inodes: 0, free_inodes: 1 },
     }
 }
 
@@ -208,6 +223,16 @@ fn events() -> Vec<Event> {
             start: None,
             comm: comm.clone(),
         })),
+        Event::Storage(storage::Event {
+            alike: alike(),
+            caller: Some(owner()),
+            count: u64::MAX,
+            parent: 0,
+            asked_bytes: None,
+            fd: -100,
+            kind: Some("ext4".into()),
+            text: None,
+        }),
         Event::Text(text::Event::Skipped { writer: owner(), count: u64::MAX }),
         Event::Text(text::Event::Found(text::Found {
             writer: owner(),
@@ -410,6 +435,13 @@ fn facts() -> Vec<FactKind> {
             exe: "/usr/bin/crun".into(),
             result: Ok(RuntimeVersion { version: "1.8.4".into(), features: vec!["+WASM:wasmedge".into()] }),
         },
+        FactKind::FailedAt { at: Time(9), tid: 3, result: Err(error()) },
+        FactKind::FailedAt {
+            at: Time(u64::MAX),
+            tid: 3,
+            result: Ok(FailedAt { path: Some("/file".into()), filesystem: filesystem() }),
+        },
+        FactKind::Filesystems(vec![NodeFilesystem { purpose: Purpose::K3s, filesystem: filesystem() }]),
         FactKind::SocketOwner { cookie: u64::MAX, tgid: 3, result: Err(error()) },
         FactKind::SocketOwner { cookie: 1, tgid: 3, result: Ok(owner()) },
         FactKind::End(End { why: EndReason::CommandEnded, command_exit: Some(-9) }),

@@ -108,6 +108,10 @@ impl Rig {
         self.engine.observe(&observation, ClockOffset::default(), &mut |said| self.said.push(said));
     }
 
+    fn fails_at(&mut self, second: u64, kind: &str, filesystem: &str) {
+        self.see(second, Signal::FilesystemFree, &[(Label::Kind, kind), (Label::Filesystem, filesystem)]);
+    }
+
     fn fail(&mut self, second: u64, server: &str) {
         self.see(second, Signal::DnsFailed, &failure(server));
     }
@@ -313,4 +317,20 @@ fn findings_are_stable_from_run_to_run() {
     };
     assert_eq!(print(), print());
     assert_eq!(print().1, FindingStatus::Open);
+}
+
+#[test]
+fn what_is_full_says_nothing_of_another_file_system() {
+    let full = |id: &str, kind: &str| Cause {
+        by: texts(&["filesystem"]),
+        object: Some("filesystem".to_owned()),
+        ..cause(id, &[&format!("max(node.filesystem_free_percent{{kind={kind}}}) < 10 over 60s")], &[])
+    };
+    let mut rig = Rig::of(vec![entry("disk-full", vec![full("node", "nodefs"), full("images", "imagefs")])]);
+    rig.fails_at(1, "nodefs", "/dev/sda1");
+    assert_eq!(rig.told(), ["open node proved x1"]);
+    rig.fails_at(2, "imagefs", "/dev/sdb1");
+    assert_eq!(rig.told(), ["open images proved x1"]);
+    rig.fails_at(3, "imagefs", "/dev/sda1");
+    assert_eq!(rig.told(), [""; 0], "the better cause has told it");
 }

@@ -6,6 +6,7 @@ use super::{
     container::{ContainerJson, ProcessJson},
     cpu::CpuJson,
     dns::DnsJson,
+    file::FileJson,
     net::NetJson,
     text::TextJson,
     webhook::WebhookJson,
@@ -43,6 +44,7 @@ enum WhatJson<'a> {
     Webhook(Box<WebhookJson<'a>>),
     Text(TextJson<'a>),
     Cpu(CpuJson),
+    File(FileJson<'a>),
 }
 
 impl<'a> EventBody<'a> {
@@ -63,6 +65,7 @@ impl<'a> EventBody<'a> {
                 What::Text(text) => WhatJson::Text(TextJson::of(text)),
                 What::Webhook(call) => WhatJson::Webhook(Box::new(WebhookJson::of(call))),
                 What::Cpu(cpu) => WhatJson::Cpu(CpuJson::of(cpu)),
+                What::File(file) => WhatJson::File(FileJson::of(file)),
             },
         }
     }

@@ -9,6 +9,7 @@ mod cpu;
 mod dns;
 mod event;
 mod evidence;
+mod file;
 mod finding;
 mod health;
 mod line;

@@ -2,6 +2,7 @@
 //! `runtime.exit`. Pure.
 
 mod dns;
+mod file;
 mod webhook;
 
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, Span, Status, status::StatusCode};
@@ -43,6 +44,7 @@ fn span(event: &Event, host: &Host) -> Span {
         What::Webhook(call) => webhook::attributes(&mut to, call),
         What::Text(text) => text_attributes(&mut to, text),
         What::Cpu(cpu) => cpu_attributes(&mut to, cpu),
+        What::File(file) => file::attributes(&mut to, file),
     };
     let mut status = None;
     // What needs nobody's attention leaves the status unset, as the conventions ask.
@@ -75,6 +77,7 @@ fn name(what: &What) -> String {
         What::Webhook(_) => "webhook.call".to_owned(),
         What::Text(_) => "text.line".to_owned(),
         What::Cpu(cpu) => format!("cpu.{}", cpu.outcome.name()),
+        What::File(_) => "file.failed".to_owned(),
     }
 }
 

@@ -38,7 +38,8 @@ pub(super) fn event(page: Page, event: &Event) -> String {
         | What::Net(_)
         | What::Webhook(_)
         | What::Text(_)
-        | What::Cpu(_) => Tone::Warn,
+        | What::Cpu(_)
+        | What::File(_) => Tone::Warn,
     };
     let name = name(event, name_width(page));
     let time = units::time_of_day(event.time);

@@ -13,6 +13,7 @@ pub mod node;
 pub mod procfs;
 pub mod root;
 pub mod sockets;
+pub mod storage;
 pub mod version;
 
 use crate::input::LookupError;

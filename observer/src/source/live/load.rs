@@ -24,6 +24,7 @@ use super::{
     maps::{self, Maps},
     reorder::{HOLD_NS, Reorder},
     ring::Ring,
+    storage::Failures,
     streams::{self, Streams},
     tls::Libraries,
     tracefs::Tracefs,
@@ -109,6 +110,7 @@ pub struct Live {
     pub(super) libraries: Libraries,
     pub(super) endpoints: Endpoints,
     pub(super) cpu: Cpu,
+    pub(super) failures: Failures,
     // Holds the programs; dropped last.
     pub(super) ebpf: Ebpf,
 }
@@ -142,6 +144,7 @@ impl Live {
             .override_global("FOLLOW", &follow, true)
             .map_max_entries("EVENTS", options.ring)
             .override_global("TEXT", &text, true)
+            .override_global("STORAGE", &u32::from(options.families.contains(&Family::Storage)), true)
             .load(OBJECT)?;
         let reducer = Reducer::new(options.keywords.clone())?;
         let ring = Ring::new(RingBuf::try_from(maps::take(&mut ebpf, "EVENTS")?)?, reducer);
@@ -149,8 +152,6 @@ impl Live {
         let mut streams = Streams::take(&mut ebpf)?;
         let libraries = Libraries::take(&mut ebpf)?;
         let drops = DropReasons::take(&mut ebpf, types.as_ref())?;
-        let endpoints = Endpoints::take(&mut ebpf)?;
-        let cpu = Cpu::take(&mut ebpf)?;
 
         let kernel = Kernel {
             types: types.as_ref(),
@@ -182,8 +183,9 @@ impl Live {
             log: KernelLog::find(&mut ebpf),
             engines: Engines::default(),
             libraries,
-            endpoints,
-            cpu,
+            endpoints: Endpoints::take(&mut ebpf)?,
+            cpu: Cpu::take(&mut ebpf)?,
+            failures: Failures::take(&mut ebpf)?,
             ebpf,
         })
     }

@@ -14,6 +14,7 @@ mod log;
 mod maps;
 mod reorder;
 mod ring;
+mod storage;
 mod streams;
 mod syscalls;
 mod tls;

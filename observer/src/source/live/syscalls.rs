@@ -81,9 +81,37 @@ fn number(syscall: &str) -> Option<u32> {
         "open" => libc::SYS_open,
         #[cfg(target_arch = "x86_64")]
         "readlink" => libc::SYS_readlink,
-        _ => return None,
+        _ => number_of_storage(syscall)?,
     };
     u32::try_from(number).ok()
+}
+
+/// Those that only `storage` asks for.
+fn number_of_storage(syscall: &str) -> Option<libc::c_long> {
+    Some(match syscall {
+        "add_key" => libc::SYS_add_key,
+        "copy_file_range" => libc::SYS_copy_file_range,
+        "fallocate" => libc::SYS_fallocate,
+        "fdatasync" => libc::SYS_fdatasync,
+        "fsync" => libc::SYS_fsync,
+        "ftruncate" => libc::SYS_ftruncate,
+        "inotify_add_watch" => libc::SYS_inotify_add_watch,
+        "linkat" => libc::SYS_linkat,
+        "mkdirat" => libc::SYS_mkdirat,
+        "pwrite64" => libc::SYS_pwrite64,
+        "renameat" => libc::SYS_renameat,
+        "renameat2" => libc::SYS_renameat2,
+        "symlinkat" => libc::SYS_symlinkat,
+        #[cfg(target_arch = "x86_64")]
+        "link" => libc::SYS_link,
+        #[cfg(target_arch = "x86_64")]
+        "mkdir" => libc::SYS_mkdir,
+        #[cfg(target_arch = "x86_64")]
+        "rename" => libc::SYS_rename,
+        #[cfg(target_arch = "x86_64")]
+        "symlink" => libc::SYS_symlink,
+        _ => return None,
+    })
 }
 
 #[cfg(test)]

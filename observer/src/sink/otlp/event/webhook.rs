@@ -16,7 +16,8 @@ pub(super) fn kind(what: &What) -> SpanKind {
         | What::Dns(_)
         | What::Net(_)
         | What::Text(_)
-        | What::Cpu(_) => SpanKind::Internal,
+        | What::Cpu(_)
+        | What::File(_) => SpanKind::Internal,
     }
 }
 
