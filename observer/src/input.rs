@@ -2,6 +2,7 @@
 //!
 //! Nothing here holds bytes of content: records have passed [`crate::probes::reduce`].
 
+mod certificate;
 mod cpu;
 mod node;
 
@@ -17,6 +18,7 @@ use crate::{
     span::Span,
     time::{ClockOffset, Time},
 };
+pub use certificate::Certificate;
 pub use cpu::{Bandwidth, CpuCounts, CpuFact, Quota};
 pub use node::{CpuTime, NodeCounts};
 
@@ -69,6 +71,8 @@ pub enum SampleKind {
     Cpu { init: u32, counts: CpuCounts },
     /// The node itself.
     Node(Box<NodeCounts>),
+    /// Certificates of the cluster's components on the node's disk.
+    Certificates(Vec<Certificate>),
 }
 
 /// How much memory a control group is charged with; bytes.

@@ -114,7 +114,8 @@ impl Edge {
         self.pipes.look(&mut self.live);
         let of_groups = self.groups.samples(&self.host).into_iter();
         let of_node = if self.follows { self.node.sample(&self.live, &self.host) } else { None };
-        let samples = of_groups.chain(of_node).chain(self.pipes.samples(&mut self.live));
+        let certificates = if self.follows { self.node.certificates(&self.host) } else { None };
+        let samples = of_groups.chain(of_node).chain(certificates).chain(self.pipes.samples(&mut self.live));
         self.samples.extend(samples.map(Input::Sample));
         self.take_spans();
         self.feed_in_order(inputs)?;

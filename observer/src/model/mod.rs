@@ -28,7 +28,7 @@ mod webhook;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    input::{Input, Record, RuntimeVersion},
+    input::{Certificate, Input, Record, RuntimeVersion},
     output::{self, ColdStart, Want},
     probes::{
         self, Event,
@@ -59,6 +59,8 @@ pub enum Made {
     Cpu(Box<output::Container>, output::CpuUse),
     /// How the node has been doing since the sample before.
     Node(output::NodeUse),
+    /// Certificates on its disk.
+    Certificates(Vec<Certificate>),
     Want(Want),
 }
 

@@ -2,9 +2,10 @@
 
 use crate::{
     health::ProbeReport,
+    input::Certificate,
     output::{ColdStart, Container, CpuUse, Event, Found, NodeUse, NotMeasured, Output, Resident},
     rules::{Engine, Rules, Said},
-    signals::Signals,
+    signals::{Signals, certificate},
     time::{ClockOffset, Time},
 };
 
@@ -84,6 +85,16 @@ impl Judging {
             let see =
                 |seen: crate::signals::Observation| engine.observe(&seen, clock, &mut |what| said.push(what));
             self.signals.node(used, now, clock.wall(now), see);
+        }
+        outputs(said)
+    }
+
+    pub fn certificates(&mut self, found: &[Certificate], now: Time, clock: ClockOffset) -> Vec<Output> {
+        let mut said = Vec::new();
+        if let Some(engine) = &mut self.engine {
+            let see =
+                |seen: crate::signals::Observation| engine.observe(&seen, clock, &mut |what| said.push(what));
+            certificate::signals(found, now, clock.wall(now), see);
         }
         outputs(said)
     }

@@ -26,6 +26,7 @@ fn connected() -> Net {
         sent_bytes: Some(0),
         received_bytes: Some(0),
         drop: None,
+        alert: None,
     }
 }
 
