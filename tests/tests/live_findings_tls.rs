@@ -26,6 +26,7 @@ struct Mesh {
     stage: Stage,
     own: Certificate,
     other: Certificate,
+    expired: Certificate,
     servers: Vec<Component>,
 }
 
@@ -33,7 +34,8 @@ impl Mesh {
     fn begin() -> Mesh {
         let (cable, stage) = (Cable::lay(), stage());
         let (own, other) = (Certificate::new(&stage, "own"), Certificate::new(&stage, "other"));
-        Mesh { cable, stage, own, other, servers: Vec::new() }
+        let expired = Certificate::expired(&stage);
+        Mesh { cable, stage, own, other, expired, servers: Vec::new() }
     }
 
     /// Its address, once it listens. The certificate is its own.
@@ -67,8 +69,13 @@ impl Mesh {
     }
 
     fn puts(&self, name: &str, mut bundle: Bundle) -> Dialed {
-        for (path, of) in [("own.pem", &self.own), ("own.key", &self.own), ("other.pem", &self.other)] {
-            let from = if path.ends_with("key") { &of.key } else { &of.certificate };
+        let files = [
+            ("own.pem", &self.own.certificate),
+            ("own.key", &self.own.key),
+            ("other.pem", &self.other.certificate),
+            ("expired.pem", &self.expired.certificate),
+        ];
+        for (path, from) in files {
             bundle = bundle.file(path, &fs::read(from).expect("a certificate"));
         }
         self.cable.holds(&self.stage, name, bundle)
@@ -141,13 +148,12 @@ fn shakes(verdicts: &Verdicts, id: &str, count: usize) {
 #[test]
 fn handshakes_that_cannot_succeed() {
     let mut mesh = Mesh::begin();
-    let expired = Certificate::expired(&mesh.stage);
-    let expired = ["-cert", expired.certificate.as_str(), "-key", expired.key.as_str()];
+    let expired = [mesh.expired.certificate.clone(), mesh.expired.key.clone()];
     let asks = ["-Verify", "1", "-verify_return_error"];
     let servers: Vec<String> = vec![
         mesh.serves(&[]),
         mesh.serves(&[]),
-        mesh.serves_as(&expired),
+        mesh.serves_as(&["-cert", &expired[0], "-key", &expired[1]]),
         mesh.serves(&asks),
         mesh.serves(&asks),
         mesh.serves(&["-tls1_3"]),
@@ -160,7 +166,7 @@ fn handshakes_that_cannot_succeed() {
     let clients = [
         mesh.client("trust", &words(0, TRUSTS_OTHER)),
         mesh.client("trust-12", &words(1, &format!("-tls1_2 {TRUSTS_OTHER}"))),
-        mesh.client("expired", &words(2, "-verify_return_error")),
+        mesh.client("expired", &words(2, "-CAfile /expired.pem -verify_return_error")),
         mesh.client("nameless-12", &words(3, "-tls1_2")),
         mesh.client("nameless", &words(4, "")),
         mesh.client("old", &words(5, "-tls1_2")),
