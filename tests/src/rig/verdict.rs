@@ -64,9 +64,9 @@ impl Verdicts {
     ///
     /// # Panics
     /// The observer cannot be run.
-    pub fn begin_by(mut command: Command, case: &str) -> Verdicts {
+    pub fn begin_by(mut command: Command, case: &str, options: &[&str]) -> Verdicts {
         let (catalogue, words) = Verdicts::words(case);
-        command.arg(observer()).arg("run").args(words);
+        command.arg(observer()).arg("run").args(words).args(options);
         Verdicts { run: Run::by(command), _catalogue: catalogue }
     }
 

@@ -24,7 +24,7 @@ use observer_ebpf::{
 use crate::{
     emit::{self, Scratch, Slot, now},
     filter,
-    kernel::{Reader, offset},
+    kernel::{self, Reader, offset},
     owner,
     packet::{self, PASS},
 };
@@ -116,9 +116,11 @@ fn look(ctx: &SkBuffContext, direction: u8) {
     });
 }
 
+/// The process is read from its task: not every kernel lends programs of packets the helper that names it.
 #[inline(always)]
 fn is_watched() -> bool {
-    filter::current(role::PAYLOAD | role::ENGINE | role::CALLER).is_some()
+    let tgid = Reader::new().tgid(kernel::current());
+    filter::lookup(tgid).is_some_and(|watch| watch.flags & (role::PAYLOAD | role::ENGINE | role::CALLER) != 0)
 }
 
 #[inline(always)]
