@@ -45,7 +45,10 @@ impl Mesh {
     }
 
     fn serves_as(&mut self, words: &[&str]) -> String {
-        let port = 7_441 + self.servers.len();
+        self.serves_at(7_441 + self.servers.len(), words)
+    }
+
+    fn serves_at(&mut self, port: usize, words: &[&str]) -> String {
         let listens = format!("{port}");
         let words = [&["s_server", "-www", "-accept", &listens], words].concat();
         let server = self.cable.runs_at("far", &self.stage, &program("openssl"), &words);
@@ -256,6 +259,41 @@ fn handshakes_that_succeed_or_fail_for_good_reasons() {
     assert!(hasty.iter().all(|end| end == "connected"), "{hasty:?}");
     for server in servers.iter().chain([&format!("{public}:{port}")]) {
         quiet(&seen, server);
+    }
+}
+
+/// STAND-IN: no registry offers K3s; `openssl s_client` under the name of an agent shakes hands as that does.
+fn agent(mesh: &Mesh, name: &str, words: &str) -> Component {
+    eprintln!("STAND-IN: {name} is openssl under that name");
+    let copy = mesh.stage.path(name);
+    fs::copy(program("openssl"), &copy).expect("a copy");
+    let words = again(words).replace(&program("openssl").display().to_string(), &copy.display().to_string());
+    mesh.cable.runs_at("near", &mesh.stage, &program("sh"), &["-c", &words])
+}
+
+#[test]
+fn an_agent_that_does_not_trust_its_server() {
+    let mut mesh = Mesh::begin();
+    let [own, other] = [&mesh.own, &mesh.other].map(|of| [of.certificate.clone(), of.key.clone()]);
+    let mut serves = |port, of: &[String; 2]| mesh.serves_at(port, &["-cert", &of[0], "-key", &of[1]]);
+    let (wrong, old, new) = (serves(6_443, &other), serves(9_345, &other), serves(6_444, &own));
+    let verdicts = Verdicts::begin(&mesh.stage, "node-join-failed-tls", &[]);
+    let trusts = format!("-CAfile {} -verify_return_error", own[0]);
+    let lost = agent(&mesh, "k3s-agent", &ask(&wrong, &trusts));
+    // One of its servers has a certificate that it does not know, the other one is as it should be.
+    let joined = agent(&mesh, "kubelet", &format!("{}; {}", ask(&new, &trusts), ask(&old, &trusts)));
+    verdicts.awaits("node-join-failed", &wrong);
+    for component in [lost, joined] {
+        component.running.finish().expect("an agent");
+    }
+    let seen = verdicts.end();
+    only(&seen, &wrong, "node-join-failed/tls proved");
+    let ends: Vec<&Value> =
+        seen.of_type("event").filter(|event| event["process"]["comm"] == "kubelet").collect();
+    let alerts = ends.iter().filter(|event| event["alert"]["name"] == "unknown_ca");
+    assert_eq!(alerts.count(), 5, "{ends:#?}");
+    for finding in seen.of_type("finding").filter(|finding| finding["id"] == "node-join-failed") {
+        assert_eq!(finding["subject"]["object"], *wrong, "{finding:#}");
     }
 }
 
