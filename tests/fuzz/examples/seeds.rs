@@ -100,12 +100,28 @@ fn records() -> Vec<(&'static str, Vec<u8>)> {
         protocol: wire::packet::protocol::TCP,
         pad: [0; 7],
     };
+    let handshake = wire::net::Handshake {
+        header,
+        owner,
+        local: [1; 16],
+        remote: [2; 16],
+        cookie: 5,
+        began_ns: 4,
+        local_port: 40_000,
+        remote_port: 443,
+        outcome: wire::net::handshake::ALERT,
+        level: 2,
+        description: 48,
+        of_client: 1,
+        pad: [0; 5],
+    };
     let line = b"level=error msg=\"PullImage \\\"a\\\" failed\"\n";
     let text = wire::text::Piece { header, writer: owner, ino: 5, fd: 2, len: line.len() as u32, omitted: 0, pad: 0 };
     vec![
         ("text", record(text, line)),
         ("dns", record(dns, QUERY)),
         ("net", record(dropped, b"")),
+        ("net-handshake", record(handshake, b"")),
         ("fault", record(fault, b"")),
         ("exec", exec(runtime, "/usr/bin/crun", CREATE, "")),
         ("exec-cni", exec(role::HELPER, "/opt/cni/bin/bridge", "", CNI)),
