@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use observer_tests::rig::{
-    Ran, Stage, program, stage,
+    Stage, program, stage,
     stage::Running,
     stdio::{expect, until},
     webhook::{Certificate, curl, nginx, watch},

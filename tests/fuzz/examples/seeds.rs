@@ -88,8 +88,25 @@ fn records() -> Vec<(&'static str, Vec<u8>)> {
     };
     let owner = wire::packet::Owner { tgid: 7, ..wire::packet::Owner::default() };
     let dns = wire::dns::Message { header, packet, owner, copied: QUERY.len() as u32, pad: 0 };
+    let line = b"level=error msg=\"PullImage \\\"a\\\" failed\"\n";
+    let text = wire::text::Piece { header, writer: owner, ino: 5, fd: 2, len: line.len() as u32, omitted: 0, pad: 0 };
+    vec![
+        ("text", record(text, line)),
+        ("dns", record(dns, QUERY)),
+        ("fault", record(fault, b"")),
+        ("exec", exec(runtime, "/usr/bin/crun", CREATE, "")),
+        ("exec-cni", exec(role::HELPER, "/opt/cni/bin/bridge", "", CNI)),
+        ("cgroup", record(cgroup, b"/c1")),
+        ("mount", record(mount, b"/dev")),
+        ("file", record(file, b"/lib")),
+        ("cpu", record(mark, b"")),
+    ]
+}
+
+fn connections() -> Vec<(&'static str, Vec<u8>)> {
+    let owner = wire::packet::Owner { tgid: 7, ..wire::packet::Owner::default() };
     let dropped = wire::net::Dropped {
-        header,
+        header: HEADER,
         source: [1; 16],
         destination: [2; 16],
         source_port: 40_000,
@@ -101,7 +118,7 @@ fn records() -> Vec<(&'static str, Vec<u8>)> {
         pad: [0; 7],
     };
     let handshake = wire::net::Handshake {
-        header,
+        header: HEADER,
         owner,
         local: [1; 16],
         remote: [2; 16],
@@ -115,21 +132,7 @@ fn records() -> Vec<(&'static str, Vec<u8>)> {
         of_client: 1,
         pad: [0; 5],
     };
-    let line = b"level=error msg=\"PullImage \\\"a\\\" failed\"\n";
-    let text = wire::text::Piece { header, writer: owner, ino: 5, fd: 2, len: line.len() as u32, omitted: 0, pad: 0 };
-    vec![
-        ("text", record(text, line)),
-        ("dns", record(dns, QUERY)),
-        ("net", record(dropped, b"")),
-        ("net-handshake", record(handshake, b"")),
-        ("fault", record(fault, b"")),
-        ("exec", exec(runtime, "/usr/bin/crun", CREATE, "")),
-        ("exec-cni", exec(role::HELPER, "/opt/cni/bin/bridge", "", CNI)),
-        ("cgroup", record(cgroup, b"/c1")),
-        ("mount", record(mount, b"/dev")),
-        ("file", record(file, b"/lib")),
-        ("cpu", record(mark, b"")),
-    ]
+    vec![("net", record(dropped, b"")), ("net-handshake", record(handshake, b""))]
 }
 
 fn webhooks() -> Vec<(&'static str, Vec<u8>)> {
@@ -183,7 +186,8 @@ fn invocations() -> Vec<(&'static str, Vec<u8>)> {
 fn recording() -> Vec<u8> {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let path = directory.path().join("seed");
-    let inputs: Vec<Input> = records()
+    let inputs: Vec<Input> = [records(), connections()]
+        .concat()
         .iter()
         .filter_map(|(_, bytes)| reduce(bytes).ok())
         .map(|reduced| Input::Record(Record { late: true, ..reduced.record }))
@@ -282,7 +286,7 @@ fn otlp() -> Vec<(&'static str, Vec<u8>)> {
 fn main() {
     let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds");
     let sets = [
-        ("reduce", [records(), webhooks()].concat()),
+        ("reduce", [records(), connections(), webhooks()].concat()),
         ("dns", messages()),
         ("invocation", invocations()),
         ("webhook", heads()),

@@ -30,6 +30,19 @@ fn connected() -> Net {
     }
 }
 
+fn distrusted(by: Side, description: Option<u8>) -> Net {
+    Net {
+        action: NetAction::Handshake,
+        outcome: NetOutcome::TlsFailed,
+        latency_ns: None,
+        rtt_ns: None,
+        sent_bytes: None,
+        received_bytes: None,
+        alert: Some(TlsAlert { by, description }),
+        ..connected()
+    }
+}
+
 pub fn connections() -> Vec<Event> {
     let of = |ms, what| event(ms, cri_pod().container, What::Net(what));
     let failed = |outcome, errno| Net {
@@ -69,16 +82,6 @@ pub fn connections() -> Vec<Event> {
     };
     let reset =
         Net { action: NetAction::Close, outcome: NetOutcome::Reset, errno: Some(104), ..stalled.clone() };
-    let distrusted = Net {
-        action: NetAction::Handshake,
-        outcome: NetOutcome::TlsFailed,
-        latency_ns: None,
-        rtt_ns: None,
-        sent_bytes: None,
-        received_bytes: None,
-        alert: Some(TlsAlert { by: Side::Client, description: Some(48) }),
-        ..connected()
-    };
     let mut events = vec![
         of(2_800, connected()),
         of(2_810, refused),
@@ -88,8 +91,8 @@ pub fn connections() -> Vec<Event> {
         of(2_850, Net { drop: None, ..reset.clone() }),
         // It had what it wanted.
         of(2_860, Net { received_bytes: Some(7), drop: None, ..reset }),
-        of(2_870, distrusted.clone()),
-        of(2_880, Net { alert: Some(TlsAlert { by: Side::Server, description: None }), ..distrusted }),
+        of(2_870, distrusted(Side::Client, Some(48))),
+        of(2_880, distrusted(Side::Server, None)),
     ];
     events[2].began = Some(at(2_750));
     events[3].container = None;
