@@ -2,6 +2,7 @@
 //!
 //! Nothing here holds bytes of content: records have passed [`crate::probes::reduce`].
 
+mod certificate;
 mod cpu;
 mod node;
 mod storage;
@@ -18,6 +19,7 @@ use crate::{
     span::Span,
     time::{ClockOffset, Time},
 };
+pub use certificate::Certificate;
 pub use cpu::{Bandwidth, CpuCounts, CpuFact, Quota};
 pub use node::{CpuTime, NodeCounts};
 pub use storage::{Alike, Device, FailedAt, Filesystem, NodeFilesystem, Purpose, Room};
@@ -73,6 +75,8 @@ pub enum SampleKind {
     Node(Box<NodeCounts>),
     /// Calls that have failed and that no record has told: how many, by what they have in common.
     Failures(Vec<(Alike, u64)>),
+    /// Certificates of the cluster's components on the node's disk.
+    Certificates(Vec<Certificate>),
 }
 
 /// How much memory a control group is charged with; bytes.

@@ -181,6 +181,10 @@ impl Pipeline {
                 let said = self.judging.filesystems(&all, self.now, self.model.clock());
                 said.into_iter().for_each(out);
             }
+            Made::Certificates(found) => {
+                let said = self.judging.certificates(&found, self.now, self.model.clock());
+                said.into_iter().for_each(out);
+            }
             Made::Cpu(container, used) => {
                 if !self.settings.filter.takes(&container) {
                     return;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use observer_tests::rig::{
-    Ran, Stage, program, stage,
+    Stage, program, stage,
     stage::Running,
     stdio::{expect, until},
     webhook::{Certificate, curl, nginx, watch},
@@ -22,25 +22,6 @@ fn s_server(stage: &Stage, port: u16, own: &Certificate, more: &[&str]) -> Runni
         running.stdout().contains("ACCEPT").then_some(())
     });
     running
-}
-
-/// A certificate of years ago.
-fn expired(stage: &Stage) -> Certificate {
-    let config = "[ca]\ndefault_ca=d\n[d]\ndatabase=index\nserial=serial\nnew_certs_dir=.\ndefault_md=sha256\n\
-                  policy=p\nx509_extensions=x\n[p]\ncommonName=supplied\n[x]\n\
-                  subjectAltName=DNS:webhook.test,IP:127.0.0.1\n";
-    std::fs::create_dir_all(stage.path("ca")).expect("a folder");
-    std::fs::write(stage.path("ca/ca.cnf"), config).expect("a file");
-    let words = "cd $0; : > index; echo 01 > serial; \
-                 openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=webhook.test \
-                 -keyout key.pem -out request.pem; \
-                 openssl ca -batch -selfsign -config ca.cnf -in request.pem -keyfile key.pem -out own.pem -notext \
-                 -startdate 20200101000000Z -enddate 20200102000000Z";
-    let mut command = stage.command(program("sh"));
-    command.args(["-ec", words]).arg(stage.path("ca"));
-    stage.run(&mut command).and_then(Ran::success).expect("openssl");
-    let path = |name: &str| stage.path(format!("ca/{name}.pem")).to_string_lossy().into_owned();
-    Certificate { certificate: path("own"), key: path("key") }
 }
 
 /// How a call ended to curl, and what was told of it.
@@ -62,7 +43,7 @@ fn what_does_not_match_is_told_from_what_does() {
     let (code, told) = outcome(&stage, 8443, &own, &["--tls-max", "1.2"]);
     assert_eq!(code, 35);
     expect(&told, &[("outcome", json!("tls-failed"))]);
-    let expired = expired(&stage);
+    let expired = Certificate::expired(&stage);
     let _server = s_server(&stage, 8444, &expired, &[]);
     let (code, told) = outcome(&stage, 8444, &expired, &[]);
     assert_eq!(code, 60);

@@ -4,6 +4,8 @@
 //! All of it may happen in an interrupt: nothing here uses the scratch buffer, and a connection's owner is who asked
 //! for it, kept until its end.
 
+mod handshake;
+
 use aya_ebpf::{macros::map, maps::HashMap};
 use observer_ebpf::{
     Family,
@@ -91,6 +93,7 @@ fn set_state(args: *const u64) {
             let is_established = kept.established_ns != 0;
             tell(sock, kept, if is_established { state::CLOSED } else { state::FAILED });
             let _ = CONNECTIONS.remove(sock);
+            handshake::ended(sock);
         }
         _ => {}
     }

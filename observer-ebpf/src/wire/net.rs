@@ -17,6 +17,16 @@ pub mod state {
     pub const STALLED: u32 = 4;
 }
 
+/// What became of a TLS handshake: [`Handshake::outcome`].
+pub mod handshake {
+    /// Both sides have the keys, and the server has used them.
+    pub const DONE: u32 = 1;
+    /// A side ended it with an alert that says why.
+    pub const ALERT: u32 = 2;
+    /// A side ended it with a record of the length of an encrypted alert.
+    pub const HIDDEN_ALERT: u32 = 3;
+}
+
 /// Packets are dropped for this many reasons at most, each with a number below.
 pub const MAX_REASONS: u32 = 256;
 
@@ -77,5 +87,26 @@ records! { Net {
         /// As IP has it.
         protocol: u8,
         pad: [u8; 7],
+    }
+    /// What became of a TLS handshake, at the socket that asked for the connection. `header` is of the process that
+    /// opened it. Nothing of what was said is in it but an alert's two bytes.
+    4 Handshake text 0 {
+        owner: Owner,
+        local: Address,
+        /// Whom the socket is connected to, as it asked.
+        remote: Address,
+        cookie: u64,
+        /// When the connection was asked for.
+        began_ns: u64,
+        local_port: u16,
+        remote_port: u16,
+        /// One of [`handshake`].
+        outcome: u32,
+        /// Of an alert that could be read.
+        level: u8,
+        description: u8,
+        /// 1: the client sent the alert, else the server.
+        of_client: u8,
+        pad: [u8; 5],
     }
 } }

@@ -119,7 +119,9 @@ impl Edge {
         let of_groups = self.groups.samples(&self.host).into_iter();
         let of_node = if self.follows { self.node.sample(&self.live, &self.host) } else { None };
         let of_storage = if self.follows { self.storage.sample(&mut self.live) } else { None };
-        let samples = of_groups.chain(of_node).chain(of_storage).chain(self.pipes.samples(&mut self.live));
+        let certificates = if self.follows { self.node.certificates(&self.host) } else { None };
+        let of_node = of_node.into_iter().chain(of_storage).chain(certificates);
+        let samples = of_groups.chain(of_node).chain(self.pipes.samples(&mut self.live));
         self.samples.extend(samples.map(Input::Sample));
         self.look_at_filesystems();
         self.take_spans();

@@ -6,7 +6,7 @@ use super::edge::now;
 use crate::{
     input::{CpuTime, NodeCounts, Sample, SampleKind},
     source::{
-        facts::{HostRoot, node},
+        facts::{HostRoot, certificates, node},
         live::Live,
     },
     time::Time,
@@ -15,10 +15,14 @@ use crate::{
 /// How often it is read.
 const EVERY_NS: u64 = 5_000_000_000;
 
+/// How often certificates are looked at.
+const CERTIFICATES_EVERY_NS: u64 = 300_000_000_000;
+
 /// What was counted by the last sample.
 #[derive(Default)]
 pub struct Node {
     last: Option<Last>,
+    certificates: Option<Time>,
 }
 
 struct Last {
@@ -28,6 +32,17 @@ struct Last {
 }
 
 impl Node {
+    /// Certificates of the cluster's components, if it is time to look at them and there are any.
+    pub fn certificates(&mut self, host: &HostRoot) -> Option<Sample> {
+        let time = now();
+        if self.certificates.is_some_and(|last| time.since(last) < CERTIFICATES_EVERY_NS) {
+            return None;
+        }
+        self.certificates = Some(time);
+        let found = certificates::read(host);
+        (!found.is_empty()).then_some(Sample { time, what: SampleKind::Certificates(found) })
+    }
+
     /// What was counted since the last sample, if it is time for one.
     pub fn sample(&mut self, live: &Live, host: &HostRoot) -> Option<Sample> {
         let time = now();

@@ -82,6 +82,7 @@ fn net(local: Option<&str>) -> What {
         sent_bytes: None,
         received_bytes: None,
         drop: None,
+        alert: None,
     })
 }
 

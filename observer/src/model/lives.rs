@@ -141,6 +141,7 @@ impl Model {
             SampleKind::Memory { init, used } => self.memory_sampled(*init, sample.time, used, make),
             SampleKind::Cpu { init, counts } => self.cpu_sampled(*init, sample.time, counts, make),
             SampleKind::Failures(counts) => self.failed_again(sample.time, counts, make),
+            SampleKind::Certificates(found) => make(Made::Certificates(found.clone())),
             SampleKind::Node(counts) => make(Made::Node(node::node_use(counts))),
         }
     }

@@ -29,7 +29,7 @@ mod webhook;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    input::{Input, NodeFilesystem, Record, RuntimeVersion},
+    input::{Certificate, Input, NodeFilesystem, Record, RuntimeVersion},
     output::{self, ColdStart, Want},
     probes::{
         self, Event,
@@ -62,6 +62,8 @@ pub enum Made {
     Node(output::NodeUse),
     /// The file systems that the node lives on.
     Filesystems(Vec<NodeFilesystem>),
+    /// Certificates on its disk.
+    Certificates(Vec<Certificate>),
     Want(Want),
 }
 

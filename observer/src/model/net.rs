@@ -3,6 +3,8 @@
 //! The kernel side tells each connection's end, and when it stalls; a drop is told apart from it, and joined by the
 //! address that was connected to: a connection that nobody answered may be one whose packets never left.
 
+mod handshake;
+
 use std::{collections::BTreeMap, net::SocketAddr};
 
 use super::{Made, Model};
@@ -91,6 +93,10 @@ impl Model {
     ) {
         match event {
             net::Event::Dropped(dropped) => self.drops.remember(record.time, dropped),
+            net::Event::Handshake(shaken) => {
+                let what = What::Net(handshake::said(record.time, shaken));
+                self.tell_of(&shaken.owner, record.time, Some(shaken.began), what, make);
+            }
             net::Event::Connection(connection) => {
                 if let Some(errno) = connection.errno {
                     self.drops.told.insert(connection.owner.tid, (record.time, errno));
@@ -135,6 +141,7 @@ impl Model {
             drop: (outcome != NetOutcome::Connected)
                 .then(|| self.drops.since(seen.began, seen.remote))
                 .flatten(),
+            alert: None,
         })
     }
 
@@ -206,6 +213,7 @@ fn refused(remote: Option<SocketAddr>, errno: i32) -> Net {
         sent_bytes: None,
         received_bytes: None,
         drop: None,
+        alert: None,
     }
 }
 

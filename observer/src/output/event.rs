@@ -201,6 +201,16 @@ pub struct Net {
     pub received_bytes: Option<u64>,
     /// A packet between the two that this node dropped meanwhile.
     pub drop: Option<Drop>,
+    /// By what a TLS handshake was ended.
+    pub alert: Option<TlsAlert>,
+}
+
+/// What a side of a TLS handshake said when it ended it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TlsAlert {
+    pub by: Side,
+    /// As TLS numbers them; `None`: it was encrypted, and is known by its length alone.
+    pub description: Option<u8>,
 }
 
 /// A packet that this node dropped, by the kernel's own reason.
@@ -219,6 +229,8 @@ names! {
         Connect = "connect",
         Stall = "stall",
         Close = "close",
+        /// TLS, on a connection that was made.
+        Handshake = "tls-handshake",
     }
 }
 
@@ -239,6 +251,8 @@ names! {
         Stalled = "stalled",
         /// It ended as it should, after packets were sent again.
         Closed = "closed",
+        /// A side has ended its TLS handshake with an alert.
+        TlsFailed = "tls-failed",
         Error = "error",
     }
 }

@@ -11,6 +11,7 @@ mod finding;
 mod node;
 pub mod signal;
 mod stats;
+pub mod tls_alert;
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
@@ -27,7 +28,7 @@ pub use dns::{Dns, DnsOutcome, DnsQuestion, DnsTransport};
 pub use event::{
     CallOutcome, CallPhases, CallSeen, Drop, Event, FaultKind, FaultRegion, LogFile, Memory, Net, NetAction,
     NetOutcome, OomScope, Peer, Runtime, RuntimeAction, Seen, ServerTime, Side, Since, Stdio, StdioOutcome,
-    StdioTarget, Text, Webhook, What,
+    StdioTarget, Text, TlsAlert, Webhook, What,
 };
 pub use evidence::{Evidence, Join, Joined, Target, Told};
 pub use file::{File, FileOutcome};

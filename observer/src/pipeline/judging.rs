@@ -2,10 +2,10 @@
 
 use crate::{
     health::ProbeReport,
-    input::NodeFilesystem,
+    input::{Certificate, NodeFilesystem},
     output::{ColdStart, Container, CpuUse, Event, Found, NodeUse, NotMeasured, Output, Resident},
     rules::{Engine, Rules, Said},
-    signals::Signals,
+    signals::{Signals, certificate},
     time::{ClockOffset, Time},
 };
 
@@ -95,6 +95,16 @@ impl Judging {
             let see =
                 |seen: crate::signals::Observation| engine.observe(&seen, clock, &mut |what| said.push(what));
             self.signals.filesystems(all, now, clock.wall(now), see);
+        }
+        outputs(said)
+    }
+
+    pub fn certificates(&mut self, found: &[Certificate], now: Time, clock: ClockOffset) -> Vec<Output> {
+        let mut said = Vec::new();
+        if let Some(engine) = &mut self.engine {
+            let see =
+                |seen: crate::signals::Observation| engine.observe(&seen, clock, &mut |what| said.push(what));
+            certificate::signals(found, now, clock.wall(now), see);
         }
         outputs(said)
     }

@@ -216,6 +216,7 @@ pub fn event_needs_attention(event: &Event) -> bool {
             | NetOutcome::Timeout
             | NetOutcome::Forbidden
             | NetOutcome::Stalled
+            | NetOutcome::TlsFailed
             | NetOutcome::Error => true,
         },
         What::Webhook(call) => match call.outcome {

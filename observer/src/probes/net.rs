@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use observer_ebpf::{
     Family,
     wire::{
-        net::{self as wire, state},
+        net::{self as wire, handshake as outcome, state},
         packet::protocol,
     },
 };
@@ -14,15 +14,16 @@ use serde::{Deserialize, Serialize};
 use super::{
     Malformed, fixed,
     packet::{self, Owner, Transport},
-    spec::{Spec, syscall, tracepoint},
+    spec::{Hook, Rung, Spec, syscall, tracepoint},
 };
 use crate::time::Time;
 
 pub const SPEC: Spec = Spec {
     family: Family::Net,
-    gives: "what became of connections: refused, unreachable, unanswered, reset; packets that this node dropped",
+    gives: "what became of connections: refused, unreachable, unanswered, reset; why TLS handshakes failed; packets \
+            that this node dropped",
     cost: "a comparison at every state change of a TCP socket, a hash look-up at the end of each and at \
-           retransmissions; an array look-up at every packet dropped",
+           retransmissions; an array look-up at every packet dropped; a hash look-up at every packet of a socket",
     hooks: &[
         tracepoint!("inet_sock_set_state", "net_state_btf", "net_state_raw", ["sock", "int", "int"]),
         tracepoint!("tcp_retransmit_skb", "net_retransmit_btf", "net_retransmit_raw", ["sock", "sk_buff"]),
@@ -30,6 +31,12 @@ pub const SPEC: Spec = Spec {
         // Without a reason before 5.17.
         tracepoint!(optional "kfree_skb", "net_drop_btf", "net_drop_raw", ["sk_buff", "", ""]),
         syscall!("connect", "exit_connect", ["fd", "uservaddr"]),
+        Hook {
+            name: "packets",
+            required: false,
+            covered_by: None,
+            rungs: &[Rung::Packets { ingress: "net_in", egress: "net_out" }],
+        },
     ],
 };
 
@@ -91,6 +98,34 @@ pub enum Event {
         errno: i32,
     },
     Dropped(Dropped),
+    Handshake(Handshake),
+}
+
+/// What became of a TLS handshake of a watched process, as its client saw it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Handshake {
+    pub owner: Owner,
+    pub cookie: u64,
+    pub local: SocketAddr,
+    pub remote: SocketAddr,
+    /// When the connection was asked for.
+    pub began: Time,
+    pub end: HandshakeEnd,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum HandshakeEnd {
+    Done,
+    /// A side said why it ended it.
+    Alert {
+        of_client: bool,
+        level: u8,
+        description: u8,
+    },
+    /// A side said something of the length of an alert.
+    HiddenAlert {
+        of_client: bool,
+    },
 }
 
 /// A connection of a watched process at one moment.
@@ -150,6 +185,7 @@ pub fn decode(number: u8, bytes: &[u8]) -> Result<Event, Malformed> {
             })
         }
         3 => dropped(bytes).map(Event::Dropped),
+        4 => handshake(bytes).map(Event::Handshake),
         _ => Err(Malformed::Operation(u32::from(number))),
     }
 }
@@ -197,5 +233,24 @@ fn dropped(bytes: &[u8]) -> Result<Dropped, Malformed> {
         reason: wire.reason,
         netns: (wire.netns != 0).then_some(wire.netns),
         count: wire.count,
+    })
+}
+
+fn handshake(bytes: &[u8]) -> Result<Handshake, Malformed> {
+    let (wire, _) = fixed::<wire::Handshake>(bytes)?;
+    let of_client = wire.of_client != 0;
+    let end = match wire.outcome {
+        outcome::DONE => HandshakeEnd::Done,
+        outcome::ALERT => HandshakeEnd::Alert { of_client, level: wire.level, description: wire.description },
+        outcome::HIDDEN_ALERT => HandshakeEnd::HiddenAlert { of_client },
+        other => return Err(Malformed::Operation(other)),
+    };
+    Ok(Handshake {
+        owner: packet::owner(&wire.owner).ok_or(Malformed::Operation(0))?,
+        cookie: wire.cookie,
+        local: packet::address(wire.local, wire.local_port),
+        remote: packet::address(wire.remote, wire.remote_port),
+        began: Time(wire.began_ns),
+        end,
     })
 }

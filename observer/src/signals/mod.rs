@@ -2,6 +2,7 @@
 //!
 //! [`Signals`] reads them from what the model makes; [`list`] says which there are.
 
+pub mod certificate;
 mod cpu;
 mod dns;
 mod list;

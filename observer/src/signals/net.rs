@@ -1,7 +1,7 @@
 //! Signals of connections.
 
 use super::{Label, Observation, Signal};
-use crate::output::{Net, NetAction, NetOutcome, errno};
+use crate::output::{Net, NetAction, NetOutcome, errno, tls_alert};
 
 /// Whoever tries several addresses gives each of them longer than this.
 const AT_ONCE_NS: u64 = 100_000_000;
@@ -12,6 +12,8 @@ pub(super) fn signals<'a>(
     see: &mut impl FnMut(Observation<'a>),
 ) {
     let signal = match (net.action, net.outcome) {
+        (NetAction::Handshake, NetOutcome::TlsFailed) => Signal::TlsFailed,
+        (NetAction::Handshake, _) => Signal::TlsOk,
         (NetAction::Connect, NetOutcome::Connected) => Signal::NetOk,
         (NetAction::Connect, NetOutcome::Abandoned) if was_rejected(net) => Signal::NetFailed,
         // Whoever asks for several addresses at once gives up all but one.
@@ -27,9 +29,17 @@ pub(super) fn signals<'a>(
         .with_some(Label::Errno, net.errno.and_then(errno::name))
         .with_some(Label::Drop, net.drop.as_ref().map(|drop| drop.reason.as_str()))
         .with(Label::Kind, net.server.map_or("unknown", |server| kind(server.ip())));
+    if net.action == NetAction::Handshake {
+        observation.set_some(Label::Client, net.local.map(|local| local.ip().to_string()));
+    }
+    if let Some(alert) = &net.alert {
+        let known = alert.description;
+        observation.set(Label::Alert, known.and_then(tls_alert::name).unwrap_or("unknown"));
+        observation.set(Label::Seen, if known.is_some() { "plain" } else { "encrypted" });
+    }
     let is_component = observation.about.container.is_none();
     observation.set(Label::Component, super::yes_no(is_component));
-    if signal != Signal::NetOk {
+    if !matches!(signal, Signal::NetOk | Signal::TlsOk) {
         observation.text = Some(text(net, server.as_deref().unwrap_or("an unknown address")));
     }
     see(observation);
@@ -67,6 +77,10 @@ fn is_shared(address: std::net::Ipv4Addr) -> bool {
 }
 
 fn text(net: &Net, server: &str) -> String {
+    if let Some(alert) = &net.alert {
+        let (by, said) = (alert.by.name(), tls_alert::text(*alert));
+        return format!("the TLS handshake with {server} was ended by the {by} with {said}");
+    }
     let mut text = format!("connecting to {server}: {}", net.outcome.name());
     if was_rejected(net) {
         text.push_str(" at once");

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::output::{
     Drop, Event, Exit, FaultKind, FaultRegion, Memory, Net, NetAction, OomScope, Process, Resident, Runtime,
-    RuntimeAction, Seen, Since, Stats, Stdio, StdioOutcome, StdioTarget, Text, What,
+    RuntimeAction, Seen, Since, Stats, Stdio, StdioOutcome, StdioTarget, Text, What, tls_alert,
 };
 
 /// `stderr: 1.2 MiB written, 64.0 KiB still queued, nobody reads (reader-gone)`.
@@ -134,8 +134,12 @@ fn net(net: &Net) -> String {
     let server = net.server.map_or_else(|| "?".to_owned(), |server| server.to_string());
     let mut text = match net.action {
         NetAction::Connect => format!("connect to {server}: {}", net.outcome.name()),
+        NetAction::Handshake => format!("TLS handshake with {server}: {}", net.outcome.name()),
         NetAction::Stall | NetAction::Close => format!("connection to {server}: {}", net.outcome.name()),
     };
+    if let Some(alert) = &net.alert {
+        text.push_str(&format!(", {} by the {}", tls_alert::text(*alert), alert.by.name()));
+    }
     if let Some(name) = net.errno.and_then(errno::name) {
         text.push_str(&format!(" ({name})"));
     }

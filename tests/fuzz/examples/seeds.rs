@@ -107,8 +107,26 @@ fn records() -> Vec<(&'static str, Vec<u8>)> {
     };
     let owner = wire::packet::Owner { tgid: 7, ..wire::packet::Owner::default() };
     let dns = wire::dns::Message { header, packet, owner, copied: QUERY.len() as u32, pad: 0 };
+    let line = b"level=error msg=\"PullImage \\\"a\\\" failed\"\n";
+    let text = wire::text::Piece { header, writer: owner, ino: 5, fd: 2, len: line.len() as u32, omitted: 0, pad: 0 };
+    vec![
+        ("storage", record(storage(header, owner), b"file")),
+        ("text", record(text, line)),
+        ("dns", record(dns, QUERY)),
+        ("fault", record(fault, b"")),
+        ("exec", exec(runtime, "/usr/bin/crun", CREATE, "")),
+        ("exec-cni", exec(role::HELPER, "/opt/cni/bin/bridge", "", CNI)),
+        ("cgroup", record(cgroup, b"/c1")),
+        ("mount", record(mount, b"/dev")),
+        ("file", record(file, b"/lib")),
+        ("cpu", record(mark, b"")),
+    ]
+}
+
+fn connections() -> Vec<(&'static str, Vec<u8>)> {
+    let owner = wire::packet::Owner { tgid: 7, ..wire::packet::Owner::default() };
     let dropped = wire::net::Dropped {
-        header,
+        header: HEADER,
         source: [1; 16],
         destination: [2; 16],
         source_port: 40_000,
@@ -119,21 +137,22 @@ fn records() -> Vec<(&'static str, Vec<u8>)> {
         protocol: wire::packet::protocol::TCP,
         pad: [0; 7],
     };
-    let line = b"level=error msg=\"PullImage \\\"a\\\" failed\"\n";
-    let text = wire::text::Piece { header, writer: owner, ino: 5, fd: 2, len: line.len() as u32, omitted: 0, pad: 0 };
-    vec![
-        ("storage", record(storage(header, owner), b"file")),
-        ("text", record(text, line)),
-        ("dns", record(dns, QUERY)),
-        ("net", record(dropped, b"")),
-        ("fault", record(fault, b"")),
-        ("exec", exec(runtime, "/usr/bin/crun", CREATE, "")),
-        ("exec-cni", exec(role::HELPER, "/opt/cni/bin/bridge", "", CNI)),
-        ("cgroup", record(cgroup, b"/c1")),
-        ("mount", record(mount, b"/dev")),
-        ("file", record(file, b"/lib")),
-        ("cpu", record(mark, b"")),
-    ]
+    let handshake = wire::net::Handshake {
+        header: HEADER,
+        owner,
+        local: [1; 16],
+        remote: [2; 16],
+        cookie: 5,
+        began_ns: 4,
+        local_port: 40_000,
+        remote_port: 443,
+        outcome: wire::net::handshake::ALERT,
+        level: 2,
+        description: 48,
+        of_client: 1,
+        pad: [0; 5],
+    };
+    vec![("net", record(dropped, b"")), ("net-handshake", record(handshake, b""))]
 }
 
 fn webhooks() -> Vec<(&'static str, Vec<u8>)> {
@@ -187,7 +206,8 @@ fn invocations() -> Vec<(&'static str, Vec<u8>)> {
 fn recording() -> Vec<u8> {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let path = directory.path().join("seed");
-    let inputs: Vec<Input> = records()
+    let inputs: Vec<Input> = [records(), connections()]
+        .concat()
         .iter()
         .filter_map(|(_, bytes)| reduce(bytes).ok())
         .map(|reduced| Input::Record(Record { late: true, ..reduced.record }))
@@ -286,7 +306,7 @@ fn otlp() -> Vec<(&'static str, Vec<u8>)> {
 fn main() {
     let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds");
     let sets = [
-        ("reduce", [records(), webhooks()].concat()),
+        ("reduce", [records(), connections(), webhooks()].concat()),
         ("dns", messages()),
         ("invocation", invocations()),
         ("webhook", heads()),

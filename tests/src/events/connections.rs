@@ -26,6 +26,20 @@ fn connected() -> Net {
         sent_bytes: Some(0),
         received_bytes: Some(0),
         drop: None,
+        alert: None,
+    }
+}
+
+fn distrusted(by: Side, description: Option<u8>) -> Net {
+    Net {
+        action: NetAction::Handshake,
+        outcome: NetOutcome::TlsFailed,
+        latency_ns: None,
+        rtt_ns: None,
+        sent_bytes: None,
+        received_bytes: None,
+        alert: Some(TlsAlert { by, description }),
+        ..connected()
     }
 }
 
@@ -77,6 +91,8 @@ pub fn connections() -> Vec<Event> {
         of(2_850, Net { drop: None, ..reset.clone() }),
         // It had what it wanted.
         of(2_860, Net { received_bytes: Some(7), drop: None, ..reset }),
+        of(2_870, distrusted(Side::Client, Some(48))),
+        of(2_880, distrusted(Side::Server, None)),
     ];
     events[2].began = Some(at(2_750));
     events[3].container = None;

@@ -7,7 +7,7 @@ use std::{
         fd::{AsFd, AsRawFd},
         unix::fs::MetadataExt,
     },
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Command,
     sync::atomic::{AtomicU32, Ordering},
     thread,
@@ -144,8 +144,13 @@ impl Cable {
         let program = format!("/bin/{workload}");
         let args: Vec<&str> = [program.as_str()].into_iter().chain(words.split(' ')).collect();
         let bytes = fs::read(built(stage, workload)).expect("the workload just built");
-        let (near, path) = self.near_by_descriptor();
-        let bundle = Bundle::new(&args).file(&program[1..], &bytes).joins("network", &path);
+        self.holds(stage, name, Bundle::new(&args).file(&program[1..], &bytes))
+    }
+
+    /// A container at the near end.
+    pub fn holds(&self, stage: &Stage, name: &str, bundle: Bundle) -> Dialed {
+        let (near, path) = self.by_descriptor("near");
+        let bundle = bundle.joins("network", &path);
         let (streams, out) = Streams::merged();
         let out = Cat::begin(stage, &format!("{name}-out"), out);
         Dialed { container: Container::of(stage, name, bundle, streams), out, _near: near }
@@ -158,17 +163,26 @@ impl Cable {
     pub fn component(&self, stage: &Stage, name: &str, words: &str) -> Component {
         let copy = stage.path(name);
         fs::copy(built(stage, "agent"), &copy).expect("a copy of the workload");
-        let (near, path) = self.near_by_descriptor();
+        let words: Vec<&str> = words.split(' ').collect();
+        self.runs_at("near", stage, &copy, &words)
+    }
+
+    /// A process at an end, in no container.
+    ///
+    /// # Panics
+    /// It cannot be started.
+    pub fn runs_at(&self, end: &str, stage: &Stage, program_there: &Path, words: &[&str]) -> Component {
+        let (namespace, path) = self.by_descriptor(end);
         let mut command = stage.command(program("nsenter"));
-        command.arg(format!("--net={path}")).arg(copy).args(words.split(' '));
-        Component { running: stage.spawn(&mut command).expect("a component"), _near: near }
+        command.arg(format!("--net={path}")).arg(program_there).args(words);
+        Component { running: stage.spawn(&mut command).expect("a component"), _namespace: namespace }
     }
 
     /// The stage has mounts of its own, without those of `ip netns`.
-    fn near_by_descriptor(&self) -> (fs::File, String) {
-        let near = fs::File::open(self.path("near")).expect("a network namespace");
-        let path = format!("/proc/{}/fd/{}", std::process::id(), near.as_raw_fd());
-        (near, path)
+    fn by_descriptor(&self, end: &str) -> (fs::File, String) {
+        let namespace = fs::File::open(self.path(end)).expect("a network namespace");
+        let path = format!("/proc/{}/fd/{}", std::process::id(), namespace.as_raw_fd());
+        (namespace, path)
     }
 }
 
@@ -178,11 +192,11 @@ fn built(stage: &Stage, name: &str) -> PathBuf {
     if path.exists() { path } else { workload::static_program(name, &stage.path("")) }
 }
 
-/// A process of the node that dials.
+/// A process of the node.
 pub struct Component {
     pub running: Running,
     // It is moved there by this process's descriptor.
-    _near: fs::File,
+    _namespace: fs::File,
 }
 
 impl Component {
@@ -214,6 +228,16 @@ pub struct Dialed {
 }
 
 impl Dialed {
+    /// Its id and what it said, once it was killed.
+    ///
+    /// # Panics
+    /// It cannot be.
+    pub fn is_killed(mut self, stage: &Stage) -> (String, String) {
+        stage.runtime(program("crun")).delete(&self.container.id).expect("crun");
+        self.container.ends();
+        (self.container.id.clone(), self.out.said())
+    }
+
     /// Its id and what it said, once it has ended and the observer has seen it.
     ///
     /// # Panics

@@ -1,12 +1,16 @@
 //! What the observer concludes: findings about what a test has broken, none about its healthy twin.
 
-use std::{fs, path::PathBuf};
+use std::{fs, path::PathBuf, process::Command};
 
 use observer::rules::catalogue::Entry;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{Stage, run::Run, watch::Seen};
+use super::{
+    Stage,
+    run::Run,
+    watch::{Seen, observer},
+};
 
 /// An observer whose rules have little patience: without a warm-up, and where evidence must be spread over a time,
 /// over two seconds. Counts, grades and exclusions are those of the matrix.
@@ -51,14 +55,30 @@ impl Verdicts {
     /// # Panics
     /// The observer cannot be run.
     pub fn begin(stage: &Stage, case: &str, options: &[&str]) -> Verdicts {
+        let (catalogue, words) = Verdicts::words(case);
+        let words: Vec<&str> = words.iter().map(String::as_str).chain(options.iter().copied()).collect();
+        Verdicts { run: Run::begin(stage, &words), _catalogue: catalogue }
+    }
+
+    /// The same by a command that runs what it is given. Returns once it is attached.
+    ///
+    /// # Panics
+    /// The observer cannot be run.
+    pub fn begin_by(mut command: Command, case: &str, options: &[&str]) -> Verdicts {
+        let (catalogue, words) = Verdicts::words(case);
+        command.arg(observer()).arg("run").args(words).args(options);
+        Verdicts { run: Run::by(command), _catalogue: catalogue }
+    }
+
+    fn words(case: &str) -> (TempDir, Vec<String>) {
         let kept = std::env::var_os("OBSERVER_KEEP_CASES")
             .map(|folder| PathBuf::from(folder).join(format!("{case}.rec")).display().to_string());
         // A recording holds the entries that were given: of one that is kept only its own.
         let catalogue = hurried(|id| kept.is_none() || case.starts_with(id));
         let folder = catalogue.path().to_str().expect("a path").to_owned();
-        let record = kept.as_deref().map_or_else(Vec::new, |path| vec!["--record", path]);
-        let options = [&["--catalogue", &folder], record.as_slice(), options].concat();
-        Verdicts { run: Run::begin(stage, &options), _catalogue: catalogue }
+        let record = kept.map_or_else(Vec::new, |path| vec!["--record".to_owned(), path]);
+        let words = [vec!["--catalogue".to_owned(), folder], record].concat();
+        (catalogue, words)
     }
 
     /// The finding of this entry about this container, told already or awaited.

@@ -34,6 +34,28 @@ impl Certificate {
         );
         own
     }
+
+    /// One of years ago.
+    ///
+    /// # Panics
+    /// openssl cannot make one.
+    pub fn expired(stage: &Stage) -> Certificate {
+        let config = "[ca]\ndefault_ca=d\n[d]\ndatabase=index\nserial=serial\nnew_certs_dir=.\ndefault_md=sha256\n\
+                      policy=p\nx509_extensions=x\n[p]\ncommonName=supplied\n[x]\n\
+                      subjectAltName=DNS:webhook.test,IP:127.0.0.1\n";
+        fs::create_dir_all(stage.path("ca")).expect("a folder");
+        fs::write(stage.path("ca/ca.cnf"), config).expect("a file");
+        let words = "cd $0; : > index; echo 01 > serial; \
+                     openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=webhook.test \
+                     -keyout key.pem -out request.pem; \
+                     openssl ca -batch -selfsign -config ca.cnf -in request.pem -keyfile key.pem -out own.pem -notext \
+                     -startdate 20200101000000Z -enddate 20200102000000Z";
+        let mut command = stage.command(program("sh"));
+        command.args(["-ec", words]).arg(stage.path("ca"));
+        stage.run(&mut command).and_then(Ran::success).expect("openssl");
+        let path = |name: &str| stage.path(format!("ca/{name}.pem")).to_string_lossy().into_owned();
+        Certificate { certificate: path("own"), key: path("key") }
+    }
 }
 
 /// The server of `workloads/webhook_server.py`. Returns once it listens.

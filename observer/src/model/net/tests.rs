@@ -3,6 +3,7 @@
 use super::*;
 use crate::{
     input::{Fact, FactKind, Input},
+    output::{Side, TlsAlert},
     probes::{Event as Probed, packet::Transport, process::CgroupIds},
 };
 
@@ -159,4 +160,25 @@ fn drops_are_forgotten_in_the_order_of_their_age() {
     assert!(drops.since(Time(0), SocketAddr::from(([10, 0, 7, 255], 80))).is_some());
     drops.forget(Time(REMEMBER_NS + 3 * MAX_REMEMBERED as u64));
     assert!(drops.by_remote.is_empty());
+}
+
+#[test]
+fn a_handshake_ends_with_what_a_side_said() {
+    let shaken = |end| {
+        only([net::Event::Handshake(net::Handshake {
+            owner: owner(),
+            cookie: 9,
+            local: LOCAL.parse().unwrap(),
+            remote: SERVER.parse().unwrap(),
+            began: Time(100 * MS),
+            end,
+        })])
+    };
+    let failed = shaken(net::HandshakeEnd::Alert { of_client: true, level: 2, description: 48 });
+    assert_eq!((failed.action, failed.outcome), (NetAction::Handshake, NetOutcome::TlsFailed));
+    assert_eq!(failed.alert, Some(TlsAlert { by: Side::Client, description: Some(48) }));
+    let hidden = shaken(net::HandshakeEnd::HiddenAlert { of_client: false });
+    assert_eq!(hidden.alert, Some(TlsAlert { by: Side::Server, description: None }));
+    let done = shaken(net::HandshakeEnd::Done);
+    assert_eq!((done.outcome, done.alert, done.age_ns), (NetOutcome::Connected, None, Some(MS)));
 }

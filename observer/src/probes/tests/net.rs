@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::probes::{
-    net::{self, Connection, Dropped, State},
+    net::{self, Connection, Dropped, Handshake, HandshakeEnd, State},
     packet::{Owner, Transport},
 };
 
@@ -89,6 +89,35 @@ fn dropped(protocol: u8) -> wire::net::Dropped {
     }
 }
 
+fn handshake(outcome: u32) -> wire::net::Handshake {
+    wire::net::Handshake {
+        header: HEADER,
+        owner: OWNER,
+        local: NEAR,
+        remote: FAR,
+        cookie: 5,
+        began_ns: 30,
+        local_port: 41_000,
+        remote_port: 443,
+        outcome,
+        level: 2,
+        description: 48,
+        of_client: 1,
+        pad: [0; 5],
+    }
+}
+
+fn shaken(end: HandshakeEnd) -> Event {
+    Event::Net(net::Event::Handshake(Handshake {
+        owner: owner(),
+        cookie: 5,
+        local: "10.42.0.7:41000".parse().unwrap(),
+        remote: "[fd00::1]:443".parse().unwrap(),
+        began: Time(30),
+        end,
+    }))
+}
+
 pub(super) fn every_kind() -> Vec<(Vec<u8>, Event)> {
     let refused = wire::net::Refused {
         header: HEADER,
@@ -131,6 +160,12 @@ pub(super) fn every_kind() -> Vec<(Vec<u8>, Event)> {
         (bytes(established, b""), Event::Net(net::Event::Connection(closed))),
         (bytes(refused, b""), Event::Net(net::Event::Refused { owner: owner(), remote, errno: 101 })),
         (bytes(dropped(6), b""), Event::Net(net::Event::Dropped(drop))),
+        (bytes(handshake(1), b""), shaken(HandshakeEnd::Done)),
+        (
+            bytes(handshake(2), b""),
+            shaken(HandshakeEnd::Alert { of_client: true, level: 2, description: 48 }),
+        ),
+        (bytes(handshake(3), b""), shaken(HandshakeEnd::HiddenAlert { of_client: true })),
     ]
 }
 
@@ -138,6 +173,7 @@ pub(super) fn every_kind() -> Vec<(Vec<u8>, Event)> {
 fn what_no_kernel_says_is_refused() {
     assert!(reduce(&bytes(connection(9), b"")).is_err(), "no such state");
     assert!(reduce(&bytes(dropped(1), b"")).is_err(), "no ports");
+    assert!(reduce(&bytes(handshake(4), b"")).is_err(), "no such end");
     let nobody = wire::net::Connection { owner: Default::default(), ..connection(1) };
     assert!(reduce(&bytes(nobody, b"")).is_err(), "whose it is was known when it was asked for");
 }

@@ -42,6 +42,13 @@ pub(super) fn all() -> Vec<Input> {
         Input::Lost { time: Time(500), family: 9, count: u64::MAX },
         Input::Sample(Sample { time: Time(500), what: SampleKind::Memory { init: 9, used } }),
         Input::Sample(Sample { time: Time(500), what: SampleKind::Cpu { init: 9, counts: cpu_counts() } }),
+        Input::Sample(Sample {
+            time: Time(500),
+            what: SampleKind::Certificates(vec![Certificate {
+                path: "/var/lib/kubelet/pki/kubelet.crt".to_owned(),
+                not_after: 1_800_000_000,
+            }]),
+        }),
         Input::Sample(Sample { time: Time(500), what: SampleKind::Node(Box::new(node_counts())) }),
         Input::Sample(Sample { time: Time(500), what: SampleKind::Failures(vec![(alike(), u64::MAX)]) }),
         Input::Span(Box::new(span())),
@@ -300,6 +307,14 @@ fn events() -> Vec<Event> {
             owner: None,
         })),
         Event::Net(net::Event::Refused { owner: owner(), remote: None, errno: 101 }),
+        Event::Net(net::Event::Handshake(net::Handshake {
+            owner: owner(),
+            cookie: 9,
+            local: ([10, 42, 0, 7], 41_000).into(),
+            remote: ([10, 43, 0, 1], 443).into(),
+            began: Time(30),
+            end: net::HandshakeEnd::Alert { of_client: true, level: 2, description: 48 },
+        })),
         Event::Net(net::Event::Dropped(net::Dropped {
             transport: Transport::Udp,
             source: ([0, 0, 0, 0, 0, 0, 0, 1], 53).into(),

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::address::{AddressJson, DropJson};
 use crate::{
-    output::Net,
+    output::{Net, tls_alert},
     sink::{errno, units::ms},
 };
 
@@ -24,6 +24,16 @@ pub(super) struct NetJson<'a> {
     sent_bytes: Option<u64>,
     received_bytes: Option<u64>,
     drop: Option<DropJson<'a>>,
+    alert: Option<AlertJson>,
+}
+
+/// Of an alert that was encrypted neither number nor name is known.
+#[derive(Serialize)]
+struct AlertJson {
+    by: &'static str,
+    number: Option<u8>,
+    name: Option<&'static str>,
+    encrypted: bool,
 }
 
 impl<'a> NetJson<'a> {
@@ -43,6 +53,12 @@ impl<'a> NetJson<'a> {
             sent_bytes: net.sent_bytes,
             received_bytes: net.received_bytes,
             drop: net.drop.as_ref().map(DropJson::of),
+            alert: net.alert.map(|alert| AlertJson {
+                by: alert.by.name(),
+                number: alert.description,
+                name: alert.description.and_then(tls_alert::name),
+                encrypted: alert.description.is_none(),
+            }),
         }
     }
 }

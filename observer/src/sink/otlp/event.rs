@@ -16,7 +16,7 @@ use crate::{
     layer::Layer,
     output::{
         Cpu, Event, FaultKind, FaultRegion, Kind, Memory, Net, OomScope, Runtime, Stdio, StdioTarget, Text,
-        What,
+        What, tls_alert,
     },
     pipeline::event_needs_attention,
     sink::{errno, signal, words},
@@ -142,6 +142,10 @@ fn net_attributes(to: &mut Attributes, net: &Net) -> String {
     optional(to, "observer.net.retransmits", Some(net.retransmits).filter(|count| *count > 0));
     if let Some(drop) = &net.drop {
         to.text("observer.net.drop_reason", drop.reason.as_str());
+    }
+    if let Some(alert) = &net.alert {
+        to.text("observer.net.tls_alert", alert.description.and_then(tls_alert::name));
+        to.text("observer.net.tls_alert_by", alert.by.name());
     }
     net.errno.and_then(errno::name).unwrap_or(net.outcome.name()).to_owned()
 }

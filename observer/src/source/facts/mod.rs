@@ -3,6 +3,7 @@
 //! bound, and turns a failure into a [`LookupError`], which is a result like any other.
 
 pub mod bundle;
+pub mod certificates;
 pub mod containers;
 pub mod cpu;
 pub mod cri;
@@ -15,6 +16,7 @@ pub mod root;
 pub mod sockets;
 pub mod storage;
 pub mod version;
+mod x509;
 
 use crate::input::LookupError;
 
