@@ -1,6 +1,6 @@
 //! What follows from all that was seen: which known problem, which cause, how sure, on what evidence.
 
-use super::{Container, Process, Since, names};
+use super::{Container, Process, Since, Target, names};
 use crate::{layer::Layer, time::Wall};
 
 /// A problem of the matrix, found. Texts are the catalogue's.
@@ -33,6 +33,8 @@ pub struct Finding {
     pub verify: String,
     /// Why it is less sure than it could be.
     pub confidence_note: Option<String>,
+    /// Spans of others that it explains, as far as that is known by now.
+    pub targets: Vec<Target>,
 }
 
 /// A sentence in the catalogue's two languages.
