@@ -37,6 +37,40 @@ pub struct Finding {
     pub targets: Vec<Target>,
 }
 
+#[cfg(test)]
+impl Finding {
+    /// About nothing, and open.
+    pub fn of_nobody(fingerprint: &str) -> Finding {
+        Finding {
+            time: Wall(0),
+            fingerprint: fingerprint.to_owned(),
+            status: FindingStatus::Open,
+            id: "row".to_owned(),
+            cause: "cause".to_owned(),
+            grade: Grade::Likely,
+            layer: Layer::L3,
+            slice: None,
+            section: String::new(),
+            severity: "P1",
+            respond_within: String::new(),
+            title: Bilingual::default(),
+            cause_title: Bilingual::default(),
+            subject: Subject::default(),
+            since: Since::Start,
+            first_seen: Wall(0),
+            last_seen: Wall(0),
+            count: 1,
+            evidence: Vec::new(),
+            checked: Vec::new(),
+            fix_type: String::new(),
+            remedy: Bilingual::default(),
+            verify: String::new(),
+            confidence_note: None,
+            targets: Vec::new(),
+        }
+    }
+}
+
 /// A sentence in the catalogue's two languages.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Bilingual {

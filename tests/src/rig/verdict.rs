@@ -1,6 +1,6 @@
 //! What the observer concludes: findings about what a test has broken, none about its healthy twin.
 
-use std::{fs, path::PathBuf};
+use std::{fs, io::Write as _, path::PathBuf};
 
 use observer::rules::catalogue::Entry;
 use serde_json::Value;
@@ -12,6 +12,7 @@ use super::{Stage, run::Run, watch::Seen};
 /// over two seconds. Counts, grades and exclusions are those of the matrix.
 pub struct Verdicts {
     pub run: Run,
+    case: String,
     _catalogue: TempDir,
 }
 
@@ -58,7 +59,7 @@ impl Verdicts {
         let folder = catalogue.path().to_str().expect("a path").to_owned();
         let record = kept.as_deref().map_or_else(Vec::new, |path| vec!["--record", path]);
         let options = [&["--catalogue", &folder], record.as_slice(), options].concat();
-        Verdicts { run: Run::begin(stage, &options), _catalogue: catalogue }
+        Verdicts { run: Run::begin(stage, &options), case: case.to_owned(), _catalogue: catalogue }
     }
 
     /// The finding of this entry about this container, told already or awaited.
@@ -74,8 +75,9 @@ impl Verdicts {
     /// # Panics
     /// The observer does not end, or has lost something.
     pub fn end(self) -> Seen {
-        let seen = self.run.end();
+        let mut seen = self.run.end();
         seen.nothing_was_lost();
+        seen.case = Some(self.case);
         seen
     }
 }
@@ -105,6 +107,17 @@ pub fn quiet(seen: &Seen, id: &str) {
     assert_eq!(findings(seen, id), [""; 0], "about {id}");
     let suspected = seen.of_type("unproven").find(|unproven| is_about(unproven, id));
     assert!(suspected.is_none(), "about {id}: {suspected:#?}");
+    if let Some(case) = &seen.case {
+        note(&format!("- {case}"));
+    }
+}
+
+/// For the table of causes at the end of a run of all tests, if anybody makes one.
+fn note(line: &str) {
+    let Some(path) = std::env::var_os("OBSERVER_TEST_VERDICTS") else { return };
+    let file = fs::OpenOptions::new().create(true).append(true).open(path);
+    let written = file.and_then(|mut file| file.write_all(format!("{line}\n").as_bytes()));
+    written.expect("the file for verdicts");
 }
 
 /// Exactly this is concluded about a container; of every layer something is said.
@@ -120,5 +133,6 @@ pub fn only<'a>(seen: &'a Seen, id: &str, expected: &str) -> &'a Value {
         assert!(checked.iter().any(|check| check["layer"] == layer), "nothing of {layer}: {finding:#}");
     }
     assert!(finding["evidence"].as_array().is_some_and(|evidence| !evidence.is_empty()), "{finding:#}");
+    note(&format!("+ {}", expected.split(' ').next().unwrap_or_default()));
     finding
 }

@@ -5,7 +5,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::tally::{Tally, counts};
+use super::{
+    tally::{Tally, counts},
+    verdicts,
+};
 use crate::{
     cmd::{self, Cmd},
     paths::{self, find_program},
@@ -65,7 +68,8 @@ fn live(tally: &mut Tally) {
 
 /// Runs tests with nextest where it is there; `alone`: one at a time.
 fn tests(tally: &mut Tally, stage: &str, which: &[&str], alone: bool) {
-    let cargo = Cmd::cargo().env("OBSERVER_TEST_SKIPS", skips_file());
+    let cargo =
+        Cmd::cargo().env("OBSERVER_TEST_SKIPS", skips_file()).env("OBSERVER_TEST_VERDICTS", verdicts::file());
     let command = if find_program("cargo-nextest").is_some() {
         let run = ["nextest", "run", "--locked", "--no-fail-fast", "--no-tests=pass", "--color=never"];
         cargo.args(run).args(which).args(alone.then_some("--test-threads=1"))

@@ -33,33 +33,8 @@ fn start(runtime: &str, total_ns: u64, phases: &[(PhaseName, u64)]) -> Output {
 }
 
 fn finding(fingerprint: &str, id: &str, grade: Grade, status: FindingStatus) -> Output {
-    Output::Finding(Box::new(Finding {
-        time: Wall(0),
-        fingerprint: fingerprint.to_owned(),
-        status,
-        id: id.to_owned(),
-        cause: "why".to_owned(),
-        grade,
-        layer: Layer::L3,
-        slice: None,
-        section: String::new(),
-        severity: "P1",
-        respond_within: String::new(),
-        title: Default::default(),
-        cause_title: Default::default(),
-        subject: Default::default(),
-        since: crate::output::Since::Start,
-        first_seen: Wall(0),
-        last_seen: Wall(0),
-        count: 1,
-        evidence: Vec::new(),
-        checked: Vec::new(),
-        fix_type: String::new(),
-        remedy: Default::default(),
-        verify: String::new(),
-        confidence_note: None,
-        targets: Vec::new(),
-    }))
+    let (id, cause) = (id.to_owned(), "why".to_owned());
+    Output::Finding(Box::new(Finding { id, cause, grade, status, ..Finding::of_nobody(fingerprint) }))
 }
 
 fn page(metrics: &Metrics) -> String {
