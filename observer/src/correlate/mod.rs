@@ -53,7 +53,7 @@ pub struct Correlator {
     pub joined: Joined,
     tolerance_ns: u64,
     /// Findings, with the spans that they turned out to explain; of some there are none.
-    settled: Vec<Box<Finding>>,
+    settled: Vec<Finding>,
 }
 
 impl Correlator {
@@ -82,7 +82,7 @@ impl Correlator {
     pub fn found(&mut self, now: Time, finding: Box<Finding>) {
         let claims = claims_of_finding(&finding);
         if claims.is_empty() {
-            return self.settled.push(finding);
+            return self.settled.push(*finding);
         }
         let unix = |ns: i64| u64::try_from(ns).unwrap_or(0);
         let times = (unix(finding.first_seen.0), unix(finding.last_seen.0));
@@ -90,7 +90,7 @@ impl Correlator {
     }
 
     /// Findings of which it has become known what they explain, each once.
-    pub fn settled(&mut self) -> Vec<Box<Finding>> {
+    pub fn settled(&mut self) -> Vec<Finding> {
         std::mem::take(&mut self.settled)
     }
 
@@ -107,7 +107,7 @@ impl Correlator {
     /// A finding is told of, tied or not.
     fn leave(&mut self, told: What) {
         if let What::Finding(finding) = told {
-            self.settled.push(finding);
+            self.settled.push(*finding);
         }
     }
 
@@ -189,7 +189,7 @@ impl Correlator {
                 let is_child = targets.len() == 1 && left_out == 0;
                 tie(Evidence { of, join, is_child, targets, left_out });
             }
-            What::Finding(finding) => self.settled.push(Box::new(Finding { targets, ..*finding })),
+            What::Finding(finding) => self.settled.push(Finding { targets, ..*finding }),
         }
     }
 

@@ -51,10 +51,10 @@ impl Explained {
     }
 
     /// It is known what these explain: told as they are by now.
-    pub fn settle(&mut self, settled: Vec<Box<Finding>>, now: Wall, out: &mut impl FnMut(Output)) {
+    pub fn settle(&mut self, settled: Vec<Finding>, now: Wall, out: &mut impl FnMut(Output)) {
         for finding in settled {
             let Some(open) = self.open.get_mut(&finding.fingerprint) else {
-                out(Output::Settled(finding));
+                out(Output::Settled(Box::new(finding)));
                 continue;
             };
             open.targets = finding.targets;
