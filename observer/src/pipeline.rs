@@ -235,14 +235,7 @@ impl Pipeline {
 
     /// Hands on what was concluded.
     fn say(&mut self, said: Vec<Output>, out: &mut impl FnMut(Output)) {
-        for output in said {
-            match output {
-                Output::Finding(finding) => {
-                    self.explained.told(finding, self.now, self.correlator.as_mut(), out);
-                }
-                other => out(other),
-            }
-        }
+        self.explained.say(said, self.now, self.correlator.as_mut(), out);
     }
 
     fn settle(&mut self, out: &mut impl FnMut(Output)) {

@@ -4,6 +4,7 @@
 use std::thread::sleep;
 
 use observer_tests::rig::{
+    Stage,
     dns::{Asker, DNSMASQ, Names, OWN, TOLD_AFTER, UNBOUND, contained},
     net::{Cable, Component},
     program, stage,

@@ -18,8 +18,24 @@ pub(super) struct Explained {
 }
 
 impl Explained {
+    /// Hands on what was concluded.
+    pub fn say(
+        &mut self,
+        said: Vec<Output>,
+        now: Time,
+        mut correlator: Option<&mut Correlator>,
+        out: &mut impl FnMut(Output),
+    ) {
+        for output in said {
+            match output {
+                Output::Finding(finding) => self.told(finding, now, correlator.as_deref_mut(), out),
+                other => out(other),
+            }
+        }
+    }
+
     /// Hands on a finding, and asks for the spans that it explains.
-    pub fn told(
+    fn told(
         &mut self,
         mut finding: Box<Finding>,
         now: Time,
