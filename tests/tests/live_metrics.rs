@@ -16,7 +16,7 @@ use std::{
 };
 
 use observer_tests::rig::{
-    Bundle, Stage,
+    Bundle, Ran, Stage,
     dns::{DNSMASQ, Names},
     program,
     run::Run,
@@ -187,7 +187,7 @@ fn metrics_and_findings_say_what_was_printed() {
     assert_eq!(names.getent("good.test").code(), 0);
     assert_ne!(names.getent("missing.test").code(), 0);
     let echo = Bundle::new(&["/bin/echo", "hello"]).write(&stage, &format!("echo-{}", stage.id()));
-    stage.runtime(program("crun")).run(&echo.expect("bundle")).and_then(|ran| ran.success()).expect("crun");
+    stage.runtime(program("crun")).run(&echo.expect("bundle")).and_then(Ran::success).expect("crun");
     let gone = lose_output(&stage, &run);
     let (head, _) = ask(spans, "POST /v1/traces", &span(&gone));
     assert!(head.starts_with("HTTP/1.1 200"), "{head}");
