@@ -82,3 +82,60 @@ impl Explained {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::{Container, Subject, Target};
+
+    fn finding(status: FindingStatus) -> Output {
+        let container = Some(Container { id: "c".repeat(64), ..Container::default() });
+        let subject = Subject { container, ..Subject::default() };
+        Output::Finding(Box::new(Finding { status, subject, ..Finding::of_nobody("f") }))
+    }
+
+    /// What was told, in order: the status of a finding, or that it is settled; and how many spans it explains.
+    fn told(of: &[Output]) -> Vec<(&'static str, usize)> {
+        let one = |output: &Output| match output {
+            Output::Finding(finding) => (finding.status.name(), finding.targets.len()),
+            Output::Settled(finding) => ("settled", finding.targets.len()),
+            other => panic!("{other:?}"),
+        };
+        of.iter().map(one).collect()
+    }
+
+    fn target() -> Target {
+        let (name, state) = (String::new(), String::new());
+        Target { trace: [1; 16], span: [2; 8], name, service: None, state, host_name: None, host_id: None }
+    }
+
+    #[test]
+    fn without_spans_of_others_a_finding_is_settled_at_once_and_once() {
+        let (mut explained, mut all) = (Explained::default(), Vec::new());
+        for status in FindingStatus::ALL {
+            explained.say(vec![finding(*status)], Time(0), None, &mut |output| all.push(output));
+        }
+        assert_eq!(told(&all), [("open", 0), ("settled", 0), ("updated", 0), ("resolved", 0)]);
+    }
+
+    #[test]
+    fn what_it_explains_is_told_from_then_on() {
+        let (mut explained, mut all) = (Explained::default(), Vec::new());
+        let mut correlator = Correlator::default();
+        let mut say = |explained: &mut Explained, status, all: &mut Vec<Output>| {
+            explained
+                .say(vec![finding(status)], Time(0), Some(&mut correlator), &mut |output| all.push(output));
+        };
+        say(&mut explained, FindingStatus::Open, &mut all);
+        let tied = Finding { targets: vec![target()], ..Finding::of_nobody("f") };
+        explained.settle(vec![tied], Wall(9), &mut |output| all.push(output));
+        say(&mut explained, FindingStatus::Resolved, &mut all);
+        let expected = [("open", 0), ("updated", 1), ("settled", 1), ("resolved", 1)];
+        assert_eq!(told(&all), expected);
+        // It was over before that was known.
+        let late = Finding { targets: vec![target()], ..Finding::of_nobody("f") };
+        all.clear();
+        explained.settle(vec![late], Wall(9), &mut |output| all.push(output));
+        assert_eq!(told(&all), [("settled", 1)]);
+    }
+}

@@ -180,18 +180,29 @@ impl OtlpSink {
     /// Queues all metrics as they are now. Never blocks.
     pub fn send_metrics(&self, snapshot: Snapshot) {
         let series = snapshot.series() as u64;
-        self.queue(Item::Metrics(Box::new(snapshot)), series);
+        if self.traces_only {
+            return;
+        }
+        // Each says all that the ones before it have said.
+        if !self.shared.has_room_for_snapshot() {
+            self.shared.offer(Signal::Metrics, series);
+            return self.shared.fail("older metrics were still waiting for the collector".into());
+        }
+        if !self.queue(Item::Metrics(Box::new(snapshot)), series) {
+            self.shared.snapshot_left();
+        }
     }
 
-    fn queue(&self, what: Item, records: u64) {
+    /// Whether it waits now.
+    fn queue(&self, what: Item, records: u64) -> bool {
         let signal = what.signal();
         if self.traces_only && signal != Signal::Traces {
-            return;
+            return false;
         }
         self.shared.offer(signal, records);
         let queued = Queued { what, records };
         match self.queue.try_send(queued) {
-            Ok(()) => {}
+            Ok(()) => return true,
             Err(mpsc::error::TrySendError::Full(_)) => {
                 self.shared.fail(format!(
                     "more than {QUEUE} starts, events and others were waiting for the collector"
@@ -201,6 +212,7 @@ impl OtlpSink {
                 self.shared.fail("the thread that exports spans has ended".into());
             }
         }
+        false
     }
 
     /// Sends what is queued, for at most `deadline`; what is left then is counted as dropped.

@@ -41,6 +41,8 @@ use crate::{
 
 /// Records of one request. With the longest texts this stays below the 4 MiB that a gRPC receiver takes.
 const BATCH: u64 = 512;
+/// Snapshots of metrics that wait: each is as large as there are series.
+const MAX_SNAPSHOTS: u64 = 2;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// Of an error, bytes: part of it comes from the other side.
@@ -119,12 +121,25 @@ pub struct Shared {
     /// By signal.
     offered: [AtomicU64; 3],
     exported: [AtomicU64; 3],
+    /// Of metrics, in the queue.
+    snapshots: AtomicU64,
     last_error: Mutex<Option<String>>,
 }
 
 impl Shared {
     pub fn offer(&self, signal: Signal, records: u64) {
         self.offered[signal as usize].fetch_add(records, Ordering::Relaxed);
+    }
+
+    /// Whether one more may wait; it then does.
+    pub fn has_room_for_snapshot(&self) -> bool {
+        let one_more = |waiting| (waiting < MAX_SNAPSHOTS).then_some(waiting + 1);
+        self.snapshots.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_ok()
+    }
+
+    /// One that had room waits no more.
+    pub fn snapshot_left(&self) {
+        self.snapshots.fetch_sub(1, Ordering::Relaxed);
     }
 
     fn sent(&self, signal: Signal) -> Sent {
@@ -190,11 +205,11 @@ impl Worker {
     async fn drain(&mut self) {
         while let Some(first) = self.queue.recv().await {
             let mut batch = Batch::default();
-            batch.add(&first, &self.host);
+            self.put(&first, &mut batch);
             while !batch.is_full()
                 && let Ok(next) = self.queue.try_recv()
             {
-                batch.add(&next, &self.host);
+                self.put(&next, &mut batch);
             }
             for (signal, records, request) in batch.requests() {
                 if records > 0 {
@@ -202,6 +217,13 @@ impl Worker {
                 }
             }
         }
+    }
+
+    fn put(&self, queued: &Queued, batch: &mut Batch) {
+        if matches!(queued.what, Item::Metrics(_)) {
+            self.shared.snapshot_left();
+        }
+        batch.add(queued, &self.host);
     }
 
     async fn deliver(&mut self, signal: Signal, request: Bytes, records: u64) {
