@@ -89,6 +89,7 @@ Examples:
   observer run --webhook 10.43.0.9:443,timeout=3s,name=gatekeeper
                                                   calls of an admission webhook, too
   observer run --otlp http://127.0.0.1:4317 --otlp-events stdio,memory
+  observer run --metrics 9464                     for Prometheus: http://127.0.0.1:9464/metrics
 
 Exit status: 0 ran; 1 error; 2 wrong usage; 3 less was measured than asked; 4 the filter never matched
 in a run with an end; 5 a finding of the grade that --exit-on names was made.")]
@@ -116,6 +117,8 @@ pub struct Run {
     #[command(flatten)]
     pub otlp: Otlp,
     #[command(flatten)]
+    pub metrics: Metrics,
+    #[command(flatten)]
     pub listen: Listen,
 }
 
@@ -140,6 +143,8 @@ pub struct Coldstart {
     pub filter: FilterArgs,
     #[command(flatten)]
     pub otlp: Otlp,
+    #[command(flatten)]
+    pub metrics: Metrics,
     #[command(flatten)]
     pub listen: Listen,
     /// Learn this run's starts into the baseline of this node.
@@ -264,12 +269,20 @@ pub struct FilterArgs {
 
 #[derive(Debug, Args)]
 pub struct Otlp {
-    /// Export every start as a trace to this collector, e.g. http://127.0.0.1:4317.
+    /// Export starts and findings to this collector, and metrics of the run, e.g. http://127.0.0.1:4317.
     #[arg(long, value_name = "URL")]
     pub otlp: Option<String>,
     /// [default: http/protobuf for port 4318, else grpc]
     #[arg(long, value_name = "PROTOCOL", value_parser = ["grpc", "http/protobuf"])]
     pub otlp_protocol: Option<String>,
+}
+
+/// What can be fetched from the run.
+#[derive(Debug, Args)]
+pub struct Metrics {
+    /// Serve metrics for Prometheus here, at /metrics: a port of this machine, or an address that others reach, too.
+    #[arg(long, value_name = "ADDR")]
+    pub metrics: Option<String>,
 }
 
 /// Telemetry of others.

@@ -2,6 +2,7 @@
 //! same [`Pipeline::step`].
 
 mod evidence;
+mod explained;
 mod judging;
 mod lacks;
 mod seen;
@@ -22,6 +23,7 @@ use crate::{
     rules::Rules,
     time::{Time, Wall},
 };
+use explained::Explained;
 use judging::Judging;
 use seen::Seen;
 use stats::Tally;
@@ -49,6 +51,8 @@ pub struct Pipeline {
     tally: Option<Tally>,
     /// What turns what is seen into findings.
     judging: Judging,
+    /// What of others its findings explain.
+    explained: Explained,
 }
 
 impl Pipeline {
@@ -72,6 +76,7 @@ impl Pipeline {
             seen: Seen::default(),
             tally,
             judging: Judging::default(),
+            explained: Explained::default(),
         }
     }
 
@@ -106,6 +111,7 @@ impl Pipeline {
             if let Some(correlator) = &mut self.correlator {
                 correlator.end(&mut |tied| out(evidence::told_as(self.settings.evidence, tied)));
             }
+            self.settle(&mut out);
             self.end(end, &mut out);
             return;
         }
@@ -175,7 +181,8 @@ impl Pipeline {
                 if let Some(tally) = &mut self.tally {
                     tally.node(&used);
                 }
-                self.judging.node(&used, self.now, self.model.clock()).into_iter().for_each(out);
+                let said = self.judging.node(&used, self.now, self.model.clock());
+                self.say(said, out);
             }
             Made::Filesystems(all) => {
                 let said = self.judging.filesystems(&all, self.now, self.model.clock());
@@ -192,7 +199,8 @@ impl Pipeline {
                 if let Some(tally) = &mut self.tally {
                     tally.cpu(&container, &used);
                 }
-                self.judging.cpu(&container, &used, self.now, self.model.clock()).into_iter().for_each(out);
+                let said = self.judging.cpu(&container, &used, self.now, self.model.clock());
+                self.say(said, out);
             }
         }
     }
@@ -210,7 +218,7 @@ impl Pipeline {
             correlator.told(self.now, Told::Start(start.clone()));
         }
         out(Output::ColdStart(start));
-        said.into_iter().for_each(out);
+        self.say(said, out);
     }
 
     fn event(&mut self, event: Box<Event>, out: &mut impl FnMut(Output)) {
@@ -230,7 +238,19 @@ impl Pipeline {
             correlator.told(self.now, Told::Event(event.clone()));
         }
         out(Output::Event(event));
-        said.into_iter().for_each(out);
+        self.say(said, out);
+    }
+
+    /// Hands on what was concluded.
+    fn say(&mut self, said: Vec<Output>, out: &mut impl FnMut(Output)) {
+        self.explained.say(said, self.now, self.correlator.as_mut(), out);
+    }
+
+    fn settle(&mut self, out: &mut impl FnMut(Output)) {
+        if let Some(correlator) = &mut self.correlator {
+            let now = self.model.clock().wall(self.now);
+            self.explained.settle(correlator.settled(), now, out);
+        }
     }
 
     fn report(&mut self, report: &ProbeReport) {
@@ -266,10 +286,13 @@ impl Pipeline {
         if let Some(tally) = &mut self.tally {
             tally.tick(time, self.model.clock()).into_iter().map(Output::Stats).for_each(&mut *out);
         }
-        self.judging.tick(time, self.model.clock(), out);
+        let mut said = Vec::new();
+        self.judging.tick(time, self.model.clock(), &mut |what| said.push(what));
+        self.say(said, out);
         if let Some(correlator) = &mut self.correlator {
             correlator.tick(time, &mut |tied| out(evidence::told_as(self.settings.evidence, tied)));
         }
+        self.settle(out);
         let due = *self.health_at.get_or_insert(time.plus(self.settings.health_interval_ns));
         if time >= due {
             self.health_at = Some(time.plus(self.settings.health_interval_ns));
@@ -277,7 +300,8 @@ impl Pipeline {
         }
     }
 
-    fn health(&self) -> Health {
+    /// How the probes and the observer itself are doing.
+    pub fn health(&self) -> Health {
         let cpu_percent = self.own.zip(self.own_before).and_then(|(now, (since, before))| {
             let passed = self.now.since(since);
             (passed > 0).then(|| now.cpu_ns.saturating_sub(before.cpu_ns) as f64 * 100.0 / passed as f64)
@@ -295,7 +319,9 @@ impl Pipeline {
         if let Some(tally) = &mut self.tally {
             tally.tell(self.now, self.model.clock()).into_iter().map(Output::Stats).for_each(&mut *out);
         }
-        self.judging.finish(out);
+        let mut said = Vec::new();
+        self.judging.finish(&mut |what| said.push(what));
+        self.say(said, out);
         out(Output::Health(self.health()));
         out(Output::Summary(Summary {
             from: self.wall(self.from.unwrap_or(self.now)),

@@ -2,6 +2,7 @@
 //! machines in which other kernels are tried.
 
 pub mod check;
+pub mod confusion;
 pub mod events;
 pub mod rig;
 pub mod starts;

@@ -5,41 +5,13 @@ use std::thread::sleep;
 
 use observer_tests::rig::{
     Stage,
-    dns::{DNSMASQ, Names, OWN, TOLD_AFTER, UNBOUND, contained},
+    dns::{Asker, DNSMASQ, Names, OWN, TOLD_AFTER, UNBOUND, contained},
     net::{Cable, Component},
     program, stage,
-    stage::Running,
     verdict::{Verdicts, only, quiet},
     watch::Seen,
 };
 use serde_json::Value;
-
-/// A container that asks for a name again and again, and goes on to live: what fails while it ends is no evidence.
-struct Asker {
-    id: String,
-    crun: Running,
-}
-
-impl Asker {
-    fn begin(stage: &Stage, name: &str, server: Option<&str>, asks: &str) -> Asker {
-        let resolv = server.map(|server| format!("nameserver {server}\noptions timeout:1 attempts:1\n"));
-        Asker::configured(stage, name, resolv.as_deref(), asks, "sleep 1000")
-    }
-
-    fn configured(stage: &Stage, name: &str, resolv: Option<&str>, asks: &str, then: &str) -> Asker {
-        let ask = format!("for n in 1 2 3 4 5 6 7 8; do getent ahosts {asks}; sleep 0.7; done; {then}");
-        let bundle = contained(resolv, &["/bin/sh", "-c", &ask]);
-        let written = bundle.write(stage, &format!("{name}-{}", stage.id())).expect("bundle");
-        let crun = stage.spawn(&mut stage.runtime(program("crun")).run_command(&written)).expect("crun");
-        Asker { id: written.id, crun }
-    }
-
-    fn ends(self, stage: &Stage) -> String {
-        stage.runtime(program("crun")).delete(&self.id).expect("crun");
-        self.crun.finish().expect("crun");
-        self.id
-    }
-}
 
 #[test]
 fn names_that_cannot_be_looked_up() {

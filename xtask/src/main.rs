@@ -4,6 +4,7 @@ mod bench;
 mod bpf_object;
 mod build;
 mod cmd;
+mod confusion;
 mod demo;
 mod dist;
 mod paths;
@@ -38,6 +39,8 @@ enum Command {
     Tidy,
     /// Boot other kernels in QEMU and observe container starts there
     Vm(vm::VmArgs),
+    /// Make live faults several at once, and write what each was taken for to docs/CONFUSION.md (root)
+    Confusion(confusion::ConfusionArgs),
     /// Measure what observing costs, against not observing and against other tools (root)
     Bench(bench::BenchArgs),
     /// Make stripped, static release binaries for x86-64 and arm64, with checksums
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
         Command::Test(args) => test::run(&args),
         Command::Tidy => tidy::run(),
         Command::Vm(args) => vm::run(&args).and_then(vm::VmOutcome::into_result),
+        Command::Confusion(args) => confusion::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Dist => dist::run(),
     };

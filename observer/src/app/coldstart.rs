@@ -35,6 +35,7 @@ pub fn run(args: &cli::Coldstart) -> Result<i32> {
             show: None,
             attention: false,
             otlp: &args.otlp,
+            metrics: Some(&args.metrics),
             otlp_events: Show::default(),
             lang: None,
         },

@@ -11,6 +11,7 @@ pub mod exit;
 pub mod explain;
 mod groups;
 pub mod matrix;
+mod metering;
 mod node;
 mod pipes;
 pub mod replay;

@@ -33,6 +33,7 @@ pub fn run(args: &cli::Replay) -> Result<i32> {
         show: args.choice.show.clone().or(recorded_show(&header)?),
         attention: settings.follow,
         otlp: &args.otlp,
+        metrics: None,
         otlp_events: args.choice.otlp_events.clone(),
         lang: args.judging.lang,
     };

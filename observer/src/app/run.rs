@@ -38,6 +38,7 @@ pub fn run(args: &cli::Run) -> Result<i32> {
             show: args.choice.show.clone(),
             attention: true,
             otlp: &args.otlp,
+            metrics: Some(&args.metrics),
             otlp_events: args.choice.otlp_events.clone(),
             lang: args.judging.lang,
         },

@@ -7,11 +7,11 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use super::talk;
+use super::{metering::Metering, talk};
 use crate::{
     cli,
     compare::{Sample, Samples},
-    output::{Grade, Output},
+    output::{Grade, Health, Output},
     pipeline::{Show, needs_attention},
     sink::{
         GroupBy, HtmlSink, Identity, JsonSink, Sink, TableSink,
@@ -28,6 +28,9 @@ const FLUSH: Duration = Duration::from_millis(800);
 pub struct Sinks {
     outlets: Vec<Outlet>,
     otlp: Option<OtlpSink>,
+    metering: Option<Metering>,
+    /// Until the end: how the observer was doing when that was said last.
+    health: Option<Health>,
     /// Events that are exported, too.
     otlp_events: Show,
     comparison: Option<(String, Earlier)>,
@@ -54,6 +57,8 @@ pub struct Outlets<'a> {
     /// People are shown what needs attention unless they ask for more.
     pub attention: bool,
     pub otlp: &'a cli::Otlp,
+    /// Of a run that watches.
+    pub metrics: Option<&'a cli::Metrics>,
     pub otlp_events: Show,
     /// Of the table; `None`: the locale's.
     pub lang: Option<table::Lang>,
@@ -142,9 +147,12 @@ impl Sinks {
             })?;
             all.push(Outlet { sink: Box::new(page), shows: Shows::All, always_health: true });
         }
+        let otlp = open_otlp(outlets.otlp, observer)?;
         Ok(Sinks {
             outlets: all,
-            otlp: open_otlp(outlets.otlp, observer)?,
+            metering: Metering::open(outlets.metrics, otlp.is_some())?,
+            health: None,
+            otlp,
             otlp_events: outlets.otlp_events.clone(),
             comparison: starts.and_then(|starts| starts.compare.as_deref()).map(read_earlier).transpose()?,
             samples: Samples::default(),
@@ -165,8 +173,18 @@ impl Sinks {
             (Output::Event(event), Some(otlp)) if self.otlp_events.takes_event(event) => {
                 otlp.send_event(event);
             }
-            (Output::Finding(finding), _) => self.surest = self.surest.max(Some(finding.grade)),
+            (Output::Finding(finding), otlp) => {
+                self.surest = self.surest.max(Some(finding.grade));
+                if let Some(otlp) = otlp {
+                    otlp.send_status(finding);
+                }
+            }
+            (Output::Settled(finding), Some(otlp)) => otlp.send_finding(finding),
+            (Output::Health(health), _) => self.health = Some(health.clone()),
             _ => {}
+        }
+        if let Some(metering) = &self.metering {
+            metering.take(output);
         }
         for outlet in self.outlets.iter_mut().filter(|outlet| outlet.takes(output)) {
             talk::make_room();
@@ -176,6 +194,15 @@ impl Sinks {
             }
         }
         Ok(())
+    }
+
+    /// How the observer is doing by now, for metrics; which are sent as they are then.
+    pub fn measured(&self, health: &Health) {
+        let Some(metering) = &self.metering else { return };
+        let snapshot = metering.snapshot(health);
+        if let Some(otlp) = &self.otlp {
+            otlp.send_metrics(snapshot);
+        }
     }
 
     /// Whether there was a finding of the grade that is asked for, or a surer one.
@@ -201,6 +228,9 @@ impl Sinks {
             outlet.sink.finish().or_else(unless_broken_pipe).context("cannot write the output")?;
         }
         io::stdout().flush().or_else(unless_broken_pipe)?;
+        if let Some(health) = self.health.take() {
+            self.measured(&health);
+        }
         if let Some(otlp) = self.otlp.take() {
             talk::say(otlp.flush(FLUSH));
         }

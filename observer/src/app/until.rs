@@ -47,6 +47,7 @@ async fn watch(plan: &Plan<'_>, at_end: impl FnOnce(&Sinks) -> Result<()>) -> Re
     let mut signals = Signals::new()?;
     let Watching { mut edge, plans, asked } = watching::attach(plan)?;
     edge.begin(&plans)?;
+    edge.sinks.measured(&edge.pipeline.health());
     let mut child = spawn(plan.cmd)?;
     let end = until_the_end(&mut edge, plan, &mut child, &mut signals).await?;
     let is_bounded = end.why != EndReason::Interrupted || plan.watch.duration.is_some();
@@ -101,6 +102,7 @@ async fn until_the_end(
             _ = measures.tick() => {
                 edge.clock()?;
                 edge.own_cost()?;
+                edge.sinks.measured(&edge.pipeline.health());
             }
             () = at(deadline) => return Ok(End { why, command_exit }),
         }

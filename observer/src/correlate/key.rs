@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use crate::{
-    output::{Container, Dns, Event, Join, Process, Told, Webhook, What},
+    output::{Container, Dns, Event, Finding, Join, Process, Told, Webhook, What},
     span::{Kind, Span},
 };
 
@@ -203,6 +203,23 @@ pub(super) fn claims(told: &Told) -> Vec<Claim> {
             vec![claim]
         }
     }
+}
+
+/// Whom a finding is about was all that its container, or its process, did meanwhile; where it names whom was asked,
+/// first of all what was asked of that one.
+pub(super) fn claims_of_finding(finding: &Finding) -> Vec<Claim> {
+    let subject = &finding.subject;
+    let Some(owner) = Owner::of(subject.container.as_ref(), subject.process.as_ref()) else {
+        return Vec::new();
+    };
+    let asked = subject.object.as_deref().and_then(|object| object.parse().ok()).map(canonical);
+    let asked = asked.map(|server| Claim {
+        join: Join::Address,
+        key: Key::Peer(server),
+        concerns_all: true,
+        owner: Some(owner.clone()),
+    });
+    asked.into_iter().chain(of_owner(&owner)).collect()
 }
 
 fn of_event(event: &Event) -> Vec<Claim> {

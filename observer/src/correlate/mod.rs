@@ -11,12 +11,12 @@ mod key;
 use std::collections::VecDeque;
 
 use crate::{
-    output::{Evidence, Join, Joined, Target, Told},
+    output::{Evidence, Finding, Join, Joined, Target, Told},
     span::{Span, TraceId},
     time::{ClockOffset, Time},
 };
 use index::Index;
-use key::{Claim, claims};
+use key::{Claim, claims, claims_of_finding};
 
 /// How long evidence waits before it is tied: senders hand spans over in batches, five seconds apart.
 const WAIT_NS: u64 = 10_000_000_000;
@@ -32,11 +32,17 @@ const LEAST_TOLERANCE_NS: u64 = 1_000_000;
 struct Waiting {
     since: Time,
     due: Time,
-    told: Told,
+    told: What,
     claims: Vec<Claim>,
     /// On the wall clock.
     began: u64,
     ended: u64,
+}
+
+/// What may belong to spans.
+enum What {
+    Told(Told),
+    Finding(Box<Finding>),
 }
 
 /// Ties evidence to spans.
@@ -46,6 +52,8 @@ pub struct Correlator {
     waiting: VecDeque<Waiting>,
     pub joined: Joined,
     tolerance_ns: u64,
+    /// Findings, with the spans that they turned out to explain; of some there are none.
+    settled: Vec<Finding>,
 }
 
 impl Correlator {
@@ -66,11 +74,40 @@ impl Correlator {
         if claims.is_empty() {
             return;
         }
-        let (began, ended) = times(&told);
+        let times = times(&told);
+        self.wait(now, What::Told(told), claims, times);
+    }
+
+    /// A finding was made that may explain spans.
+    pub fn found(&mut self, now: Time, finding: Box<Finding>) {
+        let claims = claims_of_finding(&finding);
+        if claims.is_empty() {
+            return self.settled.push(*finding);
+        }
+        let unix = |ns: i64| u64::try_from(ns).unwrap_or(0);
+        let times = (unix(finding.first_seen.0), unix(finding.last_seen.0));
+        self.wait(now, What::Finding(finding), claims, times);
+    }
+
+    /// Findings of which it has become known what they explain, each once.
+    pub fn settled(&mut self) -> Vec<Finding> {
+        std::mem::take(&mut self.settled)
+    }
+
+    fn wait(&mut self, now: Time, told: What, claims: Vec<Claim>, (began, ended): (u64, u64)) {
         self.waiting.push_back(Waiting { since: now, due: now.plus(WAIT_NS), told, claims, began, ended });
-        if self.waiting.len() > MAX_WAITING {
-            self.waiting.pop_front();
+        if self.waiting.len() > MAX_WAITING
+            && let Some(oldest) = self.waiting.pop_front()
+        {
             self.joined.given_up += 1;
+            self.leave(oldest.told);
+        }
+    }
+
+    /// A finding is told of, tied or not.
+    fn leave(&mut self, told: What) {
+        if let What::Finding(finding) = told {
+            self.settled.push(*finding);
         }
     }
 
@@ -85,12 +122,15 @@ impl Correlator {
                 continue;
             }
             let is_last = now.since(waiting.since) >= GIVE_UP_NS;
-            if let Err(found) = self.decide(&waiting, tie) {
-                if found == Found::Nothing && !is_last {
+            match self.decide(&waiting) {
+                Ok(tied) => self.tie(waiting.told, tied, tie),
+                Err(Found::Nothing) if !is_last => {
                     waiting.due = now.plus(WAIT_NS);
                     self.waiting.push_back(waiting);
-                } else {
+                }
+                Err(found) => {
                     self.count(found);
+                    self.leave(waiting.told);
                 }
             }
         }
@@ -99,8 +139,12 @@ impl Correlator {
     /// Ties what can be tied: nothing more will come.
     pub fn end(&mut self, tie: &mut impl FnMut(Evidence)) {
         for waiting in std::mem::take(&mut self.waiting) {
-            if let Err(found) = self.decide(&waiting, tie) {
-                self.count(found);
+            match self.decide(&waiting) {
+                Ok(tied) => self.tie(waiting.told, tied, tie),
+                Err(found) => {
+                    self.count(found);
+                    self.leave(waiting.told);
+                }
             }
         }
     }
@@ -113,7 +157,7 @@ impl Correlator {
     }
 
     /// The best claim that any span meets decides: a weaker one must not choose among those that a better one rules out.
-    fn decide(&mut self, waiting: &Waiting, tie: &mut impl FnMut(Evidence)) -> Result<(), Found> {
+    fn decide(&self, waiting: &Waiting) -> Result<Tied, Found> {
         for claim in &waiting.claims {
             let spans = self.candidates(waiting, claim);
             if spans.is_empty() {
@@ -125,24 +169,28 @@ impl Correlator {
             }
             let left_out = targets.len().saturating_sub(MAX_TARGETS);
             targets.truncate(MAX_TARGETS);
-            let count = match claim.join {
-                Join::Context => &mut self.joined.context,
-                Join::Socket => &mut self.joined.socket,
-                Join::Container => &mut self.joined.container,
-                Join::Pid => &mut self.joined.pid,
-                Join::Address => &mut self.joined.address,
-            };
-            *count += 1;
-            tie(Evidence {
-                of: waiting.told.clone(),
-                join: claim.join,
-                is_child: targets.len() == 1 && left_out == 0,
-                targets,
-                left_out: left_out as u64,
-            });
-            return Ok(());
+            return Ok(Tied { join: claim.join, targets, left_out: left_out as u64 });
         }
         Err(Found::Nothing)
+    }
+
+    fn tie(&mut self, what: What, tied: Tied, tie: &mut impl FnMut(Evidence)) {
+        let Tied { join, targets, left_out } = tied;
+        let count = match join {
+            Join::Context => &mut self.joined.context,
+            Join::Socket => &mut self.joined.socket,
+            Join::Container => &mut self.joined.container,
+            Join::Pid => &mut self.joined.pid,
+            Join::Address => &mut self.joined.address,
+        };
+        *count += 1;
+        match what {
+            What::Told(of) => {
+                let is_child = targets.len() == 1 && left_out == 0;
+                tie(Evidence { of, join, is_child, targets, left_out });
+            }
+            What::Finding(finding) => self.settled.push(Finding { targets, ..*finding }),
+        }
     }
 
     /// Spans that meet a claim, in its time.
@@ -160,6 +208,13 @@ impl Correlator {
 enum Found {
     Nothing,
     TooMuch,
+}
+
+/// The spans that something belongs to.
+struct Tied {
+    join: Join,
+    targets: Vec<Target>,
+    left_out: u64,
 }
 
 /// Of each trace the span that it happened in: the shortest that holds all of it, else the one that holds most.

@@ -6,7 +6,7 @@ use super::*;
 use crate::{
     output::{
         Container, Dns, DnsOutcome, DnsQuestion, DnsTransport, Event, Net, NetAction, NetOutcome, Process,
-        Runtime, RuntimeAction, Since, What,
+        Runtime, RuntimeAction, Since, Subject, What,
     },
     span::Kind,
     time::Wall,
@@ -266,4 +266,62 @@ fn what_waits_and_what_is_kept_is_bounded() {
         correlator.span(&span);
     }
     assert_eq!(correlator.joined.given_up, 5 + 33_000 - 32_768);
+}
+
+/// About a container, seen from `from` to `to` seconds.
+fn finding(subject: Subject, from: u64, to: u64) -> Box<Finding> {
+    let at = |seconds: u64| Wall((BASE + seconds * S) as i64);
+    let (first_seen, last_seen) = (at(from), at(to));
+    Box::new(Finding { subject, first_seen, last_seen, ..Finding::of_nobody("f") })
+}
+
+/// The traces that a finding turns out to explain, once it is known.
+fn explained(spans: &[Span], finding: Box<Finding>) -> Vec<u8> {
+    let mut correlator = Correlator::default();
+    let waits = finding.subject.container.is_some();
+    correlator.found(Time(0), finding);
+    spans.iter().for_each(|span| correlator.span(span));
+    let nothing = &mut |tied| panic!("a finding is no evidence: {tied:?}");
+    correlator.tick(Time(WAIT_NS - 1), nothing);
+    let mut settled = correlator.settled();
+    assert_eq!(settled.is_empty(), waits, "its spans may still come");
+    correlator.end(nothing);
+    settled.extend(correlator.settled());
+    let [settled] = &settled[..] else { panic!("each is told once") };
+    settled.targets.iter().map(|target| target.trace[0]).collect()
+}
+
+#[test]
+fn a_finding_explains_the_spans_of_its_container_meanwhile_and_no_others() {
+    let of = |id: &str| Subject { container: Some(container(id)), ..Subject::default() };
+    let whose = |id: &str| [("container.id", id.repeat(16))];
+    let sent = |trace: u8, id: &str, from: u64| {
+        let resource = whose(id);
+        let resource: Vec<(&str, &str)> = resource.iter().map(|(key, id)| (*key, id.as_str())).collect();
+        span(trace, 1, from, from + 1, &[], &resource)
+    };
+    let spans = [sent(1, "aa", 5), sent(2, "bb", 5), sent(3, "aa", 50), sent(4, "aa", 6)];
+    assert_eq!(explained(&spans, finding(of("aa"), 4, 8)), [1, 4]);
+    assert_eq!(explained(&spans, finding(of("cc"), 4, 8)), [0; 0]);
+    // About the node: time alone ties nothing.
+    assert_eq!(explained(&spans, finding(Subject::default(), 4, 8)), [0; 0]);
+    let many: Vec<Span> = (1..=40).map(|trace| sent(trace, "aa", 5)).collect();
+    assert_eq!(explained(&many, finding(of("aa"), 4, 8)).len(), MAX_TARGETS);
+}
+
+#[test]
+fn a_finding_about_a_server_explains_what_was_asked_of_that_server() {
+    let of = |object: &str| Subject {
+        container: Some(container("aa")),
+        object: Some(object.to_owned()),
+        ..Subject::default()
+    };
+    let whose = "aa".repeat(16);
+    let asks = |trace: u8, port: &str| {
+        let peer = [("network.peer.address", "10.0.0.9"), ("network.peer.port", port)];
+        span(trace, 1, 5, 6, &peer, &[("container.id", &whose)])
+    };
+    let spans = [asks(1, "5432"), asks(2, "7777")];
+    assert_eq!(explained(&spans, finding(of(SERVER), 4, 8)), [1]);
+    assert_eq!(explained(&spans, finding(of("an image"), 4, 8)), [1, 2]);
 }

@@ -1,6 +1,6 @@
 //! What follows from all that was seen: which known problem, which cause, how sure, on what evidence.
 
-use super::{Container, Process, Since, names};
+use super::{Container, Process, Since, Target, names};
 use crate::{layer::Layer, time::Wall};
 
 /// A problem of the matrix, found. Texts are the catalogue's.
@@ -33,6 +33,42 @@ pub struct Finding {
     pub verify: String,
     /// Why it is less sure than it could be.
     pub confidence_note: Option<String>,
+    /// Spans of others that it explains, as far as that is known by now.
+    pub targets: Vec<Target>,
+}
+
+#[cfg(test)]
+impl Finding {
+    /// About nothing, and open.
+    pub fn of_nobody(fingerprint: &str) -> Finding {
+        Finding {
+            time: Wall(0),
+            fingerprint: fingerprint.to_owned(),
+            status: FindingStatus::Open,
+            id: "row".to_owned(),
+            cause: "cause".to_owned(),
+            grade: Grade::Likely,
+            layer: Layer::L3,
+            slice: None,
+            section: String::new(),
+            severity: "P1",
+            respond_within: String::new(),
+            title: Bilingual::default(),
+            cause_title: Bilingual::default(),
+            subject: Subject::default(),
+            since: Since::Start,
+            first_seen: Wall(0),
+            last_seen: Wall(0),
+            count: 1,
+            evidence: Vec::new(),
+            checked: Vec::new(),
+            fix_type: String::new(),
+            remedy: Bilingual::default(),
+            verify: String::new(),
+            confidence_note: None,
+            targets: Vec::new(),
+        }
+    }
 }
 
 /// A sentence in the catalogue's two languages.

@@ -45,6 +45,9 @@ pub enum Output {
     Finding(Box<Finding>),
     Unproven(Box<Unproven>),
     Evidence(Box<Evidence>),
+    /// A finding that was told as open, once: when it is known which spans of others it explains, or that it
+    /// explains none.
+    Settled(Box<Finding>),
     Stats(Stats),
     Health(Health),
     Summary(Summary),

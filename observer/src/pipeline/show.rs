@@ -128,7 +128,7 @@ impl Show {
             Output::Stats(_) => self.0.contains(&Shown::Stats),
             Output::Health(_) => self.takes_health(),
             Output::Summary(_) => true,
-            Output::Want(_) => false,
+            Output::Settled(_) | Output::Want(_) => false,
         }
     }
 
@@ -179,7 +179,7 @@ pub fn needs_attention(output: &Output) -> bool {
         Output::ColdStart(start) => start.failure.is_some(),
         Output::Event(event) => event_needs_attention(event),
         Output::Finding(_) | Output::Unproven(_) | Output::Health(_) | Output::Summary(_) => true,
-        Output::Evidence(_) | Output::Stats(_) | Output::Want(_) => false,
+        Output::Evidence(_) | Output::Settled(_) | Output::Stats(_) | Output::Want(_) => false,
     }
 }
 

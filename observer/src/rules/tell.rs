@@ -72,6 +72,8 @@ fn finding(
         remedy: told(remedy, remedy_zh),
         verify: cause.and_then(|cause| cause.verify.clone()).unwrap_or_else(|| entry.verify.clone()),
         confidence_note: (!open.doubts.is_empty()).then(|| open.doubts.join("; ")),
+        // Rules know nothing of spans.
+        targets: Vec::new(),
         id: entry.id.clone(),
         cause: id,
     }))

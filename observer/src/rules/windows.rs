@@ -15,8 +15,8 @@ use crate::{
 /// Observations kept of one key of a series, and of all together.
 const MAX_KEPT: usize = MAX_COUNT as usize;
 const MAX_ALL: usize = 1 << 18;
-/// How often what is too old is looked for.
-const PRUNE_NS: u64 = 1_000_000_000;
+/// How often what is too old is looked for: all that is kept is looked through, and what is too old is never judged by.
+const PRUNE_NS: u64 = 5_000_000_000;
 
 /// An observation, as far as rules and evidence need it.
 #[derive(Clone, Debug)]

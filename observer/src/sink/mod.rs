@@ -1,4 +1,4 @@
-//! Where outputs go: a table, JSON lines, a page. Sinks own their outer format and what has to be kept for
+//! Where outputs go: a table, JSON lines, a page, metrics, a collector. Sinks own their outer format and what has to be kept for
 //! the end, bounded; they decide nothing about a start and read no clock.
 //!
 //! A reader that went away surfaces as [`io::ErrorKind::BrokenPipe`] ([`is_broken_pipe`]): the end of the
@@ -14,6 +14,7 @@ pub mod json;
 mod keep;
 mod markdown;
 pub mod matrix;
+pub mod metrics;
 pub mod otlp;
 mod rcode;
 mod story;

@@ -228,6 +228,39 @@ pub fn contained(resolv_conf: Option<&str>, args: &[&str]) -> Bundle {
     }
 }
 
+/// A container that asks for a name again and again, and goes on to live: what fails while it ends is no evidence.
+pub struct Asker {
+    pub id: String,
+    pub crun: Running,
+}
+
+impl Asker {
+    /// # Panics
+    /// It cannot be started.
+    pub fn begin(stage: &Stage, name: &str, server: Option<&str>, asks: &str) -> Asker {
+        let resolv = server.map(|server| format!("nameserver {server}\noptions timeout:1 attempts:1\n"));
+        Asker::configured(stage, name, resolv.as_deref(), asks, "sleep 1000")
+    }
+
+    /// # Panics
+    /// It cannot be started.
+    pub fn configured(stage: &Stage, name: &str, resolv: Option<&str>, asks: &str, then: &str) -> Asker {
+        let ask = format!("for n in 1 2 3 4 5 6 7 8; do getent ahosts {asks}; sleep 0.7; done; {then}");
+        let bundle = contained(resolv, &["/bin/sh", "-c", &ask]);
+        let written = bundle.write(stage, &format!("{name}-{}", stage.id())).expect("bundle");
+        let crun = stage.spawn(&mut stage.runtime(program("crun")).run_command(&written)).expect("crun");
+        Asker { id: written.id, crun }
+    }
+
+    /// # Panics
+    /// It cannot be removed.
+    pub fn ends(self, stage: &Stage) -> String {
+        stage.runtime(program("crun")).delete(&self.id).expect("crun");
+        self.crun.finish().expect("crun");
+        self.id
+    }
+}
+
 /// How long the observer may need to tell what has ended: more than it waits for a sibling, or a next step.
 pub const TOLD_AFTER: Duration = Duration::from_millis(1_500);
 

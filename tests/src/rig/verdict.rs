@@ -1,6 +1,6 @@
 //! What the observer concludes: findings about what a test has broken, none about its healthy twin.
 
-use std::{fs, path::PathBuf, process::Command};
+use std::{fs, io::Write as _, path::PathBuf, process::Command};
 
 use observer::rules::catalogue::Entry;
 use serde_json::Value;
@@ -16,6 +16,7 @@ use super::{
 /// over two seconds. Counts, grades and exclusions are those of the matrix.
 pub struct Verdicts {
     pub run: Run,
+    case: String,
     _catalogue: TempDir,
 }
 
@@ -57,7 +58,7 @@ impl Verdicts {
     pub fn begin(stage: &Stage, case: &str, options: &[&str]) -> Verdicts {
         let (catalogue, words) = Verdicts::words(case);
         let words: Vec<&str> = words.iter().map(String::as_str).chain(options.iter().copied()).collect();
-        Verdicts { run: Run::begin(stage, &words), _catalogue: catalogue }
+        Verdicts { run: Run::begin(stage, &words), case: case.to_owned(), _catalogue: catalogue }
     }
 
     /// The same by a command that runs what it is given. Returns once it is attached.
@@ -67,7 +68,7 @@ impl Verdicts {
     pub fn begin_by(mut command: Command, case: &str, options: &[&str]) -> Verdicts {
         let (catalogue, words) = Verdicts::words(case);
         command.arg(observer()).arg("run").args(words).args(options);
-        Verdicts { run: Run::by(command), _catalogue: catalogue }
+        Verdicts { run: Run::by(command), case: case.to_owned(), _catalogue: catalogue }
     }
 
     fn words(case: &str) -> (TempDir, Vec<String>) {
@@ -94,8 +95,9 @@ impl Verdicts {
     /// # Panics
     /// The observer does not end, or has lost something.
     pub fn end(self) -> Seen {
-        let seen = self.run.end();
+        let mut seen = self.run.end();
         seen.nothing_was_lost();
+        seen.case = Some(self.case);
         seen
     }
 }
@@ -125,6 +127,17 @@ pub fn quiet(seen: &Seen, id: &str) {
     assert_eq!(findings(seen, id), [""; 0], "about {id}");
     let suspected = seen.of_type("unproven").find(|unproven| is_about(unproven, id));
     assert!(suspected.is_none(), "about {id}: {suspected:#?}");
+    if let Some(case) = &seen.case {
+        note(&format!("- {case}"));
+    }
+}
+
+/// For the table of causes at the end of a run of all tests, if anybody makes one.
+fn note(line: &str) {
+    let Some(path) = std::env::var_os("OBSERVER_TEST_VERDICTS") else { return };
+    let file = fs::OpenOptions::new().create(true).append(true).open(path);
+    let written = file.and_then(|mut file| file.write_all(format!("{line}\n").as_bytes()));
+    written.expect("the file for verdicts");
 }
 
 /// Exactly this is concluded about a container; of every layer something is said.
@@ -140,5 +153,6 @@ pub fn only<'a>(seen: &'a Seen, id: &str, expected: &str) -> &'a Value {
         assert!(checked.iter().any(|check| check["layer"] == layer), "nothing of {layer}: {finding:#}");
     }
     assert!(finding["evidence"].as_array().is_some_and(|evidence| !evidence.is_empty()), "{finding:#}");
+    note(&format!("+ {}", expected.split(' ').next().unwrap_or_default()));
     finding
 }

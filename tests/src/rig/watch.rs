@@ -116,13 +116,15 @@ pub struct Seen {
     pub objects: Vec<Value>,
     pub stderr: String,
     pub code: Option<i32>,
+    /// Which case of the matrix it is, where it is one.
+    pub case: Option<String>,
 }
 
 impl Seen {
     pub(super) fn of(stdout: String, stderr: String, code: Option<i32>) -> Seen {
         let parse = |line: &str| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
         let objects = stdout.lines().map(parse).collect();
-        Seen { stdout, objects, stderr, code }
+        Seen { stdout, objects, stderr, code, case: None }
     }
 
     pub fn of_type<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = &'a Value> {

@@ -7,6 +7,7 @@ mod containers;
 mod memory;
 mod pipeline;
 mod report;
+mod rules;
 mod start;
 mod stats;
 mod stdio;
@@ -52,6 +53,7 @@ const BENCHES: &[Bench] = &[
     Bench { name: "attach", run: attach::run },
     Bench { name: "memory", run: memory::run },
     Bench { name: "pipeline", run: pipeline::run },
+    Bench { name: "rules", run: rules::run },
     Bench { name: "syscall", run: syscall::run },
     Bench { name: "stdio", run: stdio::run },
 ];

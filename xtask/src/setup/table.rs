@@ -55,6 +55,7 @@ pub const APT: &[Apt] = &[
     apt("golang-go", Test, Program("go"), "takes signals that mean nothing, and has a resolver of its own"),
     apt("libssl-dev", Test, File("/usr/include/openssl/ssl.h"), "is what a caller of webhooks is made with"),
     apt("python3-venv", Test, File("/usr/lib/python3.11/ensurepip/__init__.py"), "holds the test peers from PyPI"),
+    apt("prometheus", Test, Program("promtool"), "checks that metrics are written as it reads them"),
     apt("chromium", Test, Program("chromium"), "opens the HTML report"),
     apt("pkg-config", Test, Program("pkg-config"), "finds libseccomp for youki"),
     apt("libseccomp-dev", Test, File("/usr/include/seccomp.h"), "is linked into youki"),

@@ -4,6 +4,7 @@
 mod listen;
 mod stages;
 mod tally;
+mod verdicts;
 
 use std::{fs, time::Instant};
 
@@ -38,7 +39,10 @@ pub fn run(args: &TestArgs) -> Result<()> {
             tally.skip(format!("what needs {item}"));
         }
     }
-    let _ = fs::remove_file(stages::skips_file());
+    for left in [stages::skips_file(), verdicts::file()] {
+        let _ = fs::remove_file(left);
+    }
+    let mut replayed = None;
     for stage in
         STAGES.iter().filter(|stage| args.only.is_empty() || args.only.iter().any(|o| o == stage.name))
     {
@@ -48,10 +52,17 @@ pub fn run(args: &TestArgs) -> Result<()> {
         (stage.run)(&mut tally);
         let verdict = if tally.failed == failed_before { "done" } else { "FAILED" };
         eprintln!("== {}: {verdict} in {:.1} s", stage.name, began.elapsed().as_secs_f32());
+        if stage.name == "unit" {
+            replayed = Some(tally.failed == failed_before);
+        }
         if stage.name == "build" && tally.failed > failed_before {
             tally.skip("everything after build: there is nothing to run".to_owned());
             break;
         }
+    }
+    match verdicts::table(replayed) {
+        Ok(table) => println!("\n{table}"),
+        Err(error) => tally.fail(format!("the table of causes: {error:#}")),
     }
     println!("\n{}", tally.closing().trim_end());
     if tally.failed > 0 {

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{listen::Heard, tally::Tally};
+use super::{listen::Heard, tally::Tally, verdicts};
 use crate::{
     cmd::{self, Cmd},
     paths::{self, find_program},
@@ -67,7 +67,8 @@ fn live(tally: &mut Tally) {
 /// Runs tests with nextest where it is there; `alone`: one at a time, and what fails once more, as a machine
 /// that is busy for a moment may make real containers late. That is said in the last lines.
 fn tests(tally: &mut Tally, stage: &str, which: &[&str], alone: bool) {
-    let cargo = Cmd::cargo().env("OBSERVER_TEST_SKIPS", skips_file());
+    let cargo =
+        Cmd::cargo().env("OBSERVER_TEST_SKIPS", skips_file()).env("OBSERVER_TEST_VERDICTS", verdicts::file());
     let one = alone.then_some("--test-threads=1");
     let command = if find_program("cargo-nextest").is_some() {
         let run = ["nextest", "run", "--locked", "--no-fail-fast", "--no-tests=pass", "--color=never"];

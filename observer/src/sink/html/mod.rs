@@ -71,6 +71,7 @@ impl Sink for HtmlSink {
             | Output::Evidence(_)
             | Output::Finding(_)
             | Output::Unproven(_)
+            | Output::Settled(_)
             | Output::Stats(_)
             | Output::Want(_) => {}
         }

@@ -6,6 +6,7 @@ use super::container::{ContainerJson, ProcessJson};
 use crate::{
     output::{Check, Finding, Missing, Proof, Subject, Unproven},
     sink::units::rfc3339,
+    span::hex,
 };
 
 #[derive(Serialize)]
@@ -31,8 +32,8 @@ pub(super) struct FindingBody<'a> {
     count: u64,
     evidence: Vec<ProofJson<'a>>,
     checked: Vec<CheckJson<'a>>,
-    trace_ids: [&'a str; 0],
-    span_ids: [&'a str; 0],
+    trace_ids: Vec<String>,
+    span_ids: Vec<String>,
     fix_type: &'a str,
     remedy: &'a str,
     remedy_zh: &'a str,
@@ -64,8 +65,8 @@ impl<'a> FindingBody<'a> {
             count: finding.count,
             evidence: finding.evidence.iter().map(ProofJson::of).collect(),
             checked: finding.checked.iter().map(CheckJson::of).collect(),
-            trace_ids: [],
-            span_ids: [],
+            trace_ids: finding.targets.iter().map(|target| hex(&target.trace)).collect(),
+            span_ids: finding.targets.iter().map(|target| hex(&target.span)).collect(),
             fix_type: &finding.fix_type,
             remedy: &finding.remedy.en,
             remedy_zh: &finding.remedy.zh,

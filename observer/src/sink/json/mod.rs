@@ -102,7 +102,8 @@ impl<W: Write> Sink for JsonSink<W> {
                 self.line("evidence", evidence::time(evidence), &evidence::EvidenceBody::of(evidence))
             }
             Output::Stats(stats) => self.line("stats", stats.to, &stats::StatsBody::of(stats)),
-            Output::Want(_) => Ok(()),
+            // Told already, as a finding.
+            Output::Settled(_) | Output::Want(_) => Ok(()),
         }
     }
 

@@ -88,7 +88,8 @@ fn at_home(made: &mut ResourceSpans, target: &Target) {
     }
 }
 
-fn link(target: &Target) -> Link {
+/// A pointer to a span of others.
+pub(super) fn link(target: &Target) -> Link {
     Link {
         trace_id: target.trace.to_vec(),
         span_id: target.span.to_vec(),

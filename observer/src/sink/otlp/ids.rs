@@ -4,7 +4,7 @@
 use sha2::{Digest, Sha256};
 
 use super::resource::Host;
-use crate::output::{ColdStart, Event, What};
+use crate::output::{ColdStart, Event, Finding, What};
 
 pub type TraceId = [u8; 16];
 pub type SpanId = [u8; 8];
@@ -61,6 +61,18 @@ pub fn event_trace_id(event: &Event, name: &str, host: &Host) -> TraceId {
         hash.update(text.keyword.as_bytes());
         hash.update(text.line.as_bytes());
     }
+    leading(&hash.finalize())
+}
+
+/// From the host, what was found about whom, and since when: what is found again after it was over is another.
+pub fn finding_trace_id(finding: &Finding, host: &Host) -> TraceId {
+    let mut hash = Sha256::new();
+    hash.update(b"observer finding 1");
+    for part in [host.id.as_deref().unwrap_or(&host.name), &finding.fingerprint] {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part);
+    }
+    hash.update(finding.first_seen.0.to_le_bytes());
     leading(&hash.finalize())
 }
 

@@ -108,6 +108,14 @@ pub fn resource_of_process(process: Option<&Process>, host: &Host) -> Resource {
     on_host(to, host)
 }
 
+/// The observer itself: what it measures of a whole node is nobody else's.
+pub fn resource_of_observer(host: &Host) -> Resource {
+    let mut to = Attributes::default();
+    to.text("service.name", "observer");
+    to.text("service.version", env!("CARGO_PKG_VERSION"));
+    on_host(to, host)
+}
+
 fn on_host(mut to: Attributes, host: &Host) -> Resource {
     to.text("k8s.node.name", host.node.as_deref());
     to.text("k8s.cluster.name", host.cluster.as_deref());

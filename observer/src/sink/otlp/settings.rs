@@ -32,6 +32,8 @@ pub struct OtlpSettings {
     pub(super) timeout: Duration,
     /// For all attempts at one batch.
     pub(super) retry_for: Duration,
+    /// Where other signals go was not said.
+    pub(super) traces_only: bool,
 }
 
 /// Sent with every request. Values are often secrets: they are never shown.
@@ -86,6 +88,7 @@ impl OtlpSettings {
             headers: headers.map_or(Ok(Headers::default()), |(name, text)| parse_headers(name, &text))?,
             timeout: timeout.map_or(Ok(DEFAULT_TIMEOUT), |(name, text)| parse_timeout(name, &text))?,
             retry_for: DEFAULT_RETRY_FOR,
+            traces_only: complete,
         }))
     }
 

@@ -57,15 +57,19 @@ pub fn resource_spans(start: &ColdStart, host: &Host) -> ResourceSpans {
 
 /// Spans of ours about one workload.
 pub(super) fn scoped(workload: Resource, spans: Vec<Span>) -> ResourceSpans {
-    let scope = InstrumentationScope {
+    ResourceSpans {
+        resource: Some(workload),
+        scope_spans: vec![ScopeSpans { scope: Some(scope()), spans, ..ScopeSpans::default() }],
+        ..ResourceSpans::default()
+    }
+}
+
+/// Who says all of this.
+pub(super) fn scope() -> InstrumentationScope {
+    InstrumentationScope {
         name: SCOPE.into(),
         version: env!("CARGO_PKG_VERSION").into(),
         ..InstrumentationScope::default()
-    };
-    ResourceSpans {
-        resource: Some(workload),
-        scope_spans: vec![ScopeSpans { scope: Some(scope), spans, ..ScopeSpans::default() }],
-        ..ResourceSpans::default()
     }
 }
 

@@ -173,7 +173,7 @@ impl<W: Write> Sink for TableSink<W> {
             }
             Output::Evidence(evidence) => return self.event(&event::evidence(self.page, evidence)),
             Output::Stats(stats) => return self.event(&event::stats(self.page, stats)),
-            Output::Want(_) => {}
+            Output::Settled(_) | Output::Want(_) => {}
         }
         Ok(())
     }
