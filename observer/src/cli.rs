@@ -37,6 +37,8 @@ pub enum Command {
     Run(Run),
     /// Break down container starts: where each one's time went, phase by phase and layer by layer.
     Coldstart(Coldstart),
+    /// Say what is known of one pod or container on this node: one screen.
+    Describe(Describe),
     /// Print what a recording holds, exactly as it was printed live; needs no rights.
     Replay(Replay),
     /// Say what a recording amounts to: findings, evidence, timeline; for a ticket or as a page; needs no rights.
@@ -50,6 +52,9 @@ pub enum Command {
     /// Make real containers on this machine and show what observer says of them.
     Demo(Demo),
 }
+
+/// Where an observer answers questions, unless told otherwise.
+pub const SOCKET: &str = "/run/observer/observer.sock";
 
 /// What a node may be there for.
 pub const SCENARIOS: [&str; 5] = ["edge", "serverless", "ai", "hybrid", "microservice"];
@@ -93,6 +98,8 @@ Examples:
 Exit status: 0 ran; 1 error; 2 wrong usage; 3 less was measured than asked; 4 the filter never matched
 in a run with an end; 5 a finding of the grade that --exit-on names was made.")]
 pub struct Run {
+    #[command(flatten)]
+    pub service: Service,
     #[command(flatten)]
     pub watch: Watch,
     /// How often counts are told, from the beginning of the run on.
@@ -151,8 +158,43 @@ pub struct Coldstart {
     pub cmd: Vec<std::ffi::OsString>,
 }
 
-/// How long and with what to watch.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  observer describe shop/web-0                    a pod, also one that crashes or has gone
+  observer describe 3f2a91c0                      a container by the beginning of its id
+  observer describe shop/web-0 --for 30s          watch it for longer before it is described
+  observer describe shop/web-0 -o json            for scripts: one object
+
+Exit status: 0 told; 1 error; 2 wrong usage; 3 less was measured than asked; 4 it was never seen here.")]
+pub struct Describe {
+    /// NAMESPACE/POD, or a container's name, its id or the beginning of that.
+    #[arg(value_name = "NS/POD|ID|NAME")]
+    pub who: String,
+    #[command(flatten)]
+    pub service: Service,
+    #[command(flatten)]
+    pub watch: Watch,
+    #[command(flatten)]
+    pub print: Print,
+    /// Language of titles and remedies in the table [default: the locale's].
+    #[arg(long, value_enum, value_name = "LANG")]
+    pub lang: Option<Lang>,
+}
+
+/// The observer that runs on this node already.
+#[derive(Clone, Debug, Args)]
+pub struct Service {
+    /// Where the observer that runs on this node answers questions: a socket, or off.
+    #[arg(long, value_name = "PATH|off", default_value = SOCKET)]
+    pub socket: PathBuf,
+    /// Attach probes although an observer runs on this node already.
+    #[arg(long)]
+    pub standalone: bool,
+}
+
+/// How long and with what to watch.
+#[derive(Clone, Debug, Args)]
 pub struct Watch {
     /// Stop after this time, e.g. 30s, 5m, 1h.
     #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
@@ -177,7 +219,7 @@ pub struct Watch {
     pub host: Host,
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct Host {
     /// Where the node's file system is [default: /, or /host in a debug container].
     #[arg(long, value_name = "PATH")]
@@ -262,7 +304,7 @@ pub struct FilterArgs {
     pub pid: Vec<u32>,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct Otlp {
     /// Export every start as a trace to this collector, e.g. http://127.0.0.1:4317.
     #[arg(long, value_name = "URL")]
@@ -273,7 +315,7 @@ pub struct Otlp {
 }
 
 /// Telemetry of others.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct Listen {
     /// Receive OTLP here, e.g. 127.0.0.1:4317: spans are tied to what the kernel saw.
     #[arg(long, value_name = "ADDR")]
@@ -332,11 +374,17 @@ pub struct Replay {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
+  observer report --last 30m                            by the observer that runs on this node
   observer report /var/tmp/node/                        Markdown to standard output
   observer report incident.rec --html incident.html     one self-contained page")]
 pub struct Report {
-    /// A recording: a file, or a directory of segments.
-    pub path: PathBuf,
+    /// A recording: a file, or a directory of segments [default: that of the observer that runs here].
+    pub path: Option<PathBuf>,
+    /// Only what was told in the last part of it, e.g. 10m.
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub last: Option<Duration>,
+    #[command(flatten)]
+    pub service: Service,
     /// Write one self-contained page.
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
@@ -354,9 +402,15 @@ pub struct Explain {
     /// As a tracing back end shows it: 32 hexadecimal digits.
     #[arg(value_name = "TRACE_ID")]
     pub trace: String,
-    /// A recording of a run that received the trace's spans: a file, or a directory of segments.
+    /// A recording of a run that received the trace's spans: a file, or a directory of segments [default: that of
+    /// the observer that runs here].
     #[arg(long, value_name = "PATH")]
-    pub from: PathBuf,
+    pub from: Option<PathBuf>,
+    /// Look at the last part of the recording only, e.g. 30m.
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub last: Option<Duration>,
+    #[command(flatten)]
+    pub service: Service,
     #[command(flatten)]
     pub print: Print,
 }

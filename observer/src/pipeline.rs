@@ -2,6 +2,7 @@
 //! same [`Pipeline::step`].
 
 mod evidence;
+mod history;
 mod judging;
 mod lacks;
 mod seen;
@@ -18,7 +19,7 @@ use crate::{
     health::{OtlpCounts, OwnCost, ProbeHealth, ProbeReport, Report},
     input::{End, FactKind, Input},
     model::{Made, Model},
-    output::{ColdStart, Event, Health, Output, Summary, Told},
+    output::{ColdStart, Container, Event, Found, Health, NotMeasured, Output, Standing, Summary, Told},
     rules::Rules,
     time::{Time, Wall},
 };
@@ -26,6 +27,7 @@ use judging::Judging;
 use seen::Seen;
 use stats::Tally;
 
+pub use history::{History, Past};
 pub use settings::{Relation, Settings};
 pub use show::{Show, Shown, UnknownKind, event_needs_attention, is_a_problem, needs_attention};
 
@@ -149,6 +151,21 @@ impl Pipeline {
     pub fn open_inputs(&self) -> Vec<Input> {
         let reports = self.statuses.values().cloned().map(Input::Probe);
         reports.chain(self.model.open_inputs(self.now)).collect()
+    }
+
+    /// How the containers are that live and are asked for.
+    pub fn standings(&self, is: impl Fn(&Container) -> bool) -> Vec<Standing> {
+        self.model.standings(self.now, is)
+    }
+
+    /// What was looked at by now, and what could not be.
+    pub fn looked_at(&self) -> (Option<Found>, Vec<NotMeasured>) {
+        (self.judging.outcome(), self.not_measured())
+    }
+
+    /// From when until when.
+    pub fn span(&self) -> (Wall, Wall) {
+        (self.wall(self.from.unwrap_or(self.now)), self.wall(self.now))
     }
 
     fn advance(&mut self, time: Time) {

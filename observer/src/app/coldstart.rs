@@ -34,6 +34,7 @@ pub fn run(args: &cli::Coldstart) -> Result<i32> {
             starts: Some(&args.starts),
             show: None,
             attention: false,
+            quiet: false,
             otlp: &args.otlp,
             otlp_events: Show::default(),
             lang: None,
@@ -41,6 +42,8 @@ pub fn run(args: &cli::Coldstart) -> Result<i32> {
         text: false,
         cmd: &args.cmd,
         status_line: false,
+        remembers: false,
+        answers_at: None,
     };
-    until::the_end(&plan, |sinks| if args.learn { super::learn(sinks.samples()) } else { Ok(()) })
+    until::the_end(&plan, |edge| if args.learn { super::learn(edge.sinks.samples()) } else { Ok(()) })
 }

@@ -1,5 +1,7 @@
 //! `observer replay`: the same pipeline and sinks, fed from a recording.
 
+use std::{path::Path, time::Duration};
+
 use anyhow::{Context, Result, bail};
 
 use super::{
@@ -32,6 +34,7 @@ pub fn run(args: &cli::Replay) -> Result<i32> {
         starts: Some(&args.starts),
         show: args.choice.show.clone().or(recorded_show(&header)?),
         attention: settings.follow,
+        quiet: false,
         otlp: &args.otlp,
         otlp_events: args.choice.otlp_events.clone(),
         lang: args.judging.lang,
@@ -86,19 +89,34 @@ fn feed(pipeline: &mut Pipeline, sinks: &mut Sinks, input: &Input, shown: bool) 
     result
 }
 
-/// All of a recording through a pipeline. Cut, or stopped before its end, it is taken to end there.
-pub fn feed_all(reader: &mut RecordingReader, pipeline: &mut Pipeline, mut take: impl FnMut(&Output)) {
+/// A recording, or the last part of it, and from when on what is told of it is wanted.
+///
+/// # Errors
+/// It cannot be read.
+pub fn open(path: &Path, last: Option<Duration>) -> Result<(RecordingReader, Time)> {
+    Ok(match last {
+        Some(last) => {
+            let ns = u64::try_from(last.as_nanos()).unwrap_or(u64::MAX);
+            RecordingReader::open_last(path, ns)?
+        }
+        None => (RecordingReader::open(path)?, Time(0)),
+    })
+}
+
+/// All of a recording through a pipeline, with the time of the input that an output follows from. Cut, or stopped
+/// before its end, it is taken to end there.
+pub fn feed_all(reader: &mut RecordingReader, pipeline: &mut Pipeline, mut take: impl FnMut(Time, &Output)) {
     let mut last = reader.header().begins;
     let mut ended = false;
     for input in reader {
         last = last.max(input.time());
         ended = is_end(&input);
-        pipeline.step(&input, |output| take(&output));
+        pipeline.step(&input, |output| take(input.time(), &output));
     }
     if !ended {
         let end = End { why: EndReason::Interrupted, command_exit: None };
         let input = Input::Fact(Fact { time: last, what: FactKind::End(end) });
-        pipeline.step(&input, |output| take(&output));
+        pipeline.step(&input, |output| take(last, &output));
     }
 }
 

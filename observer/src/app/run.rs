@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use super::{
-    catalogue, exit,
+    answers, catalogue, exit,
     sinks::Outlets,
     spans, until,
     watching::{self, Plan},
@@ -16,10 +16,14 @@ use crate::{cli, pipeline::Settings, probes::Purpose, rules::catalogue::Entry};
 /// See [`until::the_end`].
 pub fn run(args: &cli::Run) -> Result<i32> {
     let mut found = false;
+    answers::say_what_is_doubled(&args.service);
+    let answers_at = Some(args.service.socket.as_path()).filter(|path| !answers::is_off(path));
+    let record = args.watch.record.clone().or_else(super::recording_of_a_service);
+    let watch = cli::Watch { record, ..args.watch.clone() };
     let plan = Plan {
         command: "run",
         purpose: Purpose::Lives,
-        watch: &args.watch,
+        watch: &watch,
         listen: &args.listen,
         settings: Settings {
             ready_wait_ns: args.watch.ready_wait.as_nanos() as u64,
@@ -37,6 +41,7 @@ pub fn run(args: &cli::Run) -> Result<i32> {
             starts: None,
             show: args.choice.show.clone(),
             attention: true,
+            quiet: false,
             otlp: &args.otlp,
             otlp_events: args.choice.otlp_events.clone(),
             lang: args.judging.lang,
@@ -44,9 +49,11 @@ pub fn run(args: &cli::Run) -> Result<i32> {
         text: !args.no_text,
         cmd: &[],
         status_line: true,
+        remembers: answers_at.is_some(),
+        answers_at,
     };
-    let code = until::the_end(&plan, |sinks| {
-        found = sinks.found(args.judging.exit_on.as_deref());
+    let code = until::the_end(&plan, |edge| {
+        found = edge.sinks.found(args.judging.exit_on.as_deref());
         Ok(())
     })?;
     Ok(if found { exit::FOUND } else { code })

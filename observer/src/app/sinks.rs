@@ -53,6 +53,8 @@ pub struct Outlets<'a> {
     pub show: Option<Show>,
     /// People are shown what needs attention unless they ask for more.
     pub attention: bool,
+    /// Nothing goes to standard output.
+    pub quiet: bool,
     pub otlp: &'a cli::Otlp,
     pub otlp_events: Show,
     /// Of the table; `None`: the locale's.
@@ -135,6 +137,7 @@ impl Sinks {
             cli::Format::Table => Box::new(TableSink::new(stdout, outlets.table())),
         };
         let mut all = vec![Outlet { sink, shows: outlets.choice(), always_health: is_table }];
+        all.retain(|_| !outlets.quiet);
         let starts = outlets.starts;
         if let Some((path, by)) = starts.and_then(|starts| Some((starts.html.as_ref()?, starts.group_by))) {
             let page = HtmlSink::create(path, identity, by).with_context(|| {

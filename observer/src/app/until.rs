@@ -15,10 +15,10 @@ use tokio::{
 };
 
 use super::{
+    answers::Service,
     courtesy,
     edge::Edge,
     exit,
-    sinks::Sinks,
     talk::StatusLine,
     watching::{self, Plan, Watching},
 };
@@ -35,7 +35,7 @@ const DRAIN: Duration = Duration::from_millis(60);
 ///
 /// # Errors
 /// Nothing can be attached, or written to; CMD cannot be run; what `at_end` gives.
-pub fn the_end(plan: &Plan, at_end: impl FnOnce(&Sinks) -> Result<()>) -> Result<i32> {
+pub fn the_end(plan: &Plan, at_end: impl FnOnce(&Edge) -> Result<()>) -> Result<i32> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     courtesy::yield_to_others();
     let code = runtime.block_on(watch(plan, at_end));
@@ -43,12 +43,14 @@ pub fn the_end(plan: &Plan, at_end: impl FnOnce(&Sinks) -> Result<()>) -> Result
     code
 }
 
-async fn watch(plan: &Plan<'_>, at_end: impl FnOnce(&Sinks) -> Result<()>) -> Result<i32> {
+async fn watch(plan: &Plan<'_>, at_end: impl FnOnce(&Edge) -> Result<()>) -> Result<i32> {
     let mut signals = Signals::new()?;
-    let Watching { mut edge, plans, asked } = watching::attach(plan)?;
+    let Watching { mut edge, plans, asked, observer } = watching::attach(plan)?;
+    let mut service = Service::listen(plan, &observer);
     edge.begin(&plans)?;
     let mut child = spawn(plan.cmd)?;
-    let end = until_the_end(&mut edge, plan, &mut child, &mut signals).await?;
+    let end = until_the_end(&mut edge, plan, &mut child, &mut signals, &mut service).await?;
+    drop(service);
     let is_bounded = end.why != EndReason::Interrupted || plan.watch.duration.is_some();
     edge.end()?;
     edge.fact(FactKind::End(end))?;
@@ -59,7 +61,7 @@ async fn watch(plan: &Plan<'_>, at_end: impl FnOnce(&Sinks) -> Result<()>) -> Re
     });
     edge.finish_recording();
     edge.sinks.finish()?;
-    at_end(&edge.sinks)?;
+    at_end(&edge)?;
     let code = exit::code(&edge.pipeline, &plans, &asked, is_bounded);
     let live = edge.live;
     tokio::task::spawn_blocking(move || live.detach()).await?;
@@ -72,6 +74,7 @@ async fn until_the_end(
     plan: &Plan<'_>,
     child: &mut Option<Child>,
     signals: &mut Signals,
+    service: &mut Service,
 ) -> Result<End> {
     // SAFETY: the descriptor is owned by what it is registered with, and stays open as long.
     let ring =
@@ -102,6 +105,7 @@ async fn until_the_end(
                 edge.clock()?;
                 edge.own_cost()?;
             }
+            question = service.next() => service.answer(question, edge, plan),
             () = at(deadline) => return Ok(End { why, command_exit }),
         }
         edge.turn()?;
