@@ -1,6 +1,7 @@
 //! What can be typed. One declaration a command; `app` gives it its meaning.
 
 mod matrix;
+mod questions;
 mod values;
 
 use std::{path::PathBuf, time::Duration};
@@ -17,6 +18,7 @@ use crate::{
 };
 
 pub use matrix::{CatalogueArgs, Matrix, MatrixCheck, MatrixCommand, MatrixList, MatrixShow};
+pub use questions::{Describe, Explain, Report, SOCKET, Service};
 pub use values::{duration, ring, size};
 use values::{events, label};
 
@@ -52,9 +54,6 @@ pub enum Command {
     /// Make real containers on this machine and show what observer says of them.
     Demo(Demo),
 }
-
-/// Where an observer answers questions, unless told otherwise.
-pub const SOCKET: &str = "/run/observer/observer.sock";
 
 /// What a node may be there for.
 pub const SCENARIOS: [&str; 5] = ["edge", "serverless", "ai", "hybrid", "microservice"];
@@ -138,6 +137,8 @@ Examples:
 Exit status: 0 ran; 1 error; 2 wrong usage; 3 less was measured than asked; 4 the filter never matched.")]
 pub struct Coldstart {
     #[command(flatten)]
+    pub service: Service,
+    #[command(flatten)]
     pub watch: Watch,
     #[command(flatten)]
     pub print: Print,
@@ -156,41 +157,6 @@ pub struct Coldstart {
     /// error: ours is for data.
     #[arg(last = true, value_name = "CMD")]
     pub cmd: Vec<std::ffi::OsString>,
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  observer describe shop/web-0                    a pod, also one that crashes or has gone
-  observer describe 3f2a91c0                      a container by the beginning of its id
-  observer describe shop/web-0 --for 30s          watch it for longer before it is described
-  observer describe shop/web-0 -o json            for scripts: one object
-
-Exit status: 0 told; 1 error; 2 wrong usage; 3 less was measured than asked; 4 it was never seen here.")]
-pub struct Describe {
-    /// NAMESPACE/POD, or a container's name, its id or the beginning of that.
-    #[arg(value_name = "NS/POD|ID|NAME")]
-    pub who: String,
-    #[command(flatten)]
-    pub service: Service,
-    #[command(flatten)]
-    pub watch: Watch,
-    #[command(flatten)]
-    pub print: Print,
-    /// Language of titles and remedies in the table [default: the locale's].
-    #[arg(long, value_enum, value_name = "LANG")]
-    pub lang: Option<Lang>,
-}
-
-/// The observer that runs on this node already.
-#[derive(Clone, Debug, Args)]
-pub struct Service {
-    /// Where the observer that runs on this node answers questions: a socket, or off.
-    #[arg(long, value_name = "PATH|off", default_value = SOCKET)]
-    pub socket: PathBuf,
-    /// Attach probes although an observer runs on this node already.
-    #[arg(long)]
-    pub standalone: bool,
 }
 
 /// How long and with what to watch.
@@ -369,50 +335,6 @@ pub struct Replay {
     /// Stop at this time (RFC 3339, or a duration from the recording's beginning).
     #[arg(long, value_name = "TIME")]
     pub until: Option<String>,
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  observer report --last 30m                            by the observer that runs on this node
-  observer report /var/tmp/node/                        Markdown to standard output
-  observer report incident.rec --html incident.html     one self-contained page")]
-pub struct Report {
-    /// A recording: a file, or a directory of segments [default: that of the observer that runs here].
-    pub path: Option<PathBuf>,
-    /// Only what was told in the last part of it, e.g. 10m.
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
-    pub last: Option<Duration>,
-    #[command(flatten)]
-    pub service: Service,
-    /// Write one self-contained page.
-    #[arg(long, value_name = "FILE")]
-    pub html: Option<PathBuf>,
-    /// Write Markdown to a file [default: to standard output, unless --html is given].
-    #[arg(long, value_name = "FILE")]
-    pub markdown: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  observer run --otlp-listen 127.0.0.1:4317 --record r.rec
-  observer explain 4bf92f3577b34da6a3ce929d0e0e4736 --from r.rec")]
-pub struct Explain {
-    /// As a tracing back end shows it: 32 hexadecimal digits.
-    #[arg(value_name = "TRACE_ID")]
-    pub trace: String,
-    /// A recording of a run that received the trace's spans: a file, or a directory of segments [default: that of
-    /// the observer that runs here].
-    #[arg(long, value_name = "PATH")]
-    pub from: Option<PathBuf>,
-    /// Look at the last part of the recording only, e.g. 30m.
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
-    pub last: Option<Duration>,
-    #[command(flatten)]
-    pub service: Service,
-    #[command(flatten)]
-    pub print: Print,
 }
 
 #[derive(Debug, Args)]

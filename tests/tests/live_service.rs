@@ -84,12 +84,46 @@ fn the_past_is_told_by_who_was_there() {
     assert_eq!(report.status.code(), Some(0), "{}", text(&report.stderr));
     assert!(page.contains("ended with exit status 3"), "{page}");
 
-    let second = observed(&["run", "--for", "1s", "--socket", &places.socket]);
+    let second = observed(&["run", "--for", "1s", "--socket", &places.socket, "--standalone"]);
     let said = text(&second.stderr);
     assert!(said.contains("paid twice") && said.contains("no questions are answered"), "{said}");
     assert!(Path::new(&places.socket).exists(), "it is not the second one's to remove");
     let seen = run.end();
     assert!(!Path::new(&places.socket).exists(), "it goes with its observer");
+    seen.nothing_was_lost();
+}
+
+#[test]
+fn who_follows_sees_the_same_and_attaches_nothing() {
+    let stage = stage();
+    let places = places(&stage);
+    let run = serving(&places);
+    one_that_ends(&stage, &run, &format!("before-{}", stage.id()));
+    let follower = Run::of(&["run", "--socket", &places.socket]);
+    let id = one_that_ends(&stage, &follower, &format!("followed-{}", stage.id()));
+
+    let bundle =
+        Bundle::new(&["/bin/echo", "hello"]).write(&stage, &format!("cold-{}", stage.id())).expect("bundle");
+    let crun = program("crun");
+    let command = stage.runtime(crun).run_command(&bundle);
+    let mut words: Vec<&str> =
+        vec!["coldstart", "--socket", &places.socket, "-o", "json", "--ready-wait", "1s", "--"];
+    let typed: Vec<String> = std::iter::once(command.get_program())
+        .chain(command.get_args())
+        .map(|word| word.to_str().expect("text").to_owned())
+        .collect();
+    words.extend(typed.iter().map(String::as_str));
+    let cold = observed(&words);
+    let (told, said) = (text(&cold.stdout), text(&cold.stderr));
+    assert!(said.contains("nothing is attached") && !said.contains("families"), "{said}");
+    let is_it = |line: &&str| line.contains("\"coldstart\"") && line.contains(&bundle.id);
+    assert_eq!(told.lines().filter(is_it).count(), 1, "{told}{said}");
+
+    let (followed, seen) = (follower.end(), run.end());
+    assert!(followed.stderr.contains("nothing is attached"), "{}", followed.stderr);
+    // The same of the same start, by the same records.
+    assert_eq!(followed.start(&id), seen.start(&id));
+    followed.nothing_was_lost();
     seen.nothing_was_lost();
 }
 

@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use super::{
     Usage,
     describe::{self, engine, engine::Said, merge, seen::Seen},
-    edge::Edge,
+    edge::{self, Edge},
     exit,
     sinks::{Observer, page_options},
     talk,
@@ -21,7 +21,8 @@ use crate::{
     cli,
     filter::Asked,
     output::{Known, Source},
-    service::{Answer, Ask, Client, Line, Page, Question, Server, State, VERSION},
+    record::Header,
+    service::{Answer, Ask, Client, Line, Page, Question, Server, State},
     sink::{Identity, is_broken_pipe, table},
     source::facts::{HostRoot, cri::Cri},
 };
@@ -30,11 +31,12 @@ use crate::{
 pub struct Service {
     server: Option<Server>,
     identity: Identity,
+    header: Header,
 }
 
 impl Service {
     /// Listens where the plan says so. One that cannot is no reason not to watch.
-    pub fn listen(plan: &Plan, observer: &Observer) -> Service {
+    pub fn listen(plan: &Plan, observer: &Observer, header: Header) -> Service {
         let server = plan.answers_at.and_then(|path| match Server::listen(path) {
             Ok(server) => Some(server),
             Err(error) => {
@@ -42,7 +44,7 @@ impl Service {
                 None
             }
         });
-        Service { server, identity: observer.identity.clone() }
+        Service { server, identity: observer.identity.clone(), header }
     }
 
     pub async fn next(&mut self) -> Question {
@@ -53,24 +55,33 @@ impl Service {
     }
 
     /// Gives what only the pipeline knows; the rest is done by the task that was asked.
-    pub fn answer(&self, question: Question, edge: &Edge, plan: &Plan) {
+    pub fn answer(&self, question: Question, edge: &mut Edge, plan: &Plan) {
         let answer: Answer = match question.ask {
-            Ask::State => {
-                let lines = vec![Line::State(state(edge, plan)), Line::Done(exit::RAN)];
-                Box::pin(async move { lines })
-            }
+            Ask::State => lines(vec![Line::State(state(edge, plan)), Line::Done(exit::RAN)]),
             Ask::Describe { who, page } => match Asked::parse(&who) {
-                Err(why) => Box::pin(async move { vec![Line::Refused(why)] }),
+                Err(why) => lines(vec![Line::Refused(why)]),
                 Ok(asked) => {
                     let seen = Seen::of(edge, &asked);
                     let (host, cri) = edge.places();
-                    Box::pin(describe(Subject { who, asked, page, host, cri }, seen, self.identity.clone()))
+                    let subject = Subject { who, asked, page, host, cri };
+                    Answer::Lines(Box::pin(describe(subject, seen, self.identity.clone())))
                 }
             },
+            Ask::Follow => {
+                let (open, now) = (edge.pipeline.open_inputs(), edge::now());
+                match edge.followers.add(self.header.clone(), now, &open) {
+                    Some(batches) => Answer::Follow(batches),
+                    None => lines(vec![Line::Refused("as many follow it already as may".to_owned())]),
+                }
+            }
         };
         // Whoever asked has left.
         let _ = question.answer.send(answer);
     }
+}
+
+fn lines(lines: Vec<Line>) -> Answer {
+    Answer::Lines(Box::pin(async move { lines }))
 }
 
 fn state(edge: &Edge, plan: &Plan) -> State {
@@ -186,7 +197,6 @@ pub fn say_what_is_doubled(service: &cli::Service) {
     let Ok(Some(client)) = Client::find(&service.socket) else { return };
     let State { pid, version, scope, .. } = &client.state;
     talk::say(format_args!(
-        "observer {version} (process {pid}) watches {scope} on this node already: what the probes cost is paid twice \
-         now, and its protocol {VERSION} answers describe, report --last and explain --last"
+        "observer {version} (process {pid}) watches {scope} on this node already: what probes cost is paid twice now"
     ));
 }

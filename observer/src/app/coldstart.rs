@@ -3,7 +3,8 @@
 use anyhow::Result;
 
 use super::{
-    sinks::Outlets,
+    answers, follow,
+    sinks::{Outlets, Sinks},
     spans, until,
     watching::{self, Plan},
 };
@@ -45,5 +46,13 @@ pub fn run(args: &cli::Coldstart) -> Result<i32> {
         remembers: false,
         answers_at: None,
     };
-    until::the_end(&plan, |edge| if args.learn { super::learn(edge.sinks.samples()) } else { Ok(()) })
+    let at_end = |sinks: &Sinks| if args.learn { super::learn(sinks.samples()) } else { Ok(()) };
+    let needs_its_own = follow::needs_its_own(&args.watch, &args.listen);
+    match answers::find(&args.service)?.filter(|_| !needs_its_own) {
+        Some(client) => follow::run(&client, &plan, at_end),
+        None => {
+            answers::say_what_is_doubled(&args.service);
+            until::the_end(&plan, |edge| at_end(&edge.sinks))
+        }
+    }
 }

@@ -13,6 +13,7 @@ use observer_ebpf::Family;
 use tokio::sync::{Mutex, OwnedSemaphorePermit as Permit, Semaphore, mpsc};
 
 use super::{
+    follow::Followers,
     groups::Groups,
     node::Node,
     pipes::Pipes,
@@ -46,6 +47,7 @@ pub struct Edge {
     pub sinks: Sinks,
     /// What was told of each container, where that is remembered.
     pub history: Option<History>,
+    pub followers: Followers,
     recorder: Option<RecordingWriter>,
     host: HostRoot,
     prefetched: Prefetched,
@@ -84,6 +86,7 @@ impl Edge {
             pipeline,
             sinks,
             history: None,
+            followers: Followers::default(),
             recorder,
             host,
             prefetched: Prefetched::default(),
@@ -298,6 +301,7 @@ impl Edge {
             }
             recorder.write(input);
         }
+        self.followers.write(input);
         let (wants, sinks, history) = (&mut self.wants, &mut self.sinks, &mut self.history);
         let mut result = Ok(());
         self.pipeline.step(input, |output| match output {

@@ -1,14 +1,10 @@
 //! Following an observer that runs: its inputs come over its socket, and this process does the rest of a run with them:
 //! its own filter, rules and sinks. Nothing is attached for it.
 
-use std::io::BufReader;
-use std::os::unix::net::UnixStream;
+use std::{io::BufReader, os::unix::net::UnixStream};
 
 use anyhow::{Context, Result, bail};
-use tokio::{
-    sync::mpsc,
-    time::Instant,
-};
+use tokio::{sync::mpsc, time::Instant};
 
 use super::{
     exit, replay,

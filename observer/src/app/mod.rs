@@ -10,6 +10,7 @@ pub mod doctor;
 mod edge;
 pub mod exit;
 pub mod explain;
+mod follow;
 mod groups;
 pub mod matrix;
 mod node;

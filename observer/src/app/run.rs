@@ -3,8 +3,8 @@
 use anyhow::Result;
 
 use super::{
-    answers, catalogue, exit,
-    sinks::Outlets,
+    answers, catalogue, exit, follow,
+    sinks::{Outlets, Sinks},
     spans, until,
     watching::{self, Plan},
 };
@@ -16,7 +16,6 @@ use crate::{cli, pipeline::Settings, probes::Purpose, rules::catalogue::Entry};
 /// See [`until::the_end`].
 pub fn run(args: &cli::Run) -> Result<i32> {
     let mut found = false;
-    answers::say_what_is_doubled(&args.service);
     let answers_at = Some(args.service.socket.as_path()).filter(|path| !answers::is_off(path));
     let record = args.watch.record.clone().or_else(super::recording_of_a_service);
     let watch = cli::Watch { record, ..args.watch.clone() };
@@ -52,10 +51,18 @@ pub fn run(args: &cli::Run) -> Result<i32> {
         remembers: answers_at.is_some(),
         answers_at,
     };
-    let code = until::the_end(&plan, |edge| {
-        found = edge.sinks.found(args.judging.exit_on.as_deref());
+    let mut at_end = |sinks: &Sinks| {
+        found = sinks.found(args.judging.exit_on.as_deref());
         Ok(())
-    })?;
+    };
+    let needs_its_own = follow::needs_its_own(&watch, &args.listen) || !args.webhooks.is_empty();
+    let code = match answers::find(&args.service)?.filter(|_| !needs_its_own) {
+        Some(client) => follow::run(&client, &plan, at_end)?,
+        None => {
+            answers::say_what_is_doubled(&args.service);
+            until::the_end(&plan, |edge| at_end(&edge.sinks))?
+        }
+    };
     Ok(if found { exit::FOUND } else { code })
 }
 

@@ -29,7 +29,7 @@ const TURN: Duration = Duration::from_millis(20);
 /// How often clock and cost are measured.
 const MEASURE: Duration = Duration::from_secs(10);
 /// After CMD's end, what it left behind in the kernel is still coming.
-const DRAIN: Duration = Duration::from_millis(60);
+pub const DRAIN: Duration = Duration::from_millis(60);
 
 /// Watches as planned, and gives the exit code. `at_end` is handed what was told once all of it was.
 ///
@@ -45,8 +45,8 @@ pub fn the_end(plan: &Plan, at_end: impl FnOnce(&Edge) -> Result<()>) -> Result<
 
 async fn watch(plan: &Plan<'_>, at_end: impl FnOnce(&Edge) -> Result<()>) -> Result<i32> {
     let mut signals = Signals::new()?;
-    let Watching { mut edge, plans, asked, observer } = watching::attach(plan)?;
-    let mut service = Service::listen(plan, &observer);
+    let Watching { mut edge, plans, asked, observer, header } = watching::attach(plan)?;
+    let mut service = Service::listen(plan, &observer, header);
     edge.begin(&plans)?;
     let mut child = spawn(plan.cmd)?;
     let end = until_the_end(&mut edge, plan, &mut child, &mut signals, &mut service).await?;
@@ -129,14 +129,14 @@ fn how_it_goes(edge: &Edge) -> String {
     )
 }
 
-async fn at(deadline: Option<Instant>) {
+pub async fn at(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => sleep_until(deadline).await,
         None => std::future::pending().await,
     }
 }
 
-async fn ended(child: &mut Option<Child>) -> std::io::Result<ExitStatus> {
+pub async fn ended(child: &mut Option<Child>) -> std::io::Result<ExitStatus> {
     match child {
         Some(child) => child.wait().await,
         None => std::future::pending().await,
@@ -144,12 +144,12 @@ async fn ended(child: &mut Option<Child>) -> std::io::Result<ExitStatus> {
 }
 
 /// The exit code, or the negative number of the signal that ended it.
-fn exit_number(status: ExitStatus) -> i32 {
+pub fn exit_number(status: ExitStatus) -> i32 {
     use std::os::unix::process::ExitStatusExt;
     status.code().unwrap_or_else(|| -status.signal().unwrap_or(0))
 }
 
-fn spawn(cmd: &[OsString]) -> Result<Option<Child>> {
+pub fn spawn(cmd: &[OsString]) -> Result<Option<Child>> {
     let Some((program, arguments)) = cmd.split_first() else { return Ok(None) };
     let stderr =
         rustix::io::fcntl_dupfd_cloexec(std::io::stderr(), 3).context("cannot pass on standard error")?;
@@ -160,20 +160,20 @@ fn spawn(cmd: &[OsString]) -> Result<Option<Child>> {
 }
 
 /// Ctrl-C, or being asked to end.
-struct Signals {
+pub struct Signals {
     interrupt: Signal,
     terminate: Signal,
 }
 
 impl Signals {
-    fn new() -> Result<Self> {
+    pub fn new() -> Result<Self> {
         Ok(Signals {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
         })
     }
 
-    async fn next(&mut self) {
+    pub async fn next(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}

@@ -54,6 +54,8 @@ pub struct Watching {
     /// The families that were asked for, by name or by the command.
     pub asked: Vec<Family>,
     pub observer: Observer,
+    /// What a recording of it begins with.
+    pub header: Header,
 }
 
 /// Attaches what the plan needs.
@@ -96,11 +98,11 @@ pub fn attach(plan: &Plan) -> Result<Watching> {
         plans.iter().filter(|plan| plan.hooks.iter().any(|hook| hook.rung.is_some())).count(),
         now().since(began) / 1_000_000,
     ));
+    let header = header(plan, &host, &observer, &live)?;
     let recorder = match &plan.watch.record {
         Some(path) => {
-            let header = header(plan, &host, &observer, &live)?;
             let limits = Limits { total: plan.watch.record_limit, ..Limits::default() };
-            Some(RecordingWriter::create(path, header, now(), limits)?)
+            Some(RecordingWriter::create(path, header.clone(), now(), limits)?)
         }
         None => None,
     };
@@ -108,7 +110,7 @@ pub fn attach(plan: &Plan) -> Result<Watching> {
     let edge = Edge::new(live, pipeline, sinks, recorder, host_root, &sockets, &plan.settings.webhooks)
         .with_spans(spans)
         .with_history(plan.remembers);
-    Ok(Watching { edge, plans, asked, observer })
+    Ok(Watching { edge, plans, asked, observer, header })
 }
 
 /// The named probe families and what they need; all that are needed when none was named.

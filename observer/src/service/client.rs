@@ -7,7 +7,8 @@ use std::{
     time::Duration,
 };
 
-use super::{Ask, Line, MAX_ANSWER, Request, State, VERSION};
+use super::{Ask, Line, MAX_ANSWER, MAX_REQUEST, Request, State, VERSION};
+use crate::record::SegmentReader;
 
 /// How long an answer may take: engines are asked for it, which have their own patience.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -55,15 +56,7 @@ impl Client {
     /// # Errors
     /// There is no answer, or `take` fails.
     pub fn ask(&self, ask: Ask, mut take: impl FnMut(Line) -> io::Result<()>) -> Result<i32, ClientError> {
-        let mut stream = UnixStream::connect(&self.path).map_err(|error| self.io(error))?;
-        let patient = |stream: &UnixStream| {
-            stream.set_read_timeout(Some(PATIENCE))?;
-            stream.set_write_timeout(Some(PATIENCE))
-        };
-        patient(&stream).map_err(|error| self.io(error))?;
-        let request = serde_json::to_string(&Request { observer: VERSION, ask });
-        let request = request.map_err(|error| self.io(error.into()))? + "\n";
-        stream.write_all(request.as_bytes()).map_err(|error| self.io(error))?;
+        let stream = self.request(ask).map_err(|error| self.io(error))?;
         // One byte more than any answer has: one that is longer is none.
         let answer = BufReader::new(stream.take(MAX_ANSWER as u64 + 1));
         for line in answer.lines() {
@@ -75,6 +68,31 @@ impl Client {
             }
         }
         Err(self.io(io::ErrorKind::UnexpectedEof.into()))
+    }
+
+    /// What the pipeline of that observer is fed, from now on.
+    ///
+    /// # Errors
+    /// It gives nothing, or says why not.
+    pub fn follow(&self) -> Result<SegmentReader<BufReader<UnixStream>>, ClientError> {
+        let stream = self.request(Ask::Follow).map_err(|error| self.io(error))?;
+        let mut stream = BufReader::new(stream);
+        let mut line = String::new();
+        stream.by_ref().take(MAX_REQUEST).read_line(&mut line).map_err(|error| self.io(error))?;
+        match serde_json::from_str(&line).map_err(|error| self.io(error.into()))? {
+            Line::Follows => Ok(SegmentReader::new(stream)),
+            Line::Refused(why) => Err(ClientError::Refused { path: self.path.clone(), why }),
+            _ => Err(self.io(io::ErrorKind::InvalidData.into())),
+        }
+    }
+
+    fn request(&self, ask: Ask) -> io::Result<UnixStream> {
+        let mut stream = UnixStream::connect(&self.path)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        let request = serde_json::to_string(&Request { observer: VERSION, ask })? + "\n";
+        stream.write_all(request.as_bytes())?;
+        Ok(stream)
     }
 
     fn io(&self, source: io::Error) -> ClientError {

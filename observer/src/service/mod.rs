@@ -38,6 +38,8 @@ pub enum Ask {
         who: String,
         page: Page,
     },
+    /// What the pipeline is fed, from now on.
+    Follow,
 }
 
 /// How an answer is to look: it is made where everything is known, and shown as it came.
@@ -56,6 +58,8 @@ pub enum Line {
     State(State),
     /// To standard output, as it is.
     Text(String),
+    /// The last line: what follows are the bytes of a recording that does not end by itself.
+    Follows,
     /// The last line: there is no answer, and why.
     Refused(String),
     /// The last line: the exit code.

@@ -29,7 +29,11 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// What is left to do for an answer once the main loop has given what it knows.
-pub type Answer = Pin<Box<dyn Future<Output = Vec<Line>> + Send>>;
+pub enum Answer {
+    Lines(Pin<Box<dyn Future<Output = Vec<Line>> + Send>>),
+    /// Bytes of a recording, batch by batch.
+    Follow(mpsc::Receiver<Vec<u8>>),
+}
 
 /// For the main loop.
 pub struct Question {
@@ -127,12 +131,25 @@ async fn serve(stream: UnixStream, questions: mpsc::Sender<Question>) -> io::Res
     let mut line = String::new();
     let mut read = BufReader::new(read.take(MAX_REQUEST));
     timeout(PATIENCE, read.read_line(&mut line)).await??;
-    let lines = match understood(&line) {
+    let answer = match understood(&line) {
         Ok(ask) => ask_main_loop(ask, &questions).await,
-        Err(why) => vec![Line::Refused(why)],
+        Err(why) => refused(why),
     };
-    timeout(PATIENCE, write.write_all(&encoded(&lines))).await??;
+    match answer {
+        Answer::Lines(rest) => timeout(PATIENCE, write.write_all(&encoded(&rest.await))).await??,
+        Answer::Follow(mut batches) => {
+            write.write_all(&encoded(&[Line::Follows])).await?;
+            // Who takes nothing for so long is hung up on; what it would have got waits in no queue.
+            while let Some(batch) = batches.recv().await {
+                timeout(PATIENCE, write.write_all(&batch)).await??;
+            }
+        }
+    }
     write.shutdown().await
+}
+
+fn refused(why: String) -> Answer {
+    Answer::Lines(Box::pin(async { vec![Line::Refused(why)] }))
 }
 
 fn understood(line: &str) -> Result<Ask, String> {
@@ -148,16 +165,13 @@ fn understood(line: &str) -> Result<Ask, String> {
     Ok(request.ask)
 }
 
-async fn ask_main_loop(ask: Ask, questions: &mpsc::Sender<Question>) -> Vec<Line> {
+async fn ask_main_loop(ask: Ask, questions: &mpsc::Sender<Question>) -> Answer {
     let (answer, answered) = oneshot::channel();
-    let refused = || vec![Line::Refused("the observer is ending".to_owned())];
+    let ending = || refused("the observer is ending".to_owned());
     if questions.send(Question { ask, answer }).await.is_err() {
-        return refused();
+        return ending();
     }
-    match answered.await {
-        Ok(rest) => rest.await,
-        Err(_) => refused(),
-    }
+    answered.await.unwrap_or_else(|_| ending())
 }
 
 /// One that would be too long is refused, not cut.

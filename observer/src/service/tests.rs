@@ -23,8 +23,9 @@ fn serving(path: PathBuf) -> tokio::runtime::Runtime {
                     vec![Line::Text("x".repeat(MAX_ANSWER)), Line::Done(0)]
                 }
                 Ask::Describe { who, .. } => vec![Line::Text(who), Line::Done(4)],
+                Ask::Follow => vec![Line::Refused("nobody leads".to_owned())],
             };
-            let _ = answer.send(Box::pin(async move { lines }));
+            let _ = answer.send(Answer::Lines(Box::pin(async move { lines })));
         }
     });
     is_ready.recv().expect("a server");
@@ -61,6 +62,8 @@ fn questions_are_answered_and_only_the_owner_may_ask() {
     assert_eq!((code.unwrap(), said), (4, vec![Line::Text("a\nb\u{1b}".to_owned())]));
     let refused = client.ask(describe("huge"), |_| Ok(())).unwrap_err();
     assert!(refused.to_string().contains("at most"), "{refused}");
+    let refused = client.follow().map(drop).unwrap_err();
+    assert!(refused.to_string().contains("nobody leads"), "{refused}");
 }
 
 #[test]

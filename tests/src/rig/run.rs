@@ -103,7 +103,7 @@ impl Run {
         let mut command = Command::new(observer());
         command.args(words);
         // Several run at once on this machine: none is to be asked for another's sake, unless a test wants that.
-        if words.first() == Some(&"run") && !words.contains(&"--socket") {
+        if matches!(words.first(), Some(&"run" | &"coldstart")) && !words.contains(&"--socket") {
             command.args(["--socket", "off"]);
         }
         Run::by(command)
