@@ -163,6 +163,11 @@ impl Pipeline {
         (self.judging.outcome(), self.not_measured())
     }
 
+    /// Which containers are watched, where that is not all of them.
+    pub fn scope(&self) -> Option<String> {
+        (!self.settings.filter.is_empty()).then(|| self.settings.filter.describe())
+    }
+
     /// From when until when.
     pub fn span(&self) -> (Wall, Wall) {
         (self.wall(self.from.unwrap_or(self.now)), self.wall(self.now))

@@ -21,6 +21,7 @@ use crate::{
 
 pub fn run(args: &cli::Replay) -> Result<i32> {
     let mut reader = RecordingReader::open(&args.path)?;
+    say_where_it_begins(&reader);
     let header = reader.header().header.clone();
     let begins = reader.header().begins;
     let mut settings = recorded_settings(&header)?;
@@ -152,6 +153,21 @@ fn say_what_differs(header: &Header, args: &cli::Replay, settings: &mut Settings
             asked.describe()
         );
         settings.filter = asked;
+    }
+}
+
+/// What was there before it, and is not in it.
+pub fn say_where_it_begins(reader: &RecordingReader) {
+    let (first, report) = (reader.header(), reader.report());
+    let dropped = first.number.saturating_sub(report.skipped_segments);
+    if dropped > 0 {
+        eprintln!("observer: {dropped} earlier segments of this run were dropped to keep the limit");
+    }
+    if report.other_segments > 0 {
+        let count = report.other_segments;
+        eprintln!(
+            "observer: {count} segments are of earlier runs, and not in this: name one of them to see its own"
+        );
     }
 }
 

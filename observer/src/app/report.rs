@@ -19,6 +19,7 @@ use crate::{
 pub fn run(args: &cli::Report) -> Result<i32> {
     let path = answers::recording(args.path.as_deref(), &args.service)?;
     let (mut reader, from) = replay::open(&path, args.last)?;
+    replay::say_where_it_begins(&reader);
     let header = reader.header().header.clone();
     let settings = Settings { follow: true, ..replay::recorded_settings(&header)? };
     let identity = Identity { node: header.node.clone(), host: header.host.clone() };

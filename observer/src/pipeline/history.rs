@@ -75,6 +75,10 @@ impl History {
                 }
             }
             Output::Unproven(unproven) => {
+                let id = |subject: &Subject| subject.container.as_ref().map(|container| container.id.clone());
+                let of = id(&unproven.subject);
+                // The latest says all that the earlier ones said.
+                self.unproven.retain(|known| known.id != unproven.id || id(&known.subject) != of);
                 if self.unproven.len() >= MAX_FOUND {
                     self.unproven.pop_front();
                 }

@@ -51,6 +51,8 @@ pub struct ReadReport {
     pub missing_segments: u64,
     /// Segments in the directory that are of other runs than its last: open them by their own paths.
     pub other_segments: u64,
+    /// Segments of this run that were not read, as they were not asked for.
+    pub skipped_segments: u64,
     pub damages: Vec<Damage>,
     /// How the last file ended.
     pub ended: Option<Ended>,
@@ -121,7 +123,7 @@ impl RecordingReader {
             let path = reader.files.pop_front().unwrap_or_default();
             let (current, first) = open_segment(&path)?;
             reader.next_number = first.number.saturating_add(1);
-            reader.report.other_segments += skipped as u64 + 1;
+            reader.report.skipped_segments = skipped as u64 + 1;
             (reader.path, reader.current, reader.first) = (path, Some(current), first);
         }
         Ok((reader, from))

@@ -8,11 +8,10 @@ use std::{
 
 use super::*;
 
-/// A server that answers each question with its own words, for as long as the runtime lives.
-fn serving(path: PathBuf) -> tokio::runtime::Runtime {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+/// A server that answers each question with its own words, for as long as the tests run.
+fn serving(path: PathBuf) {
     let (ready, is_ready) = std::sync::mpsc::channel();
-    runtime.spawn(async move {
+    let serve = async move {
         let mut server = Server::listen(&path).expect("a socket");
         ready.send(()).expect("a test");
         loop {
@@ -27,9 +26,13 @@ fn serving(path: PathBuf) -> tokio::runtime::Runtime {
             };
             let _ = answer.send(Answer::Lines(Box::pin(async move { lines })));
         }
-    });
+    };
+    std::thread::spawn(move || runtime().block_on(serve));
     is_ready.recv().expect("a server");
-    runtime
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
 }
 
 fn describe(who: &str) -> Ask {
@@ -50,7 +53,7 @@ fn raw(path: &Path, request: &[u8]) -> String {
 fn questions_are_answered_and_only_the_owner_may_ask() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("sub/observer.sock");
-    let _runtime = serving(path.clone());
+    serving(path.clone());
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     let client = Client::find(&path).unwrap().expect("an observer");
     assert_eq!(client.state.pid, 7);
@@ -70,7 +73,7 @@ fn questions_are_answered_and_only_the_owner_may_ask() {
 fn who_speaks_otherwise_is_told_and_others_are_answered() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("observer.sock");
-    let _runtime = serving(path.clone());
+    serving(path.clone());
     let newer = raw(&path, b"{\"observer\":2,\"ask\":{\"fly\":1}}\n");
     assert!(newer.contains("version 1 is spoken here, not 2"), "{newer}");
     for garbage in
@@ -91,7 +94,8 @@ fn a_socket_that_was_left_behind_makes_way_and_others_do_not() {
     assert!(Client::find(&path).unwrap().is_none(), "there is none");
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
     assert!(Client::find(&path).unwrap().is_none(), "nobody listens");
-    let runtime = serving(path.clone());
+    serving(path.clone());
+    let runtime = runtime();
     let second = runtime.block_on(async { Server::listen(&path).map(drop) }).unwrap_err();
     assert_eq!(second.kind(), std::io::ErrorKind::AddrInUse);
     let file = dir.path().join("file");
@@ -105,8 +109,7 @@ fn a_socket_that_was_left_behind_makes_way_and_others_do_not() {
 fn it_takes_its_socket_away_with_it() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("observer.sock");
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
+    runtime().block_on(async {
         let server = Server::listen(&path).unwrap();
         assert!(path.exists());
         drop(server);

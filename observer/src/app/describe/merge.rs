@@ -41,7 +41,8 @@ pub fn describe(text: &str, source: Source, seen: Seen, said: Said) -> Descripti
         let key = ids.entry(id).or_insert_with(|| key(&standing.container)).clone();
         take_standing(by.entry(key).or_default(), standing);
     }
-    for past in seen.pasts {
+    // The latest first: of several that were one after the other, it is the one that is told in full.
+    for past in seen.pasts.into_iter().rev() {
         let key = ids.get(&past.container.id).cloned().unwrap_or_else(|| key(&past.container));
         take_past(by.entry(key).or_default(), past);
     }
@@ -50,6 +51,7 @@ pub fn describe(text: &str, source: Source, seen: Seen, said: Said) -> Descripti
     for described in &mut containers {
         described.exits.sort_by_key(|exit| std::cmp::Reverse((exit.time, exit.attempt)));
         described.exits.truncate(MAX_EXITS);
+        described.recent.sort_by_key(|event| event.time);
     }
     let known = match () {
         () if containers.iter().any(|it| it.condition == Some(Condition::Running)) => Known::Here,
@@ -140,7 +142,7 @@ fn take_past(described: &mut Described, past: Past) {
         outcomes.into_iter().for_each(|(name, count)| *sums.entry(name).or_default() += count);
     }
     described.recent.extend(past.recent);
-    described.start = past.start.or(described.start.take());
+    described.start = described.start.take().or(past.start);
     if !is_it {
         return;
     }
@@ -198,4 +200,117 @@ fn lacks(source: Source, no_engine: bool, listed: usize) -> Vec<NotMeasured> {
         lack(&what, "the engine is asked about the latest ones only", "crictl inspect ID")
     });
     [before, engine, many].into_iter().flatten().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        input::LookupError,
+        output::{Exit, Limits, Since},
+        time::Wall,
+    };
+
+    fn container(id: &str, attempt: u32) -> Container {
+        let some = |text: &str| Some(text.to_owned());
+        Container {
+            id: id.to_owned(),
+            name: some("app"),
+            pod: some("web-0"),
+            namespace: some("shop"),
+            attempt: Some(attempt),
+            ..Container::default()
+        }
+    }
+
+    fn listed(id: &str, attempt: u32, condition: Condition) -> Listed {
+        let ended = condition == Condition::Exited;
+        Listed {
+            container: container(id, attempt),
+            condition,
+            created: Some(Wall(i64::from(attempt) * 100)),
+            started: None,
+            finished: ended.then_some(Wall(i64::from(attempt) * 100 + 50)),
+            exit_code: ended.then_some(137),
+            reason: ended.then(|| "OOMKilled".to_owned()),
+            message: None,
+            log_path: None,
+            limits: Limits { memory_bytes: Some(64), milli_cpus: None },
+        }
+    }
+
+    fn past(id: &str, attempt: u32) -> Past {
+        let exit =
+            PastExit { id: id.to_owned(), attempt: Some(attempt), code: Some(137), ..PastExit::default() };
+        let exit = PastExit { signal: Some(9), time: Some(Wall(i64::from(attempt) * 100 + 49)), ..exit };
+        let of = Container { exit: Some(Exit::default()), ..container(id, attempt) };
+        let outcomes = BTreeMap::from([("dns", BTreeMap::from([("timeout", 2)]))]);
+        Past { container: of, since: Some(Since::Start), exit: Some(exit), outcomes, ..Past::default() }
+    }
+
+    fn seen(standings: Vec<Standing>, pasts: Vec<Past>) -> Seen {
+        Seen {
+            standings,
+            pasts,
+            findings: Vec::new(),
+            unproven: Vec::new(),
+            checked: Vec::new(),
+            not_measured: Vec::new(),
+            from: Wall(0),
+            now: Wall(1_000),
+        }
+    }
+
+    #[test]
+    fn what_both_know_is_told_once_and_one_that_is_started_anew_is_one() {
+        let standing = Standing {
+            container: Container { runtime: Some("crun".to_owned()), ..container("c3", 3) },
+            since: Since::Start,
+            streams: Vec::new(),
+            resident: None,
+            cpu: None,
+        };
+        let said = Said {
+            listed: vec![
+                listed("c3", 3, Condition::Running),
+                listed("c2", 2, Condition::Exited),
+                listed("c1", 1, Condition::Exited),
+            ],
+            ..Said::default()
+        };
+        let told = describe("shop/web-0", Source::Observer, seen(vec![standing], vec![past("c2", 2)]), said);
+        assert_eq!((told.known, told.containers.len()), (Known::Here, 1));
+        let it = &told.containers[0];
+        assert_eq!((it.container.id.as_str(), it.restarts), ("c3", Some(3)));
+        assert_eq!(it.container.runtime.as_deref(), Some("crun"));
+        let exits: Vec<_> = it.exits.iter().map(|exit| (exit.id.as_str(), exit.signal)).collect();
+        assert_eq!(exits, [("c2", Some(9)), ("c1", Some(9))], "the latest first, each once");
+        assert_eq!(it.exits[0].reason.as_deref(), Some("OOMKilled"), "the engine's word");
+        assert_eq!(it.outcomes["dns"]["timeout"], 2, "of the one before it, too");
+        assert_eq!(it.condition, Some(Condition::Running), "that one has ended is no end of this one");
+    }
+
+    #[test]
+    fn of_those_that_are_gone_the_last_is_told_in_full() {
+        let told = describe(
+            "shop/web-0",
+            Source::Observer,
+            seen(Vec::new(), vec![past("c1", 1), past("c2", 2)]),
+            Said::default(),
+        );
+        let it = &told.containers[0];
+        assert_eq!((told.containers.len(), it.container.id.as_str(), it.exits.len()), (1, "c2", 2));
+    }
+
+    #[test]
+    fn where_no_engine_answers_what_was_seen_is_told_and_the_lack_is_named() {
+        let error = LookupError { what: "CRI".to_owned(), why: "no answer within 2 s".to_owned() };
+        let said = Said { errors: vec![error], ..Said::default() };
+        let told = describe("shop/web-0", Source::Observer, seen(Vec::new(), vec![past("c1", 1)]), said);
+        assert_eq!(told.known, Known::Gone);
+        assert_eq!(told.containers[0].restarts, None, "not known is not none");
+        assert!(told.not_measured.iter().any(|lack| lack.why.contains("no answer within")));
+        let nothing = describe("shop/web-0", Source::Snapshot, seen(Vec::new(), Vec::new()), Said::default());
+        assert_eq!((nothing.known, nothing.containers.len()), (Known::Never, 0));
+    }
 }

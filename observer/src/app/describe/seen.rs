@@ -3,6 +3,7 @@
 use crate::{
     app::edge::Edge,
     filter::Asked,
+    layer::Layer,
     output::{Check, Finding, NotMeasured, Standing, Subject, Unproven},
     pipeline::Past,
     time::Wall,
@@ -27,7 +28,13 @@ impl Seen {
     pub fn of(edge: &Edge, asked: &Asked) -> Seen {
         let pipeline = &edge.pipeline;
         let (from, now) = pipeline.span();
-        let (found, not_measured) = pipeline.looked_at();
+        let (found, mut not_measured) = pipeline.looked_at();
+        not_measured.extend(pipeline.scope().map(|scope| NotMeasured {
+            layer: Layer::L3,
+            what: "what containers did that the observer that answers does not watch".to_owned(),
+            why: format!("it watches {scope}"),
+            how: Some("--standalone".to_owned()),
+        }));
         let standings = pipeline.standings(|container| asked.takes(container));
         let pasts = edge.history.as_ref().map(|history| history.of(asked)).unwrap_or_default();
         let images: Vec<&String> = standings
