@@ -35,7 +35,7 @@ pub struct Past {
     pub recent: VecDeque<Event>,
     pub start: Option<ColdStart>,
     /// When it was heard of last: a number that only grows.
-    heard: u64,
+    pub heard: u64,
 }
 
 /// A container's id, and which of those that had it.

@@ -1,8 +1,9 @@
 //! The end that asks.
 
 use std::{
+    fs,
     io::{self, BufRead, BufReader, Read, Write},
-    os::unix::net::UnixStream,
+    os::unix::{fs::MetadataExt, net::UnixStream},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -18,6 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub enum ClientError {
     #[error("the observer at {} gives no answer ({source}); --standalone asks the kernel instead", path.display())]
     Io { path: PathBuf, source: io::Error },
+    #[error("the socket {} belongs to user {owner}, neither to you nor to root; --standalone asks nobody", path.display())]
+    Foreign { path: PathBuf, owner: u32 },
     #[error("the observer at {} says: {why}", path.display())]
     Refused { path: PathBuf, why: String },
 }
@@ -35,9 +38,13 @@ impl Client {
     /// # Errors
     /// Something is there that does not answer as an observer of this version does.
     pub fn find(path: &Path) -> Result<Option<Client>, ClientError> {
-        match UnixStream::connect(path) {
-            Ok(_) => {}
-            Err(_) => return Ok(None),
+        if UnixStream::connect(path).is_err() {
+            return Ok(None);
+        }
+        // What it says is shown as it came: only who may be trusted with a terminal is asked.
+        let owner = fs::metadata(path).map_or(u32::MAX, |metadata| metadata.uid());
+        if owner != 0 && owner != rustix::process::geteuid().as_raw() {
+            return Err(ClientError::Foreign { path: path.to_owned(), owner });
         }
         let mut client = Client { path: path.to_owned(), state: State::default() };
         let mut state = None;

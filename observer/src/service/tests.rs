@@ -92,6 +92,13 @@ fn a_socket_that_was_left_behind_makes_way_and_others_do_not() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("observer.sock");
     assert!(Client::find(&path).unwrap().is_none(), "there is none");
+    let foreign = dir.path().join("foreign.sock");
+    let _listener = std::os::unix::net::UnixListener::bind(&foreign).unwrap();
+    // Only root can give it away; to others it is their own.
+    if std::os::unix::fs::chown(&foreign, Some(12_345), None).is_ok() {
+        let refused = Client::find(&foreign).unwrap_err();
+        assert!(refused.to_string().contains("belongs to user 12345"), "{refused}");
+    }
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
     assert!(Client::find(&path).unwrap().is_none(), "nobody listens");
     serving(path.clone());
