@@ -1,6 +1,7 @@
 //! What can be typed. One declaration a command; `app` gives it its meaning.
 
 mod matrix;
+mod questions;
 mod values;
 
 use std::{path::PathBuf, time::Duration};
@@ -17,6 +18,7 @@ use crate::{
 };
 
 pub use matrix::{CatalogueArgs, Matrix, MatrixCheck, MatrixCommand, MatrixList, MatrixShow};
+pub use questions::{Describe, Explain, Report, SOCKET, Service};
 pub use values::{duration, ring, size};
 use values::{events, label};
 
@@ -37,6 +39,8 @@ pub enum Command {
     Run(Run),
     /// Break down container starts: where each one's time went, phase by phase and layer by layer.
     Coldstart(Coldstart),
+    /// Say what is known of one pod or container on this node: one screen.
+    Describe(Describe),
     /// Print what a recording holds, exactly as it was printed live; needs no rights.
     Replay(Replay),
     /// Say what a recording amounts to: findings, evidence, timeline; for a ticket or as a page; needs no rights.
@@ -95,6 +99,8 @@ Exit status: 0 ran; 1 error; 2 wrong usage; 3 less was measured than asked; 4 th
 in a run with an end; 5 a finding of the grade that --exit-on names was made.")]
 pub struct Run {
     #[command(flatten)]
+    pub service: Service,
+    #[command(flatten)]
     pub watch: Watch,
     /// How often counts are told, from the beginning of the run on.
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
@@ -134,6 +140,8 @@ Examples:
 Exit status: 0 ran; 1 error; 2 wrong usage; 3 less was measured than asked; 4 the filter never matched.")]
 pub struct Coldstart {
     #[command(flatten)]
+    pub service: Service,
+    #[command(flatten)]
     pub watch: Watch,
     #[command(flatten)]
     pub print: Print,
@@ -157,7 +165,7 @@ pub struct Coldstart {
 }
 
 /// How long and with what to watch.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct Watch {
     /// Stop after this time, e.g. 30s, 5m, 1h.
     #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
@@ -182,7 +190,7 @@ pub struct Watch {
     pub host: Host,
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct Host {
     /// Where the node's file system is [default: /, or /host in a debug container].
     #[arg(long, value_name = "PATH")]
@@ -267,7 +275,7 @@ pub struct FilterArgs {
     pub pid: Vec<u32>,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct Otlp {
     /// Export starts and findings to this collector, and metrics of the run, e.g. http://127.0.0.1:4317.
     #[arg(long, value_name = "URL")]
@@ -286,7 +294,7 @@ pub struct Metrics {
 }
 
 /// Telemetry of others.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct Listen {
     /// Receive OTLP here, e.g. 127.0.0.1:4317: spans are tied to what the kernel saw.
     #[arg(long, value_name = "ADDR")]
@@ -340,38 +348,6 @@ pub struct Replay {
     /// Stop at this time (RFC 3339, or a duration from the recording's beginning).
     #[arg(long, value_name = "TIME")]
     pub until: Option<String>,
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  observer report /var/tmp/node/                        Markdown to standard output
-  observer report incident.rec --html incident.html     one self-contained page")]
-pub struct Report {
-    /// A recording: a file, or a directory of segments.
-    pub path: PathBuf,
-    /// Write one self-contained page.
-    #[arg(long, value_name = "FILE")]
-    pub html: Option<PathBuf>,
-    /// Write Markdown to a file [default: to standard output, unless --html is given].
-    #[arg(long, value_name = "FILE")]
-    pub markdown: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  observer run --otlp-listen 127.0.0.1:4317 --record r.rec
-  observer explain 4bf92f3577b34da6a3ce929d0e0e4736 --from r.rec")]
-pub struct Explain {
-    /// As a tracing back end shows it: 32 hexadecimal digits.
-    #[arg(value_name = "TRACE_ID")]
-    pub trace: String,
-    /// A recording of a run that received the trace's spans: a file, or a directory of segments.
-    #[arg(long, value_name = "PATH")]
-    pub from: PathBuf,
-    #[command(flatten)]
-    pub print: Print,
 }
 
 #[derive(Debug, Args)]

@@ -1,8 +1,11 @@
 //! Which containers the user asked about.
 
+mod asked;
+
 use serde::{Deserialize, Serialize};
 
 use crate::output::Container;
+pub use asked::Asked;
 
 /// All given conditions must hold; a condition that is empty always does.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -31,6 +31,8 @@ pub mod cli;
 #[cfg(feature = "record")]
 pub mod record;
 #[cfg(feature = "edges")]
+pub mod service;
+#[cfg(feature = "edges")]
 pub mod sink;
 #[cfg(all(test, feature = "record"))]
 mod skips;

@@ -16,6 +16,7 @@ fn main() -> ExitCode {
         Command::Replay(args) => app::replay::run(args),
         Command::Report(args) => app::report::run(args),
         Command::Matrix(args) => app::matrix::run(args),
+        Command::Describe(args) => app::describe::run(args),
         Command::Explain(args) => app::explain::run(args),
         Command::Doctor(args) => app::doctor::run(args),
         Command::Demo(args) => app::demo::run(args),

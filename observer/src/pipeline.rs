@@ -3,6 +3,7 @@
 
 mod evidence;
 mod explained;
+mod history;
 mod judging;
 mod lacks;
 mod seen;
@@ -19,7 +20,7 @@ use crate::{
     health::{OtlpCounts, OwnCost, ProbeHealth, ProbeReport, Report},
     input::{End, FactKind, Input},
     model::{Made, Model},
-    output::{ColdStart, Event, Health, Output, Summary, Told},
+    output::{ColdStart, Container, Event, Found, Health, NotMeasured, Output, Standing, Summary, Told},
     rules::Rules,
     time::{Time, Wall},
 };
@@ -28,6 +29,7 @@ use judging::Judging;
 use seen::Seen;
 use stats::Tally;
 
+pub use history::{History, Past};
 pub use settings::{Relation, Settings};
 pub use show::{Show, Shown, UnknownKind, event_needs_attention, is_a_problem, needs_attention};
 
@@ -155,6 +157,26 @@ impl Pipeline {
     pub fn open_inputs(&self) -> Vec<Input> {
         let reports = self.statuses.values().cloned().map(Input::Probe);
         reports.chain(self.model.open_inputs(self.now)).collect()
+    }
+
+    /// How the containers are that live and are asked for.
+    pub fn standings(&self, is: impl Fn(&Container) -> bool) -> Vec<Standing> {
+        self.model.standings(self.now, is)
+    }
+
+    /// What was looked at by now, and what could not be.
+    pub fn looked_at(&self) -> (Option<Found>, Vec<NotMeasured>) {
+        (self.judging.outcome(), self.not_measured())
+    }
+
+    /// Which containers are watched, where that is not all of them.
+    pub fn scope(&self) -> Option<String> {
+        (!self.settings.filter.is_empty()).then(|| self.settings.filter.describe())
+    }
+
+    /// From when until when.
+    pub fn span(&self) -> (Wall, Wall) {
+        (self.wall(self.from.unwrap_or(self.now)), self.wall(self.now))
     }
 
     fn advance(&mut self, time: Time) {

@@ -3,7 +3,8 @@
 use anyhow::Result;
 
 use super::{
-    sinks::Outlets,
+    answers, follow,
+    sinks::{Outlets, Sinks},
     spans, until,
     watching::{self, Plan},
 };
@@ -34,6 +35,7 @@ pub fn run(args: &cli::Coldstart) -> Result<i32> {
             starts: Some(&args.starts),
             show: None,
             attention: false,
+            quiet: false,
             otlp: &args.otlp,
             metrics: Some(&args.metrics),
             otlp_events: Show::default(),
@@ -42,6 +44,16 @@ pub fn run(args: &cli::Coldstart) -> Result<i32> {
         text: false,
         cmd: &args.cmd,
         status_line: false,
+        remembers: false,
+        answers_at: None,
     };
-    until::the_end(&plan, |sinks| if args.learn { super::learn(sinks.samples()) } else { Ok(()) })
+    let at_end = |sinks: &Sinks| if args.learn { super::learn(sinks.samples()) } else { Ok(()) };
+    let needs_its_own = follow::needs_its_own(&args.watch, &args.listen);
+    match answers::find(&args.service)?.filter(|_| !needs_its_own) {
+        Some(client) => follow::run(&client, &plan, at_end),
+        None => {
+            answers::say_what_is_doubled(&args.service);
+            until::the_end(&plan, |edge| at_end(&edge.sinks))
+        }
+    }
 }

@@ -14,6 +14,7 @@ use observer_ebpf::Family;
 use tokio::sync::{Mutex, OwnedSemaphorePermit as Permit, Semaphore, mpsc};
 
 use super::{
+    follow::Followers,
     groups::Groups,
     node::Node,
     pipes::Pipes,
@@ -27,7 +28,7 @@ use crate::{
     health::{ProbeReport, Report},
     input::{Fact, FactKind, Input, LookupError, Record},
     output::{Output, Want},
-    pipeline::Pipeline,
+    pipeline::{History, Pipeline},
     probes::{packet::Owner, webhook::Target},
     record::RecordingWriter,
     source::{
@@ -46,6 +47,9 @@ pub struct Edge {
     pub live: Live,
     pub pipeline: Pipeline,
     pub sinks: Sinks,
+    /// What was told of each container, where that is remembered.
+    pub history: Option<History>,
+    pub followers: Followers,
     recorder: Option<RecordingWriter>,
     host: HostRoot,
     prefetched: Prefetched,
@@ -84,6 +88,8 @@ impl Edge {
             live,
             pipeline,
             sinks,
+            history: None,
+            followers: Followers::default(),
             recorder,
             host,
             prefetched: Prefetched::default(),
@@ -102,6 +108,16 @@ impl Edge {
             webhooks: Names::of(webhooks),
             spans: None,
         }
+    }
+
+    /// Remembers what is told of each container, too.
+    pub fn with_history(self, remembers: bool) -> Self {
+        Edge { history: remembers.then(History::default), ..self }
+    }
+
+    /// Where more can be asked of the node.
+    pub fn places(&self) -> (HostRoot, Arc<Cri>) {
+        (self.host.clone(), Arc::clone(&self.cri))
     }
 
     /// Takes in what the kernel and the look-ups have, and executes what is wanted.
@@ -302,11 +318,15 @@ impl Edge {
             }
             recorder.write(input);
         }
-        let (wants, sinks) = (&mut self.wants, &mut self.sinks);
+        self.followers.write(input);
+        let (wants, sinks, history) = (&mut self.wants, &mut self.sinks, &mut self.history);
         let mut result = Ok(());
         self.pipeline.step(input, |output| match output {
             Output::Want(want) => wants.push(want),
             output => {
+                if let Some(history) = history {
+                    history.take(&output);
+                }
                 let written = sinks.output(&output);
                 if result.is_ok() {
                     result = written;

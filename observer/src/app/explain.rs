@@ -3,11 +3,12 @@
 use std::{
     io::{self, Write},
     path::Path,
+    time::Duration,
 };
 
 use anyhow::{Context, Result};
 
-use super::{Usage, exit, replay};
+use super::{Usage, answers, exit, replay};
 use crate::{
     cli,
     correlate::explain::{Noted, explain},
@@ -15,7 +16,6 @@ use crate::{
     input::{End, EndReason, Fact, FactKind, Input},
     output::{Evidence, Output},
     pipeline::{Pipeline, Relation, event_needs_attention},
-    record::RecordingReader,
     sink::{self, Identity, is_broken_pipe},
     span::{self, Span, TraceId},
 };
@@ -36,16 +36,17 @@ pub fn run(args: &cli::Explain) -> Result<i32> {
         let why = format!("{:?} is not a trace id: it has 32 hexadecimal digits, not all zero", args.trace);
         return Err(Usage(why).into());
     };
-    let spans = spans(&args.from, trace)?;
+    let path = answers::recording(args.from.as_deref(), &args.service)?;
+    let spans = spans(&path, trace, args.last)?;
     if spans.is_empty() {
         let why = format!(
             "{} holds no span of trace {}: were its spans sent to --otlp-listen of that run?",
-            args.from.display(),
+            path.display(),
             args.trace
         );
         return Err(Usage(why).into());
     }
-    let seen = seen(&args.from, &spans)?;
+    let seen = seen(&path, &spans, args.last)?;
     let explanation = explain(trace, &spans, &seen.noted, &seen.evidence, &seen.probes)
         .context("the trace has no spans")?;
     let mut out = io::stdout().lock();
@@ -59,12 +60,12 @@ pub fn run(args: &cli::Explain) -> Result<i32> {
     }
 }
 
-fn spans(path: &Path, trace: TraceId) -> Result<Vec<Span>> {
+fn spans(path: &Path, trace: TraceId, last: Option<Duration>) -> Result<Vec<Span>> {
     let of_trace = |input| match input {
         Input::Span(span) if span.trace == trace => Some(*span),
         _ => None,
     };
-    let mut reader = RecordingReader::open(path)?;
+    let (mut reader, _) = replay::open(path, last)?;
     let mut spans: Vec<Span> = (&mut reader).filter_map(of_trace).take(MAX_SPANS).collect();
     spans.sort_by_key(|span| (span.start, span.id));
     spans.dedup_by_key(|span| span.id);
@@ -79,8 +80,8 @@ struct Seen {
 }
 
 /// What was seen while these spans were under way.
-fn seen(path: &Path, spans: &[Span]) -> Result<Seen> {
-    let mut reader = RecordingReader::open(path)?;
+fn seen(path: &Path, spans: &[Span], last: Option<Duration>) -> Result<Seen> {
+    let (mut reader, _) = replay::open(path, last)?;
     let header = reader.header().header.clone();
     let mut settings = replay::recorded_settings(&header)?;
     settings.evidence = Relation::Child;

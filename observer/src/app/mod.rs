@@ -1,14 +1,16 @@
 //! One module a command, and what they share. Exit policy lives in `main`.
 
+mod answers;
 mod catalogue;
 pub mod coldstart;
 mod courtesy;
 pub mod demo;
-
+pub mod describe;
 pub mod doctor;
 mod edge;
 pub mod exit;
 pub mod explain;
+mod follow;
 mod groups;
 pub mod matrix;
 mod metering;
@@ -48,6 +50,17 @@ fn baseline_path() -> PathBuf {
 /// Where what outlives a run is kept.
 fn state_directory() -> PathBuf {
     std::env::var_os("STATE_DIRECTORY").map_or_else(|| PathBuf::from("/var/lib/observer"), PathBuf::from)
+}
+
+/// Where an observer that runs as a service records to, unless told otherwise.
+fn service_recording() -> PathBuf {
+    state_directory().join("recording")
+}
+
+/// Whoever starts services says where their state is to be: then it is one. A directory of segments.
+fn recording_of_a_service() -> Option<PathBuf> {
+    std::env::var_os("STATE_DIRECTORY")?;
+    Some(service_recording().join(""))
 }
 
 /// Adds a run's starts to the baseline of this node.

@@ -1,5 +1,7 @@
 //! `observer replay`: the same pipeline and sinks, fed from a recording.
 
+use std::{path::Path, time::Duration};
+
 use anyhow::{Context, Result, bail};
 
 use super::{
@@ -19,6 +21,7 @@ use crate::{
 
 pub fn run(args: &cli::Replay) -> Result<i32> {
     let mut reader = RecordingReader::open(&args.path)?;
+    say_where_it_begins(&reader);
     let header = reader.header().header.clone();
     let begins = reader.header().begins;
     let mut settings = recorded_settings(&header)?;
@@ -32,6 +35,7 @@ pub fn run(args: &cli::Replay) -> Result<i32> {
         starts: Some(&args.starts),
         show: args.choice.show.clone().or(recorded_show(&header)?),
         attention: settings.follow,
+        quiet: false,
         otlp: &args.otlp,
         metrics: None,
         otlp_events: args.choice.otlp_events.clone(),
@@ -87,19 +91,34 @@ fn feed(pipeline: &mut Pipeline, sinks: &mut Sinks, input: &Input, shown: bool) 
     result
 }
 
-/// All of a recording through a pipeline. Cut, or stopped before its end, it is taken to end there.
-pub fn feed_all(reader: &mut RecordingReader, pipeline: &mut Pipeline, mut take: impl FnMut(&Output)) {
+/// A recording, or the last part of it, and from when on what is told of it is wanted.
+///
+/// # Errors
+/// It cannot be read.
+pub fn open(path: &Path, last: Option<Duration>) -> Result<(RecordingReader, Time)> {
+    Ok(match last {
+        Some(last) => {
+            let ns = u64::try_from(last.as_nanos()).unwrap_or(u64::MAX);
+            RecordingReader::open_last(path, ns)?
+        }
+        None => (RecordingReader::open(path)?, Time(0)),
+    })
+}
+
+/// All of a recording through a pipeline, with the time of the input that an output follows from. Cut, or stopped
+/// before its end, it is taken to end there.
+pub fn feed_all(reader: &mut RecordingReader, pipeline: &mut Pipeline, mut take: impl FnMut(Time, &Output)) {
     let mut last = reader.header().begins;
     let mut ended = false;
     for input in reader {
         last = last.max(input.time());
         ended = is_end(&input);
-        pipeline.step(&input, |output| take(&output));
+        pipeline.step(&input, |output| take(input.time(), &output));
     }
     if !ended {
         let end = End { why: EndReason::Interrupted, command_exit: None };
         let input = Input::Fact(Fact { time: last, what: FactKind::End(end) });
-        pipeline.step(&input, |output| take(&output));
+        pipeline.step(&input, |output| take(last, &output));
     }
 }
 
@@ -135,6 +154,21 @@ fn say_what_differs(header: &Header, args: &cli::Replay, settings: &mut Settings
             asked.describe()
         );
         settings.filter = asked;
+    }
+}
+
+/// What was there before it, and is not in it.
+pub fn say_where_it_begins(reader: &RecordingReader) {
+    let (first, report) = (reader.header(), reader.report());
+    let dropped = first.number.saturating_sub(report.skipped_segments);
+    if dropped > 0 {
+        eprintln!("observer: {dropped} earlier segments of this run were dropped to keep the limit");
+    }
+    if report.other_segments > 0 {
+        let count = report.other_segments;
+        eprintln!(
+            "observer: {count} segments are of earlier runs, and not in this: name one of them to see its own"
+        );
     }
 }
 

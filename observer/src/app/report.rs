@@ -4,12 +4,11 @@ use std::{fs::File, io};
 
 use anyhow::{Context, Result};
 
-use super::{exit, replay};
+use super::{answers, exit, replay};
 use crate::{
     cli,
     output::Output,
     pipeline::Settings,
-    record::RecordingReader,
     sink::{GroupBy, HtmlSink, Identity, MarkdownSink, Sink},
 };
 
@@ -18,16 +17,18 @@ use crate::{
 /// # Errors
 /// The recording cannot be read, or a page not written.
 pub fn run(args: &cli::Report) -> Result<i32> {
-    let mut reader = RecordingReader::open(&args.path)?;
+    let path = answers::recording(args.path.as_deref(), &args.service)?;
+    let (mut reader, from) = replay::open(&path, args.last)?;
+    replay::say_where_it_begins(&reader);
     let header = reader.header().header.clone();
     let settings = Settings { follow: true, ..replay::recorded_settings(&header)? };
     let identity = Identity { node: header.node.clone(), host: header.host.clone() };
     let mut sinks = sinks(args, &identity)?;
     let mut pipeline = replay::judged(settings)?;
     let mut result = Ok(());
-    replay::feed_all(&mut reader, &mut pipeline, |output: &Output| {
+    replay::feed_all(&mut reader, &mut pipeline, |time, output: &Output| {
         for sink in &mut sinks {
-            if result.is_ok() {
+            if result.is_ok() && time >= from {
                 result = sink.output(output);
             }
         }

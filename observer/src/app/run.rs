@@ -3,8 +3,8 @@
 use anyhow::Result;
 
 use super::{
-    catalogue, exit,
-    sinks::Outlets,
+    answers, catalogue, exit, follow,
+    sinks::{Outlets, Sinks},
     spans, until,
     watching::{self, Plan},
 };
@@ -16,10 +16,13 @@ use crate::{cli, pipeline::Settings, probes::Purpose, rules::catalogue::Entry};
 /// See [`until::the_end`].
 pub fn run(args: &cli::Run) -> Result<i32> {
     let mut found = false;
+    let answers_at = Some(args.service.socket.as_path()).filter(|path| !answers::is_off(path));
+    let record = args.watch.record.clone().or_else(super::recording_of_a_service);
+    let watch = cli::Watch { record, ..args.watch.clone() };
     let plan = Plan {
         command: "run",
         purpose: Purpose::Lives,
-        watch: &args.watch,
+        watch: &watch,
         listen: &args.listen,
         settings: Settings {
             ready_wait_ns: args.watch.ready_wait.as_nanos() as u64,
@@ -37,6 +40,7 @@ pub fn run(args: &cli::Run) -> Result<i32> {
             starts: None,
             show: args.choice.show.clone(),
             attention: true,
+            quiet: false,
             otlp: &args.otlp,
             metrics: Some(&args.metrics),
             otlp_events: args.choice.otlp_events.clone(),
@@ -45,11 +49,21 @@ pub fn run(args: &cli::Run) -> Result<i32> {
         text: !args.no_text,
         cmd: &[],
         status_line: true,
+        remembers: answers_at.is_some(),
+        answers_at,
     };
-    let code = until::the_end(&plan, |sinks| {
+    let mut at_end = |sinks: &Sinks| {
         found = sinks.found(args.judging.exit_on.as_deref());
         Ok(())
-    })?;
+    };
+    let needs_its_own = follow::needs_its_own(&watch, &args.listen) || !args.webhooks.is_empty();
+    let code = match answers::find(&args.service)?.filter(|_| !needs_its_own) {
+        Some(client) => follow::run(&client, &plan, at_end)?,
+        None => {
+            answers::say_what_is_doubled(&args.service);
+            until::the_end(&plan, |edge| at_end(&edge.sinks))?
+        }
+    };
     Ok(if found { exit::FOUND } else { code })
 }
 

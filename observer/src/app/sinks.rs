@@ -56,6 +56,8 @@ pub struct Outlets<'a> {
     pub show: Option<Show>,
     /// People are shown what needs attention unless they ask for more.
     pub attention: bool,
+    /// Nothing goes to standard output.
+    pub quiet: bool,
     pub otlp: &'a cli::Otlp,
     /// Of a run that watches.
     pub metrics: Option<&'a cli::Metrics>,
@@ -140,6 +142,7 @@ impl Sinks {
             cli::Format::Table => Box::new(TableSink::new(stdout, outlets.table())),
         };
         let mut all = vec![Outlet { sink, shows: outlets.choice(), always_health: is_table }];
+        all.retain(|_| !outlets.quiet);
         let starts = outlets.starts;
         if let Some((path, by)) = starts.and_then(|starts| Some((starts.html.as_ref()?, starts.group_by))) {
             let page = HtmlSink::create(path, identity, by).with_context(|| {

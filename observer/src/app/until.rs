@@ -15,10 +15,10 @@ use tokio::{
 };
 
 use super::{
+    answers::Service,
     courtesy,
     edge::Edge,
     exit,
-    sinks::Sinks,
     talk::StatusLine,
     watching::{self, Plan, Watching},
 };
@@ -29,13 +29,13 @@ const TURN: Duration = Duration::from_millis(20);
 /// How often clock and cost are measured.
 const MEASURE: Duration = Duration::from_secs(10);
 /// After CMD's end, what it left behind in the kernel is still coming.
-const DRAIN: Duration = Duration::from_millis(60);
+pub const DRAIN: Duration = Duration::from_millis(60);
 
 /// Watches as planned, and gives the exit code. `at_end` is handed what was told once all of it was.
 ///
 /// # Errors
 /// Nothing can be attached, or written to; CMD cannot be run; what `at_end` gives.
-pub fn the_end(plan: &Plan, at_end: impl FnOnce(&Sinks) -> Result<()>) -> Result<i32> {
+pub fn the_end(plan: &Plan, at_end: impl FnOnce(&Edge) -> Result<()>) -> Result<i32> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     courtesy::yield_to_others();
     let code = runtime.block_on(watch(plan, at_end));
@@ -43,13 +43,15 @@ pub fn the_end(plan: &Plan, at_end: impl FnOnce(&Sinks) -> Result<()>) -> Result
     code
 }
 
-async fn watch(plan: &Plan<'_>, at_end: impl FnOnce(&Sinks) -> Result<()>) -> Result<i32> {
+async fn watch(plan: &Plan<'_>, at_end: impl FnOnce(&Edge) -> Result<()>) -> Result<i32> {
     let mut signals = Signals::new()?;
-    let Watching { mut edge, plans, asked } = watching::attach(plan)?;
+    let Watching { mut edge, plans, asked, observer, header } = watching::attach(plan)?;
+    let mut service = Service::listen(plan, &observer, header);
     edge.begin(&plans)?;
     edge.sinks.measured(&edge.pipeline.health());
     let mut child = spawn(plan.cmd)?;
-    let end = until_the_end(&mut edge, plan, &mut child, &mut signals).await?;
+    let end = until_the_end(&mut edge, plan, &mut child, &mut signals, &mut service).await?;
+    drop(service);
     let is_bounded = end.why != EndReason::Interrupted || plan.watch.duration.is_some();
     edge.end()?;
     edge.fact(FactKind::End(end))?;
@@ -60,7 +62,7 @@ async fn watch(plan: &Plan<'_>, at_end: impl FnOnce(&Sinks) -> Result<()>) -> Re
     });
     edge.finish_recording();
     edge.sinks.finish()?;
-    at_end(&edge.sinks)?;
+    at_end(&edge)?;
     let code = exit::code(&edge.pipeline, &plans, &asked, is_bounded);
     let live = edge.live;
     tokio::task::spawn_blocking(move || live.detach()).await?;
@@ -73,6 +75,7 @@ async fn until_the_end(
     plan: &Plan<'_>,
     child: &mut Option<Child>,
     signals: &mut Signals,
+    service: &mut Service,
 ) -> Result<End> {
     // SAFETY: the descriptor is owned by what it is registered with, and stays open as long.
     let ring =
@@ -104,6 +107,7 @@ async fn until_the_end(
                 edge.own_cost()?;
                 edge.sinks.measured(&edge.pipeline.health());
             }
+            question = service.next() => service.answer(question, edge, plan),
             () = at(deadline) => return Ok(End { why, command_exit }),
         }
         edge.turn()?;
@@ -127,14 +131,14 @@ fn how_it_goes(edge: &Edge) -> String {
     )
 }
 
-async fn at(deadline: Option<Instant>) {
+pub async fn at(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => sleep_until(deadline).await,
         None => std::future::pending().await,
     }
 }
 
-async fn ended(child: &mut Option<Child>) -> std::io::Result<ExitStatus> {
+pub async fn ended(child: &mut Option<Child>) -> std::io::Result<ExitStatus> {
     match child {
         Some(child) => child.wait().await,
         None => std::future::pending().await,
@@ -142,12 +146,12 @@ async fn ended(child: &mut Option<Child>) -> std::io::Result<ExitStatus> {
 }
 
 /// The exit code, or the negative number of the signal that ended it.
-fn exit_number(status: ExitStatus) -> i32 {
+pub fn exit_number(status: ExitStatus) -> i32 {
     use std::os::unix::process::ExitStatusExt;
     status.code().unwrap_or_else(|| -status.signal().unwrap_or(0))
 }
 
-fn spawn(cmd: &[OsString]) -> Result<Option<Child>> {
+pub fn spawn(cmd: &[OsString]) -> Result<Option<Child>> {
     let Some((program, arguments)) = cmd.split_first() else { return Ok(None) };
     let stderr =
         rustix::io::fcntl_dupfd_cloexec(std::io::stderr(), 3).context("cannot pass on standard error")?;
@@ -158,20 +162,20 @@ fn spawn(cmd: &[OsString]) -> Result<Option<Child>> {
 }
 
 /// Ctrl-C, or being asked to end.
-struct Signals {
+pub struct Signals {
     interrupt: Signal,
     terminate: Signal,
 }
 
 impl Signals {
-    fn new() -> Result<Self> {
+    pub fn new() -> Result<Self> {
         Ok(Signals {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
         })
     }
 
-    async fn next(&mut self) {
+    pub async fn next(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}

@@ -1,6 +1,6 @@
 //! What every command that watches begins with: look at the host, open what is written to, attach.
 
-use std::{ffi::OsString, os::fd::OwnedFd};
+use std::{ffi::OsString, os::fd::OwnedFd, path::Path};
 
 use anyhow::{Context, Result, bail};
 use observer_ebpf::Family;
@@ -42,6 +42,10 @@ pub struct Plan<'a> {
     pub cmd: &'a [OsString],
     /// Whether a line on the terminal says how it goes.
     pub status_line: bool,
+    /// Whether what was told of each container is remembered for who asks.
+    pub remembers: bool,
+    /// Where questions are answered meanwhile.
+    pub answers_at: Option<&'a Path>,
 }
 
 pub struct Watching {
@@ -49,6 +53,9 @@ pub struct Watching {
     pub plans: Vec<ProbePlan>,
     /// The families that were asked for, by name or by the command.
     pub asked: Vec<Family>,
+    pub observer: Observer,
+    /// What a recording of it begins with.
+    pub header: Header,
 }
 
 /// Attaches what the plan needs.
@@ -91,18 +98,19 @@ pub fn attach(plan: &Plan) -> Result<Watching> {
         plans.iter().filter(|plan| plan.hooks.iter().any(|hook| hook.rung.is_some())).count(),
         now().since(began) / 1_000_000,
     ));
+    let header = header(plan, &host, &observer, &live)?;
     let recorder = match &plan.watch.record {
         Some(path) => {
-            let header = header(plan, &host, &observer, &live)?;
             let limits = Limits { total: plan.watch.record_limit, ..Limits::default() };
-            Some(RecordingWriter::create(path, header, now(), limits)?)
+            Some(RecordingWriter::create(path, header.clone(), now(), limits)?)
         }
         None => None,
     };
     let sockets = cri::sockets(&host_root, plan.watch.host.cri.as_deref());
     let edge = Edge::new(live, pipeline, sinks, recorder, host_root, &sockets, &plan.settings.webhooks)
-        .with_spans(spans);
-    Ok(Watching { edge, plans, asked })
+        .with_spans(spans)
+        .with_history(plan.remembers);
+    Ok(Watching { edge, plans, asked, observer, header })
 }
 
 /// The named probe families and what they need; all that are needed when none was named.

@@ -2,7 +2,7 @@
 
 use super::Model;
 use crate::{
-    input::{Fact, FactKind, Input, Record},
+    input::{Fact, FactKind, Input, Record, RuntimeVersion},
     time::Time,
 };
 
@@ -17,6 +17,11 @@ impl Model {
             family: *family,
             count: *count,
         }));
+        let version = |(exe, known): (&String, &Option<RuntimeVersion>)| {
+            let result = Ok(known.clone()?);
+            Some(fact(FactKind::RuntimeVersion { exe: exe.clone(), result }))
+        };
+        inputs.extend(self.versions.iter().filter_map(version));
         inputs.extend(self.processes.alive().map(|process| fact(FactKind::Process(process))));
         let mut records: Vec<&Record> = self.pods.records().collect();
         records.extend(self.starts.values().flat_map(|start| &start.records));

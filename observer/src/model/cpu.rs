@@ -17,6 +17,8 @@ const MIN_PERIODS: u64 = 5;
 #[derive(Clone, Debug, Default)]
 pub struct State {
     last: Option<CpuFact>,
+    /// What came of the last two samples.
+    used: Option<CpuUse>,
 }
 
 impl State {
@@ -26,6 +28,10 @@ impl State {
 
     pub fn as_fact(&self) -> Option<CpuFact> {
         self.last
+    }
+
+    pub fn used(&self) -> Option<CpuUse> {
+        self.used
     }
 
     /// Takes in a sample: what came of it since the one before, and what is to be told of that.
@@ -41,6 +47,7 @@ impl State {
             throttling: between(before.counts.bandwidth, counts.bandwidth),
             quota_milli_cpus: counts.bandwidth.and_then(|of| of.quota).and_then(milli_cpus),
         };
+        self.used = Some(used);
         let much = used.throttled_percent().map(|percent| percent >= MUCH_PERCENT);
         let periods = used.throttling.map_or(0, |throttling| throttling.periods);
         let throttled = match (before.throttled, much) {

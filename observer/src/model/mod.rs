@@ -19,6 +19,7 @@ mod owners;
 mod pods;
 mod process;
 mod settle;
+mod standing;
 mod start;
 mod stdio;
 mod storage;

@@ -2,6 +2,7 @@
 //! executes a [`Want`]. Times are nanoseconds.
 
 mod cpu;
+mod describe;
 mod dns;
 pub mod errno;
 mod event;
@@ -24,6 +25,7 @@ use crate::{
 };
 
 pub use cpu::{Cpu, CpuOutcome, CpuUse, Throttling};
+pub use describe::{Condition, Described, Description, Known, Limits, PastExit, Source, Standing};
 pub use dns::{Dns, DnsOutcome, DnsQuestion, DnsTransport};
 pub use event::{
     CallOutcome, CallPhases, CallSeen, Drop, Event, FaultKind, FaultRegion, LogFile, Memory, Net, NetAction,

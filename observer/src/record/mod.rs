@@ -10,6 +10,7 @@
 
 mod directory;
 mod error;
+mod follow;
 mod format;
 mod reader;
 mod store;
@@ -19,6 +20,7 @@ mod tests;
 mod writer;
 
 pub use error::RecordError;
+pub use follow::Follower;
 pub use format::{Header, HookTaken, SegmentHeader, VERSION};
 pub use reader::{Damage, Ended, ReadReport, RecordingReader};
 pub use stream::{Item, SegmentReader};

@@ -51,6 +51,8 @@ pub struct ReadReport {
     pub missing_segments: u64,
     /// Segments in the directory that are of other runs than its last: open them by their own paths.
     pub other_segments: u64,
+    /// Segments of this run that were not read, as they were not asked for.
+    pub skipped_segments: u64,
     pub damages: Vec<Damage>,
     /// How the last file ended.
     pub ended: Option<Ended>,
@@ -101,6 +103,30 @@ impl RecordingReader {
             gap: None,
             report,
         })
+    }
+
+    /// The last part of a recording: where it begins is the time that is given with it. Of a directory only the
+    /// segments from there on are read; the checkpoint of the first of them says how things were.
+    ///
+    /// # Errors
+    /// As [`RecordingReader::open`].
+    pub fn open_last(path: &Path, ns: u64) -> Result<(Self, Time), RecordError> {
+        let mut reader = RecordingReader::open(path)?;
+        let last = reader.files.back().unwrap_or(&reader.path);
+        let mut last = RecordingReader::open(last)?;
+        let latest = (&mut last).map(|input| input.time()).max().unwrap_or(last.first.begins);
+        let from = Time(latest.0.saturating_sub(ns));
+        // One that cannot be read is damage, told when it is reached.
+        let begins = |path: &PathBuf| open_segment(path).is_ok_and(|(_, header)| header.begins <= from);
+        if let Some(at) = reader.files.iter().rposition(begins) {
+            let skipped = reader.files.drain(..at).count();
+            let path = reader.files.pop_front().unwrap_or_default();
+            let (current, first) = open_segment(&path)?;
+            reader.next_number = first.number.saturating_add(1);
+            reader.report.skipped_segments = skipped as u64 + 1;
+            (reader.path, reader.current, reader.first) = (path, Some(current), first);
+        }
+        Ok((reader, from))
     }
 
     /// The header of the first segment that is there.

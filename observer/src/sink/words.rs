@@ -1,6 +1,6 @@
 //! What happened, in plain words with its numbers. The text is not escaped: whoever shows it does that.
 
-mod cpu;
+pub(super) mod cpu;
 mod dns;
 mod file;
 mod webhook;
@@ -67,7 +67,7 @@ fn runtime(runtime: &Runtime, process: Option<&Process>, exit: Option<&Exit>) ->
     }
 }
 
-fn stdio(stdio: &Stdio) -> String {
+pub(super) fn stdio(stdio: &Stdio) -> String {
     let stream = match stdio.fd {
         1 => "stdout".to_owned(),
         2 => "stderr".to_owned(),
@@ -116,7 +116,7 @@ fn what_of_it(stdio: &Stdio) -> Option<String> {
     }
 }
 
-const fn target_text(target: StdioTarget) -> &'static str {
+pub(super) const fn target_text(target: StdioTarget) -> &'static str {
     match target {
         StdioTarget::Pipe => "another pipe",
         StdioTarget::Fifo => "a fifo",

@@ -42,7 +42,7 @@ impl Watch {
         rustix::fs::mknodat(rustix::fs::CWD, &release, rustix::fs::FileType::Fifo, 0o600.into(), 0)
             .expect("a fifo");
         let mut command = Command::new(observer());
-        command.args(["coldstart", "-o", "json"]).args(options);
+        command.args(["coldstart", "-o", "json", "--socket", "off"]).args(options);
         command.args(["--", "/bin/sh", "-c", GATE]).arg(gate.path());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));

@@ -28,7 +28,8 @@ impl Resident {
         self.sampled
     }
 
-    fn told(&self) -> Option<output::Resident> {
+    /// What it holds, by the last sample.
+    pub(in crate::model) fn told(&self) -> Option<output::Resident> {
         let ResidentFact { first, last, peak, limit, working_set, .. } = self.sampled?;
         let growth = i64::try_from(last).unwrap_or(i64::MAX) - i64::try_from(first).unwrap_or(i64::MAX);
         Some(output::Resident {

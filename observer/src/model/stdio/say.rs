@@ -42,6 +42,19 @@ impl Model {
         })
     }
 
+    /// The streams of a container that lives, as they are now.
+    pub(in crate::model) fn streams_now(&self, init: u32, time: Time) -> Vec<Stdio> {
+        let Some(life) = self.lives.as_ref().and_then(|lives| lives.get(init)) else { return Vec::new() };
+        let log = life.log.told(Time(0), life.streams.last_write()).map(|(log, _)| log);
+        let now = |stream: &Stream| {
+            let outcome = stream.outcome_now();
+            let left = if stream.is_pipe() { stream.queued() } else { None };
+            let stdio = self.describe(init, stream.fd, time, &Said::new(outcome, None, left), stream.done)?;
+            Some(Stdio { log_file: log.clone(), ..stdio })
+        };
+        life.streams.by_fd.values().filter(|stream| matches!(stream.fd, 1 | 2)).filter_map(now).collect()
+    }
+
     fn reader_of(&self, stream: &Stream) -> Option<Process> {
         let tgid = stream.pipe.reader.or(stream.reader.as_ref().map(|reader| reader.tgid))?;
         let known = self.processes.get(tgid);

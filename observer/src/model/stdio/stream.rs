@@ -2,7 +2,7 @@
 
 use super::{held::Held, readers::Reader};
 use crate::{
-    output::Since,
+    output::{Since, StdioOutcome},
     probes::stdio::{Object, ObjectKind, PipeState, Written},
     time::Time,
 };
@@ -129,6 +129,19 @@ impl Stream {
     /// How long writers have waited for room by now, nanoseconds.
     pub fn blocked_ns(&self, time: Time) -> u64 {
         self.blocked_ns + self.waiting.map_or(0, |waiting| time.since(waiting.from))
+    }
+
+    /// What can be said of it while its container lives.
+    pub fn outcome_now(&self) -> StdioOutcome {
+        match self.object.kind {
+            ObjectKind::File | ObjectKind::Null | ObjectKind::Closed => StdioOutcome::Redirected,
+            ObjectKind::Pipe if self.reader_gone => StdioOutcome::ReaderGone,
+            ObjectKind::Pipe if self.told_blocked => StdioOutcome::Blocked,
+            ObjectKind::Pipe if self.written.bytes > 0 && self.pipe.queued == Some(0) => {
+                StdioOutcome::Delivered
+            }
+            _ => StdioOutcome::Unknown,
+        }
     }
 
     /// Bytes that the container left in the pipe and nobody has taken yet.

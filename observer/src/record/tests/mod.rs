@@ -1,6 +1,7 @@
 //! Recordings are made by the real writer, in real files.
 
 mod damage;
+mod last;
 mod samples;
 mod writing;
 

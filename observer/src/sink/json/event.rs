@@ -95,7 +95,7 @@ impl RuntimeJson {
 }
 
 #[derive(Serialize)]
-struct StdioJson<'a> {
+pub(super) struct StdioJson<'a> {
     fd: u32,
     shared_with_fd: Option<u32>,
     target: &'static str,
@@ -119,7 +119,7 @@ struct LogFileJson<'a> {
 }
 
 impl<'a> StdioJson<'a> {
-    fn of(stdio: &'a Stdio) -> Self {
+    pub(super) fn of(stdio: &'a Stdio) -> Self {
         let log_file =
             |LogFile { path, bytes, grew }: &'a LogFile| LogFileJson { path, bytes: *bytes, grew: *grew };
         StdioJson {

@@ -6,6 +6,7 @@ mod coldstart;
 mod comparison;
 mod container;
 mod cpu;
+mod describe;
 mod dns;
 mod event;
 mod evidence;
@@ -27,7 +28,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use crate::{
-    output::{Output, Summary},
+    output::{Description, Output, Summary},
     sink::{Identity, Sink, compare::Report},
     time::Wall,
 };
@@ -76,6 +77,14 @@ impl<W: Write> JsonSink<W> {
         line.push(b'\n');
         self.out.write_all(&line)?;
         self.out.flush()
+    }
+}
+
+impl<W: Write> JsonSink<W> {
+    /// # Errors
+    /// As [`Sink::output`].
+    pub fn describe(&mut self, description: &Description) -> io::Result<()> {
+        self.line("describe", description.time, &describe::DescribeBody::of(description))
     }
 }
 

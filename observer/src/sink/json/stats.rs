@@ -36,7 +36,7 @@ pub(super) struct StatsBody<'a> {
 }
 
 #[derive(Serialize)]
-struct ResidentJson {
+pub(super) struct ResidentJson {
     rss_bytes: u64,
     rss_peak_bytes: u64,
     rss_growth_bytes: i64,
@@ -45,7 +45,7 @@ struct ResidentJson {
 }
 
 impl ResidentJson {
-    fn of(resident: Resident) -> Self {
+    pub(super) fn of(resident: Resident) -> Self {
         let Resident { rss_bytes, rss_peak_bytes, rss_growth_bytes, working_set_bytes, limit_bytes } =
             resident;
         ResidentJson { rss_bytes, rss_peak_bytes, rss_growth_bytes, working_set_bytes, limit_bytes }

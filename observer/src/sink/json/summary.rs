@@ -44,7 +44,7 @@ struct FindingsJson {
 }
 
 #[derive(Serialize)]
-struct NotMeasuredJson<'a> {
+pub(super) struct NotMeasuredJson<'a> {
     layer: &'static str,
     what: &'a str,
     why: &'a str,
@@ -82,7 +82,7 @@ impl<'a> SummaryBody<'a> {
 }
 
 impl<'a> NotMeasuredJson<'a> {
-    fn of(entry: &'a NotMeasured) -> Self {
+    pub(super) fn of(entry: &'a NotMeasured) -> Self {
         NotMeasuredJson {
             layer: entry.layer.name(),
             what: &entry.what,

@@ -3,6 +3,7 @@
 
 mod closing;
 mod comparison;
+mod describe;
 mod event;
 mod finding;
 mod groups;
@@ -15,7 +16,7 @@ use std::io::{self, Write};
 
 use crate::{
     compare::{Sample, Samples},
-    output::{ColdStart, Health, Output, Summary},
+    output::{ColdStart, Description, Health, Output, Summary},
     sink::{Sink, compare::Report, group::GroupBy, keep::Keep},
 };
 
@@ -80,6 +81,12 @@ impl Default for Options {
             lang: Lang::En,
         }
     }
+}
+
+/// What is known of one pod or container, on one screen.
+pub fn describe(options: Options, description: &Description) -> String {
+    let page = text::Page { width: options.width.max(Options::NARROWEST), color: options.color };
+    describe::screen(page, options.lang, description)
 }
 
 pub struct TableSink<W> {

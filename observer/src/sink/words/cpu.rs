@@ -14,7 +14,7 @@ pub(super) fn cpu(cpu: &Cpu) -> String {
     format!("{what}: {}", used(&cpu.used))
 }
 
-pub(super) fn used(used: &CpuUse) -> String {
+pub(in crate::sink) fn used(used: &CpuUse) -> String {
     let mut parts = Vec::new();
     parts.extend(used.usage_percent().map(|percent| format!("{percent:.1} % of a CPU used")));
     match used.throttling {

@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::{HostRoot, bundle, procfs};
 use crate::{
-    input::{Bundle, LifeFact, LogFact},
+    input::{Bundle, CriContainer, LifeFact, LogFact},
     probes::{
         invocation::{Invocation, Program, from_arguments},
         names::role_of_exe,
@@ -98,9 +98,9 @@ fn identify(host: &HostRoot, pid: u32, process: &Process, states: &BTreeMap<u32,
     let cgroup = procfs::cgroup(host, pid).and_then(|paths| paths.container().map(str::to_owned));
     let of_cgroup = cgroup.as_deref().and_then(id_in_cgroup);
     let state = states.get(&pid);
-    let log = match &asked {
-        Invocation::Conmon { log_path, .. } => log_path.clone(),
-        _ => None,
+    let (log, name) = match &asked {
+        Invocation::Conmon { log_path, name, .. } => (log_path.clone(), name.clone()),
+        _ => (None, None),
     };
     let (id, runtime, path) = match asked {
         Invocation::Runtime { program, id: Some(id), bundle, .. } => (id, Some(program), bundle),
@@ -125,6 +125,7 @@ fn identify(host: &HostRoot, pid: u32, process: &Process, states: &BTreeMap<u32,
         id,
         runtime: runtime.map(|program| program.name().to_owned()),
         cgroup,
+        cri: name.map(|name| CriContainer { name: Some(name), ..CriContainer::default() }),
         log: log.map(|path| LogFact { path, ..LogFact::default() }),
         ..LifeFact::default()
     })

@@ -1,6 +1,7 @@
 //! What a container engine says of a container, over the CRI's v1 API on its socket. Asked only for reading;
 //! every call is bounded in time, and an engine that hangs or is not there is an answer, not an obstacle.
 
+mod list;
 mod wire;
 
 #[cfg(test)]
@@ -23,6 +24,7 @@ use tonic_prost::ProstCodec;
 
 use super::{HostRoot, failed};
 use crate::input::{CriContainer, LookupError};
+pub use list::{Listed, MAX_ASKED};
 
 /// Where engines listen: containerd, K3s's containerd, CRI-O.
 const SOCKETS: &[&str] =
@@ -52,6 +54,11 @@ impl Cri {
     /// Connects to nothing yet. Must be called inside a tokio runtime.
     pub fn new(sockets: &[PathBuf]) -> Self {
         Self { engines: sockets.iter().map(|socket| Engine::new(socket)).collect() }
+    }
+
+    /// Whether there is no engine that could be asked.
+    pub fn is_alone(&self) -> bool {
+        self.engines.is_empty()
     }
 
     /// What the first engine that knows `id` says of it.
@@ -250,6 +257,7 @@ mod tests {
             metadata: Some(wire::ContainerMetadata { name: "app".to_owned(), attempt: 2 }),
             image: Some(wire::ImageSpec { image: "lab.local/bb:1".to_owned() }),
             labels: labels.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect(),
+            ..wire::Container::default()
         }
     }
 

@@ -48,6 +48,12 @@ pub struct Container {
     pub metadata: Option<ContainerMetadata>,
     #[prost(message, optional, tag = "4")]
     pub image: Option<ImageSpec>,
+    /// See [`state`].
+    #[prost(int32, tag = "6")]
+    pub state: i32,
+    /// Nanoseconds of the Unix epoch.
+    #[prost(int64, tag = "7")]
+    pub created_at: i64,
     #[prost(map = "string, string", tag = "8")]
     pub labels: HashMap<String, String>,
 }
@@ -114,8 +120,45 @@ pub struct ContainerStatusResponse {
     pub status: Option<ContainerStatus>,
 }
 
+/// Values of a container's state.
+pub mod state {
+    pub const CREATED: i32 = 0;
+    pub const RUNNING: i32 = 1;
+    pub const EXITED: i32 = 2;
+}
+
+/// Times are nanoseconds of the Unix epoch, 0 where there is none.
 #[derive(Clone, PartialEq, Message)]
 pub struct ContainerStatus {
+    #[prost(int64, tag = "5")]
+    pub started_at: i64,
+    #[prost(int64, tag = "6")]
+    pub finished_at: i64,
+    #[prost(int32, tag = "7")]
+    pub exit_code: i32,
+    #[prost(string, tag = "10")]
+    pub reason: String,
+    #[prost(string, tag = "11")]
+    pub message: String,
     #[prost(string, tag = "15")]
     pub log_path: String,
+    #[prost(message, optional, tag = "16")]
+    pub resources: Option<Resources>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct Resources {
+    #[prost(message, optional, tag = "1")]
+    pub linux: Option<LinuxResources>,
+}
+
+/// 0: none.
+#[derive(Clone, Copy, PartialEq, Eq, Message)]
+pub struct LinuxResources {
+    #[prost(int64, tag = "1")]
+    pub cpu_period: i64,
+    #[prost(int64, tag = "2")]
+    pub cpu_quota: i64,
+    #[prost(int64, tag = "4")]
+    pub memory_limit_in_bytes: i64,
 }

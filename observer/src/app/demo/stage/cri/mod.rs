@@ -57,6 +57,8 @@ pub struct ContainerSpec<'a> {
     pub is_wasm: bool,
     /// 0: none.
     pub memory_limit: i64,
+    /// How often it was started before.
+    pub attempt: u32,
 }
 
 impl Cri {
@@ -137,7 +139,7 @@ impl Cri {
         let annotations: &[_] = if spec.is_wasm { &[("run.oci.handler", "wasm")] } else { &[] };
         let host_network = pod.config.hostname.is_empty();
         let config = wire::ContainerConfig {
-            metadata: Some(wire::ContainerMetadata { name: spec.name.into(), attempt: 0 }),
+            metadata: Some(wire::ContainerMetadata { name: spec.name.into(), attempt: spec.attempt }),
             image: Some(wire::ImageSpec { image: spec.image.into() }),
             command: spec.command.iter().map(|word| (*word).to_owned()).collect(),
             labels,

@@ -1,0 +1,115 @@
+//! What is known of one pod, or of one container: who it is, how it is now, and what became of it before.
+
+use std::collections::BTreeMap;
+
+use super::{
+    Check, ColdStart, Container, CpuUse, Event, Finding, NotMeasured, Resident, Since, Stdio, Unproven, names,
+};
+use crate::time::Wall;
+
+/// A container that lives, as it is at this moment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Standing {
+    pub container: Container,
+    pub since: Since,
+    pub streams: Vec<Stdio>,
+    pub resident: Option<Resident>,
+    /// Of the last interval that was sampled.
+    pub cpu: Option<CpuUse>,
+}
+
+/// The answer to "what about this one?".
+#[derive(Clone, Debug, PartialEq)]
+pub struct Description {
+    pub time: Wall,
+    /// As it was typed.
+    pub asked: String,
+    pub source: Source,
+    /// From when on was watched.
+    pub from: Wall,
+    pub known: Known,
+    /// The same in a sentence.
+    pub said: String,
+    pub containers: Vec<Described>,
+    /// Containers that there was no room for.
+    pub left_out: u64,
+    pub findings: Vec<Finding>,
+    pub unproven: Vec<Unproven>,
+    /// What was looked at on this node.
+    pub checked: Vec<Check>,
+    pub not_measured: Vec<NotMeasured>,
+}
+
+names! {
+    Source {
+        /// A look at what is there, and a few seconds of watching.
+        Snapshot = "snapshot",
+        /// An observer that has run for a while.
+        Observer = "observer",
+    }
+}
+
+names! {
+    Known {
+        /// A container of it lives.
+        Here = "here",
+        /// It has containers, none of which lives.
+        Down = "down",
+        /// It was here.
+        Gone = "gone",
+        Never = "never-seen",
+    }
+}
+
+names! {
+    Condition {
+        Running = "running",
+        Exited = "exited",
+        Created = "created",
+        Unknown = "unknown",
+    }
+}
+
+/// One container, with what went before it under the same name.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Described {
+    pub container: Container,
+    pub condition: Option<Condition>,
+    pub since: Option<Since>,
+    /// How often its engine has started it anew; `None`: no engine has said so.
+    pub restarts: Option<u32>,
+    /// The latest first.
+    pub exits: Vec<PastExit>,
+    pub streams: Vec<Stdio>,
+    pub resident: Option<Resident>,
+    pub cpu: Option<CpuUse>,
+    /// Where its engine logs to.
+    pub log_path: Option<String>,
+    /// What its engine was told to allow it.
+    pub limits: Limits,
+    /// Outcomes counted since it is watched, by probe.
+    pub outcomes: BTreeMap<&'static str, BTreeMap<&'static str, u64>>,
+    /// The latest events that need attention, the oldest of them first.
+    pub recent: Vec<Event>,
+    pub start: Option<ColdStart>,
+}
+
+/// An end of a container.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PastExit {
+    pub id: String,
+    pub attempt: Option<u32>,
+    /// When it ended.
+    pub time: Option<Wall>,
+    pub code: Option<i32>,
+    pub signal: Option<i32>,
+    /// In its engine's words, or by what was seen.
+    pub reason: Option<String>,
+}
+
+/// `None`: there is none, or nobody has said so.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    pub memory_bytes: Option<u64>,
+    pub milli_cpus: Option<u64>,
+}

@@ -1,0 +1,333 @@
+//! One pod or container on one screen: what is known, each of its containers, findings, what was looked at.
+
+use std::collections::BTreeMap;
+
+use super::{
+    Lang, finding,
+    text::{Page, Tone},
+};
+use crate::{
+    output::{
+        CheckState, Condition, Described, Description, Known, NotMeasured, PastExit, Since, Stdio,
+        StdioTarget,
+    },
+    sink::{
+        escape, timeline,
+        units::{self, bytes_text, date_time, ms_text, process_text},
+        words,
+    },
+};
+
+/// Where the text of a line begins.
+const INDENT: usize = 13;
+/// Ends that are shown; JSON has more.
+const EXITS: usize = 4;
+const EVENTS: usize = 6;
+
+pub(super) fn screen(page: Page, lang: Lang, of: &Description) -> String {
+    let tone = match of.known {
+        Known::Here => Tone::Good,
+        Known::Down | Known::Gone => Tone::Warn,
+        Known::Never => Tone::Bad,
+    };
+    let mut text = page.paint(Tone::Heading, &escape::terminal(&of.asked));
+    text.push_str(&format!("  {}\n", page.paint(tone, of.known.name())));
+    text.push_str(&page.wrapped(2, &of.said));
+    let watched = format!(
+        "as of {} UTC, {} since {}",
+        date_time(of.time),
+        match of.source {
+            crate::output::Source::Snapshot => "by a look at what is there, watched",
+            crate::output::Source::Observer => "by the observer that has watched",
+        },
+        date_time(of.from),
+    );
+    text.push_str(&page.paint(Tone::Dim, page.wrapped(2, &watched).trim_end()));
+    text.push('\n');
+    of.containers.iter().for_each(|described| text.push_str(&container(page, described)));
+    if of.left_out > 0 {
+        text.push_str(&page.wrapped(0, &format!("and {} more containers", of.left_out)));
+    }
+    text.push('\n');
+    if of.findings.is_empty() && of.unproven.is_empty() {
+        text.push_str(&line(page, "findings", &none_found(of)));
+    } else {
+        text.push_str(&page.paint(Tone::Heading, "FINDINGS"));
+        text.push('\n');
+        of.findings.iter().for_each(|found| text.push_str(&finding::finding(page, lang, found)));
+        of.unproven.iter().for_each(|found| text.push_str(&finding::unproven(page, lang, found)));
+    }
+    text.push_str(&not_measured(page, &of.not_measured));
+    text
+}
+
+/// None is only told together with what was looked at.
+fn none_found(of: &Description) -> String {
+    let normal = of.checked.iter().filter(|check| check.state == CheckState::Ok);
+    let normal: Vec<String> = normal.map(|check| format!("{} {}", check.layer.name(), check.what)).collect();
+    let normal = if normal.is_empty() { "nothing".to_owned() } else { normal.join("; ") };
+    format!("none of it. Looked at on this node, and normal: {normal}")
+}
+
+fn not_measured(page: Page, lacks: &[NotMeasured]) -> String {
+    let mut text = String::new();
+    for lack in lacks {
+        let how = lack.how.as_ref().map(|how| format!(" ({how})")).unwrap_or_default();
+        let said = format!("{} {}: {}{how}", lack.layer.name(), lack.what, lack.why);
+        text.push_str(&line(page, if text.is_empty() { "not measured" } else { "" }, &said));
+    }
+    text
+}
+
+fn container(page: Page, of: &Described) -> String {
+    let condition = of.condition.unwrap_or(Condition::Unknown);
+    let tone = if condition == Condition::Running { Tone::Good } else { Tone::Warn };
+    let name = timeline::full_name(&of.container);
+    let heading = page.paint(Tone::Heading, &escape::terminal(&name));
+    let mut text = format!("\n{heading}  {}\n", page.paint(tone, condition.name()));
+    text.push_str(&line(page, "who", &who(of)));
+    text.push_str(&line(page, "restarts", &restarts(of)));
+    for exit in of.exits.iter().take(EXITS) {
+        text.push_str(&line(page, "ended", &ended(exit)));
+    }
+    of.streams.iter().for_each(|stream| text.push_str(&line(page, name_of(stream), &hops(stream))));
+    if of.streams.is_empty() {
+        text.push_str(&line(page, "stdio", "not known: it was not watched while it lived"));
+    }
+    for (probe, name) in [("dns", "look-ups"), ("net", "connections"), ("webhook", "webhooks")] {
+        text.push_str(&line(page, name, &outcomes(of.outcomes.get(probe), of.since)));
+    }
+    text.push_str(&line(page, "memory", &memory(of)));
+    text.push_str(&line(page, "cpu", &cpu(of)));
+    text.push_str(&line(page, "cold start", &cold_start(of)));
+    let skipped = of.recent.len().saturating_sub(EVENTS);
+    for event in of.recent.iter().skip(skipped) {
+        let said = format!("{} {}", units::time_of_day(event.time), words::event(event));
+        text.push_str(&line(page, "seen", &said));
+    }
+    text
+}
+
+fn who(of: &Described) -> String {
+    let it = &of.container;
+    let runtime = it.runtime.as_ref().map(|runtime| {
+        let version = it.runtime_version.as_ref().map(|version| format!(" {version}"));
+        format!("runtime {runtime}{}", version.unwrap_or_default())
+    });
+    let parts = [
+        Some(format!("id {}", it.id.chars().take(12).collect::<String>())),
+        it.instance.map(|instance| format!("pid {}", instance.init)),
+        it.image.as_ref().map(|image| format!("image {image}")),
+        Some(runtime.unwrap_or_else(|| "runtime not known".to_owned())),
+        it.handler.as_ref().map(|handler| format!("handler {handler}")),
+        it.engine.as_ref().map(|engine| format!("engine {engine}")),
+        Some(it.kind.name().to_owned()),
+        it.started_at.map(|time| format!("started {}", date_time(time))),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+fn restarts(of: &Described) -> String {
+    let times = match of.restarts {
+        Some(0) => "none, by its engine".to_owned(),
+        Some(times) => format!("{times}, by its engine"),
+        None => "not known: no engine says".to_owned(),
+    };
+    if of.exits.is_empty() { format!("{times}; no earlier end is known") } else { times }
+}
+
+fn ended(exit: &PastExit) -> String {
+    let time = exit.time.map_or_else(|| "at a time not known".to_owned(), date_time);
+    let how = match (exit.code, exit.signal) {
+        (Some(code), Some(signal)) => format!("exit status {code} ({})", crate::output::signal::text(signal)),
+        (Some(code), None) => format!("exit status {code}"),
+        (None, Some(signal)) => crate::output::signal::text(signal),
+        (None, None) => "nobody says how".to_owned(),
+    };
+    let reason = exit.reason.as_ref().map(|reason| format!(", {reason}")).unwrap_or_default();
+    let attempt = exit.attempt.map(|attempt| format!(", attempt {attempt}")).unwrap_or_default();
+    format!("{time}, {how}{reason}{attempt} ({})", exit.id.chars().take(12).collect::<String>())
+}
+
+fn name_of(stream: &Stdio) -> &'static str {
+    match (stream.fd, stream.shared_with_fd) {
+        (1, Some(_)) => "stdout+stderr",
+        (1, None) => "stdout",
+        _ => "stderr",
+    }
+}
+
+/// `delivered: 120 B written -> pipe, 0 B queued -> containerd-shim[12] -> /var/log/pods/... 4.0 KiB, grew`.
+fn hops(stream: &Stdio) -> String {
+    let written = match stream.written_bytes {
+        Some(bytes) => format!("{} written", bytes_text(bytes)),
+        None => "bytes written not known".to_owned(),
+    };
+    let mut hops = vec![written];
+    match stream.target {
+        StdioTarget::Pipe | StdioTarget::Fifo => {
+            let queued = stream.pipe_bytes.map_or_else(
+                || "what is queued not known".to_owned(),
+                |bytes| format!("{} queued", bytes_text(bytes)),
+            );
+            hops.push(format!("pipe, {queued}"));
+            hops.push(stream.reader.as_ref().map_or_else(|| "reader not known".to_owned(), process_text));
+        }
+        StdioTarget::Closed => hops.push("closed".to_owned()),
+        target => hops.push(words::target_text(target).to_owned()),
+    }
+    if let Some(log) = &stream.log_file {
+        let bytes = log.bytes.map(|bytes| format!(" {}", bytes_text(bytes))).unwrap_or_default();
+        let grew = match log.grew {
+            Some(true) => ", grew",
+            Some(false) => ", does not grow",
+            None => "",
+        };
+        hops.push(format!("{}{bytes}{grew}", log.path));
+    }
+    let waited = stream.blocked_ns.filter(|ns| *ns > 0);
+    let waited = waited.map(|ns| format!("; writers waited {} ms", ms_text(ns))).unwrap_or_default();
+    format!("{}: {}{waited}", stream.outcome.name(), hops.join(" -> "))
+}
+
+fn outcomes(counts: Option<&BTreeMap<&'static str, u64>>, since: Option<Since>) -> String {
+    match counts {
+        Some(counts) => {
+            let each: Vec<String> = counts.iter().map(|(name, count)| format!("{count} {name}")).collect();
+            each.join(", ")
+        }
+        None if since.is_none() => "not known: it was not watched while it lived".to_owned(),
+        None => "none seen while it was watched".to_owned(),
+    }
+}
+
+fn memory(of: &Described) -> String {
+    let limit = of.resident.and_then(|resident| resident.limit_bytes).or(of.limits.memory_bytes);
+    let limit =
+        limit.map_or_else(|| "no limit is known".to_owned(), |bytes| format!("limit {}", bytes_text(bytes)));
+    let Some(resident) = of.resident else { return format!("not measured; {limit}") };
+    let used = resident.working_set_bytes.map(|bytes| format!(", {} of it in use", bytes_text(bytes)));
+    let (now, peak) = (bytes_text(resident.rss_bytes), bytes_text(resident.rss_peak_bytes));
+    format!("{now}{}, {peak} at most, {limit}", used.unwrap_or_default())
+}
+
+fn cpu(of: &Described) -> String {
+    let limit = of.limits.milli_cpus.map(|cpus| format!("limit {:.2} CPUs", cpus as f64 / 1_000.0));
+    match &of.cpu {
+        Some(used) => words::cpu::used(used),
+        None => format!("not measured; {}", limit.unwrap_or_else(|| "no limit is known".to_owned())),
+    }
+}
+
+fn cold_start(of: &Described) -> String {
+    let Some(start) = &of.start else { return "not seen: nobody watched when it started".to_owned() };
+    let largest = timeline::largest(start);
+    let largest = largest.map(|(name, ns)| format!(", most of it {} ({} ms)", name.name(), ms_text(ns)));
+    let failed =
+        start.failure.as_ref().map(|failure| format!(", failed in {}", timeline::failure_in_short(failure)));
+    format!(
+        "{} ms from {} to {}{}{}",
+        ms_text(start.total_ns),
+        start.t0.name(),
+        start.ready.name(),
+        largest.unwrap_or_default(),
+        failed.unwrap_or_default()
+    )
+}
+
+/// Words with a name before them.
+fn line(page: Page, name: &str, said: &str) -> String {
+    let label = super::text::left(name, INDENT);
+    let wrapped = page.wrapped(INDENT + 3, said);
+    let rest = wrapped.get(INDENT + 3..).unwrap_or("\n");
+    format!("  {} {rest}", page.paint(Tone::Dim, &label))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        output::{Container, LogFile, Process, Source, StdioOutcome},
+        time::Wall,
+    };
+
+    const HOSTILE: &str = "\u{1b}[2J\u{202e}\nx";
+
+    fn stream() -> Stdio {
+        Stdio {
+            fd: 1,
+            shared_with_fd: Some(2),
+            target: StdioTarget::Pipe,
+            target_now: None,
+            written_bytes: Some(2_048),
+            delivered_bytes: Some(1_024),
+            pipe_bytes: Some(1_024),
+            blocked_ns: Some(3_000_000),
+            broken_pipe_writes: 0,
+            reader: Some(Process { pid: 7, comm: HOSTILE.to_owned(), ..Process::default() }),
+            log_file: Some(LogFile { path: HOSTILE.to_owned(), bytes: Some(4_096), grew: Some(false) }),
+            outcome: StdioOutcome::Blocked,
+            ended: false,
+        }
+    }
+
+    fn description() -> Description {
+        let container = Container {
+            id: HOSTILE.to_owned(),
+            name: Some(HOSTILE.to_owned()),
+            pod: Some(HOSTILE.to_owned()),
+            namespace: Some(HOSTILE.to_owned()),
+            image: Some(HOSTILE.to_owned()),
+            ..Container::default()
+        };
+        let exit = PastExit {
+            id: HOSTILE.to_owned(),
+            code: Some(137),
+            signal: Some(9),
+            reason: Some(HOSTILE.to_owned()),
+            ..PastExit::default()
+        };
+        let described = Described {
+            container,
+            condition: Some(Condition::Running),
+            exits: vec![exit],
+            streams: vec![stream()],
+            ..Described::default()
+        };
+        Description {
+            time: Wall(0),
+            asked: HOSTILE.to_owned(),
+            source: Source::Snapshot,
+            from: Wall(0),
+            known: Known::Here,
+            said: HOSTILE.to_owned(),
+            containers: vec![described],
+            left_out: 0,
+            findings: Vec::new(),
+            unproven: Vec::new(),
+            checked: Vec::new(),
+            not_measured: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn whatever_things_are_called_the_screen_stays_whole() {
+        let page = Page { width: 100, color: false };
+        let text = screen(page, Lang::En, &description());
+        assert!(!text.contains(['\u{1b}', '\u{202e}']), "{text}");
+        assert!(text.lines().all(|line| super::super::text::columns(line) <= 100), "{text}");
+        assert!(text.contains("blocked: 2.0 KiB written -> pipe, 1.0 KiB queued"), "{text}");
+    }
+
+    #[test]
+    fn what_is_not_known_is_said_to_be() {
+        let unknown = Described::default();
+        let text = container(Page { width: 200, color: false }, &unknown);
+        for said in
+            ["runtime not known", "not known: no engine says", "stdio", "not measured; no limit is known"]
+        {
+            assert!(text.contains(said), "{said}: {text}");
+        }
+        assert!(!text.contains(" 0 "), "{text}");
+    }
+}
