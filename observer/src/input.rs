@@ -69,6 +69,8 @@ pub enum SampleKind {
     Cpu { init: u32, counts: CpuCounts },
     /// The node itself.
     Node(Box<NodeCounts>),
+    /// How many bytes of the linear memories of a process of a container, by its init, may be accessed; 0: it has ended.
+    Linear { init: u32, tgid: u32, bytes: u64 },
 }
 
 /// How much memory a control group is charged with; bytes.

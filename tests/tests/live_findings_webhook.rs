@@ -5,7 +5,10 @@ use std::thread::{self, sleep};
 use std::time::Duration;
 
 use observer_tests::rig::{
-    Ran, Stage, stage,
+    Ran, Stage,
+    group::Group,
+    program, stage,
+    stdio::until,
     tls::Shop,
     verdict::{Verdicts, findings, only, quiet},
     watch::Seen,
@@ -58,9 +61,7 @@ fn called(stage: &Stage, case: &str, hooks: &[Hook]) -> Seen {
     });
     for hook in hooks {
         let calls = |seen: &str| seen.matches(&format!("\"name\":\"{}\"", hook.name)).count();
-        observer_tests::rig::stdio::until("the last call", || {
-            (calls(&verdicts.run.said()) >= TIMES).then_some(())
-        });
+        until("the last call", || (calls(&verdicts.run.said()) >= TIMES).then_some(()));
     }
     verdicts.end()
 }
@@ -78,6 +79,7 @@ fn webhooks_that_do_not_answer() {
         expected: Some(expected),
     };
     let hooks = [
+        // By a process of its own for each call: whose time it would be is known too late.
         hook("hangs", 8443, "/hang", ",timeout=2s", "webhook-timeout/not-answered proved"),
         hook("given-up", 8444, "/hang", "", "webhook-timeout/given-up likely"),
         Hook {
@@ -87,7 +89,8 @@ fn webhooks_that_do_not_answer() {
         hook("nobody", 8446, "/fast", ",timeout=2s", "gatekeeper-down/crashed proved"),
         hook("dropped", 8447, "/fast", ",timeout=2s", "gatekeeper-down/no-answer likely"),
     ];
-    let _servers = [8443, 8444, 8445, 8447].map(|port| server(&stage, (LOOPBACK, port), Some(&own), &[]));
+    let _forks = server(&stage, (LOOPBACK, 8443), Some(&own), &["fork=1"]);
+    let _servers = [8444, 8445, 8447].map(|port| server(&stage, (LOOPBACK, port), Some(&own), &[]));
     shell(
         &stage,
         "nft add table ip t; nft 'add chain ip t i { type filter hook input priority 0; }'; \
@@ -105,6 +108,57 @@ fn all(seen: &Seen, hook: &Hook) -> Vec<String> {
     [findings(seen, hook.name), findings(seen, &format!("{LOOPBACK}:{}", hook.port))].concat()
 }
 
+/// A twentieth of a CPU, less than a busy machine leaves it.
+const QUOTA_US: u32 = 5_000;
+
+/// Whose time it is shows when a server answers for the first time.
+const SERVED_TIMES: usize = TIMES + 2;
+
+#[test]
+fn servers_that_are_throttled_or_slow() {
+    let groups = ["busy", "in-time"].map(|name| Group::limited(&format!("observer-{name}"), QUOTA_US));
+    let stage = stage();
+    let hooks = [
+        ("throttled", 8451, "/spin/130", Some("webhook-timeout/server-throttled proved")),
+        ("sleeps", 8452, "/hang", Some("webhook-timeout/server-slow proved")),
+        // As little CPU time as the first, and enough for what it is asked.
+        ("in-time", 8453, "/fast", None),
+    ];
+    let servers = hooks.map(|(_, port, ..)| server(&stage, (LOOPBACK, port), None, &[]));
+    groups[0].takes(&servers[0]);
+    groups[1].takes(&servers[2]);
+    let named = hooks.map(|(name, port, ..)| format!("{LOOPBACK}:{port},timeout=2s,name={name}"));
+    let options: Vec<&str> = named.iter().flat_map(|named| ["--webhook", named]).collect();
+    let verdicts = Verdicts::begin(&stage, "webhook-timeout-server", &options);
+    let called = |name: &str, port: u16, path: &str, time: usize| {
+        let mut curl = stage.command(program("curl"));
+        curl.args(["-sS", "-o", "/dev/null", "--max-time", "2", "-d", "{}"]);
+        stage.run(curl.arg(format!("http://{LOOPBACK}:{port}{path}"))).expect("curl");
+        let calls = |seen: &str| seen.matches(&format!("\"name\":\"{name}\"")).count();
+        until("a call", || (calls(&verdicts.run.said()) >= time).then_some(()));
+    };
+    for time in 1..=SERVED_TIMES {
+        thread::scope(|scope| {
+            for (name, port, path, _) in hooks {
+                let called = &called;
+                let path = if time == 1 { "/fast" } else { path };
+                scope.spawn(move || called(name, port, path, time));
+            }
+        });
+        // What the first is still busy with is done before it is asked again.
+        sleep(2 * APART);
+    }
+    let seen = verdicts.end();
+    for (name, port, _, expected) in hooks {
+        let told = [findings(&seen, name), findings(&seen, &format!("{LOOPBACK}:{port}"))].concat();
+        let states: Vec<_> = seen.calls_of(name).iter().map(|call| call["server_time_ms"].clone()).collect();
+        assert_eq!(told, Vec::from_iter(expected), "{name}: {states:#?}");
+    }
+    quiet(&seen, "in-time");
+}
+
+const LOOKS: &str = "for time in 1 2 3 4; do (exec 3<>/dev/tcp/127.0.0.1/8443); sleep 1; done";
+
 #[test]
 fn webhooks_that_answer_in_time_or_again() {
     let stage = stage();
@@ -120,6 +174,11 @@ fn webhooks_that_answer_in_time_or_again() {
         for hook in &hooks[..2] {
             scope.spawn(|| hook.calls(&stage));
         }
+        // Whoever only looks whether somebody listens hangs up before anything is said.
+        scope.spawn(|| {
+            let mut bash = stage.command("/bin/bash");
+            stage.run(bash.args(["-ec", LOOKS])).and_then(Ran::success).expect(LOOKS);
+        });
         // Rolled out: it is away for one call, there, and away for another.
         for _ in 0..2 {
             curl(&stage, &own, 8445, &["/fast"], &["--max-time", "2"]);

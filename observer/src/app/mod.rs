@@ -10,6 +10,7 @@ mod edge;
 pub mod exit;
 pub mod explain;
 mod groups;
+mod linear;
 pub mod matrix;
 mod node;
 mod pipes;

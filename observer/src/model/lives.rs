@@ -139,6 +139,7 @@ impl Model {
             }
             SampleKind::Memory { init, used } => self.memory_sampled(*init, sample.time, used, make),
             SampleKind::Cpu { init, counts } => self.cpu_sampled(*init, sample.time, counts, make),
+            SampleKind::Linear { init, tgid, bytes } => self.linear_sampled(*init, *tgid, *bytes, make),
             SampleKind::Node(counts) => make(Made::Node(node::node_use(counts))),
         }
     }

@@ -49,7 +49,7 @@ signals! {
     MemoryOomKill "memory.oom_kill_count" [Process] "killed for want of memory"
     MemoryMapFailed "memory.map_failed_count" [Fault] "address space was refused"
     MemoryLimit "memory.limit_percent" [] "how much of its limit a container's working set is"
-    MemoryGrowth "memory.linear_growth_count" [Memory] "a minute in which a linear memory grew, without one in between in which it did not"
+    MemoryLinear "memory.linear_bytes" [Memory] "how much of its linear memories a container's Wasm modules may access"
     DnsFailed "dns.lookup_failed_count" [Dns] "look-ups of names that could not be done, or came to nothing"
     DnsAnswered "dns.lookup_answered_count" [Dns] "look-ups of names that were answered"
     NetFailed "net.connect_failed_count" [Net] "connections that could not be made"
@@ -92,7 +92,6 @@ impl Signal {
                 | Signal::InodesFree
                 | Signal::IoLatency
                 | Signal::MachineCheck
-                | Signal::MemoryGrowth
                 | Signal::NetTxTimeout
         )
     }
@@ -166,6 +165,7 @@ labels! {
     ServerState "server_state"
     Signal "signal"
     State "state"
+    Top "top"
     Version "version"
     Webhook "webhook"
     Zone "zone"

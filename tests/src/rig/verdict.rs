@@ -51,10 +51,18 @@ impl Verdicts {
     /// # Panics
     /// The observer cannot be run.
     pub fn begin(stage: &Stage, case: &str, options: &[&str]) -> Verdicts {
+        Verdicts::begin_of(stage, case, &[], options)
+    }
+
+    /// The same for a case that shows causes of these other entries, too.
+    ///
+    /// # Panics
+    /// The observer cannot be run.
+    pub fn begin_of(stage: &Stage, case: &str, others: &[&str], options: &[&str]) -> Verdicts {
         let kept = std::env::var_os("OBSERVER_KEEP_CASES")
             .map(|folder| PathBuf::from(folder).join(format!("{case}.rec")).display().to_string());
         // A recording holds the entries that were given: of one that is kept only its own.
-        let catalogue = hurried(|id| kept.is_none() || case.starts_with(id));
+        let catalogue = hurried(|id| kept.is_none() || case.starts_with(id) || others.contains(&id));
         let folder = catalogue.path().to_str().expect("a path").to_owned();
         let record = kept.as_deref().map_or_else(Vec::new, |path| vec!["--record", path]);
         let options = [&["--catalogue", &folder], record.as_slice(), options].concat();

@@ -42,6 +42,7 @@ pub(super) fn all() -> Vec<Input> {
         Input::Lost { time: Time(500), family: 9, count: u64::MAX },
         Input::Sample(Sample { time: Time(500), what: SampleKind::Memory { init: 9, used } }),
         Input::Sample(Sample { time: Time(500), what: SampleKind::Cpu { init: 9, counts: cpu_counts() } }),
+        Input::Sample(Sample { time: Time(500), what: SampleKind::Linear { init: 9, tgid: 8, bytes: 7 } }),
         Input::Sample(Sample { time: Time(500), what: SampleKind::Node(Box::new(node_counts())) }),
         Input::Span(Box::new(span())),
         Input::Tick(Time(501)),
