@@ -77,6 +77,8 @@ pub enum SampleKind {
     Failures(Vec<(Alike, u64)>),
     /// Certificates of the cluster's components on the node's disk.
     Certificates(Vec<Certificate>),
+    /// How many bytes of the linear memories of a process of a container, by its init, may be accessed; 0: it has ended.
+    Linear { init: u32, tgid: u32, bytes: u64 },
 }
 
 /// How much memory a control group is charged with; bytes.

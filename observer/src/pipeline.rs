@@ -199,6 +199,12 @@ impl Pipeline {
                     tally.resident(&container, resident);
                 }
             }
+            Made::Linear(container, bytes) => {
+                if self.settings.filter.takes(&container) {
+                    let said = self.judging.linear(&container, bytes, self.now, self.model.clock());
+                    said.into_iter().for_each(out);
+                }
+            }
             Made::Node(used) => {
                 if let Some(tally) = &mut self.tally {
                     tally.node(&used);

@@ -192,6 +192,17 @@ fn hostile_event() -> Event {
     told
 }
 
+fn resident() -> Resident {
+    Resident {
+        rss_bytes: 48 << 20,
+        rss_peak_bytes: 64 << 20,
+        rss_growth_bytes: -(2 << 20),
+        working_set_bytes: Some(40 << 20),
+        limit_bytes: Some(128 << 20),
+        linear_bytes: None,
+    }
+}
+
 pub fn stats() -> Vec<Stats> {
     let of = |probe, key: &[(&'static str, &str)], outcomes: &[(&'static str, u64)]| Stats {
         probe,
@@ -223,16 +234,7 @@ pub fn stats() -> Vec<Stats> {
             ..of("coldstart", &image, &[("failed", 1), ("listen", 3)])
         },
         of("memory", &[("container", "other")], &[("oom-kill", 2)]),
-        Stats {
-            resident: Some(Resident {
-                rss_bytes: 48 << 20,
-                rss_peak_bytes: 64 << 20,
-                rss_growth_bytes: -(2 << 20),
-                working_set_bytes: Some(40 << 20),
-                limit_bytes: Some(128 << 20),
-            }),
-            ..of("memory", &stream, &[])
-        },
+        Stats { resident: Some(resident()), ..of("memory", &stream, &[]) },
         Stats {
             failed: 2,
             p50_ns: Some(1_234_567),

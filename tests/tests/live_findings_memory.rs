@@ -164,3 +164,24 @@ fn languages_that_take_the_same_signals() {
     let seen = verdicts.end();
     ids.iter().for_each(|id| quiet(&seen, id));
 }
+
+/// V8 compares each address with the end of the memory where it may not use signals: all there is is what it says.
+#[test]
+fn an_engine_that_raises_no_signal() {
+    let Some(program) = needs("an_engine_that_raises_no_signal", "node") else { return };
+    let stage = stage();
+    let verdicts = Verdicts::begin(&stage, "wasm-out-of-bounds-text-reported", &[]);
+    let script = |end: &[u8]| {
+        let words = ["--wasm-enforce-bounds-checks", "/call.cjs", "/traps.wasm", "out-of-bounds"];
+        machine(&program, &words).file("call.cjs", end).file("traps.wasm", &workload::wasm("traps"))
+    };
+    let (outside, ran) = ends(&stage, "outside", script(NODE_CALL_AND_END));
+    assert_eq!(ran.code(), 1, "{}{}", ran.stdout, ran.stderr);
+    // It says the same, and goes on.
+    let (caught, ran) = ends(&stage, "caught", script(&workload::source("node_call.cjs")));
+    assert_eq!(ran.code(), 0, "{}{}", ran.stdout, ran.stderr);
+    let seen = verdicts.end();
+    assert_eq!(seen.memory_of(&outside).len(), 0, "it raised a signal");
+    only(&seen, &outside, "wasm-out-of-bounds/text-reported likely");
+    quiet(&seen, &caught);
+}

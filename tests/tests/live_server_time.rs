@@ -1,9 +1,7 @@
 //! What a webhook's server did while a request was with it, held against what the kernel counts of its control group;
 //! and how long tasks of the node wait for CPUs.
 
-use std::{fs, path::PathBuf, process, thread, time::Duration};
-
-use observer_tests::rig::{Stage, program, run::Run, stage, webhook::server};
+use observer_tests::rig::{Stage, group::Group, program, run::Run, stage, webhook::server};
 use serde_json::Value;
 
 const LOOPBACK: &str = "127.0.0.1";
@@ -11,41 +9,6 @@ const SIGHT: &str = "process,cgroup,mount,output,webhook,cpu";
 /// A twentieth of a CPU, less than a busy machine leaves it, in periods of 100 ms.
 const QUOTA_US: u32 = 5_000;
 const PERIOD_MS: f64 = 100.0;
-
-/// A control group of its own, with a limit; it goes with it.
-struct Group(PathBuf);
-
-impl Group {
-    fn new(name: &str) -> Group {
-        let path = PathBuf::from(format!("/sys/fs/cgroup/cpu/{name}-{}", process::id()));
-        fs::create_dir(&path).expect("a control group");
-        let group = Group(path);
-        group.write("cpu.cfs_quota_us", QUOTA_US);
-        group
-    }
-
-    fn write(&self, file: &str, number: u32) {
-        fs::write(self.0.join(file), number.to_string()).unwrap_or_else(|error| panic!("{file}: {error}"));
-    }
-
-    fn throttled_ms(&self) -> f64 {
-        let stat = fs::read_to_string(self.0.join("cpu.stat")).expect("cpu.stat");
-        let ns = stat.lines().find_map(|line| line.strip_prefix("throttled_time ")?.parse::<f64>().ok());
-        ns.unwrap_or_else(|| panic!("no throttled_time: {stat}")) / 1e6
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        // Whoever was killed in it leaves it a moment later.
-        for _ in 0..200 {
-            if fs::remove_dir(&self.0).is_ok() {
-                return;
-            }
-            thread::sleep(Duration::from_millis(10));
-        }
-    }
-}
 
 /// Posts to one path, on a connection of its own.
 fn post(stage: &Stage, port: u16, path: &str) {
@@ -76,11 +39,11 @@ fn adds_up(call: &Value) {
 #[test]
 fn a_server_that_spins_one_that_sleeps_and_one_that_is_throttled() {
     // Made first, dropped last: a group with a process in it stays, and those of the stage end with it.
-    let group = Group::new("observer-server-time");
+    let group = Group::limited("observer-server-time", QUOTA_US);
     let stage = stage();
     let (limited, _free) =
         (server(&stage, (LOOPBACK, 8461), None, &[]), server(&stage, (LOOPBACK, 8462), None, &[]));
-    group.write("cgroup.procs", limited.pid().as_raw_nonzero().get() as u32);
+    group.takes(&limited);
     let named = ["--webhook", "127.0.0.1:8461,name=limited", "--webhook", "127.0.0.1:8462,name=free"];
     let watch = Run::of(&[&["run", "--probes", SIGHT][..], &named].concat());
 

@@ -52,6 +52,9 @@ class Registry(http.server.BaseHTTPRequestHandler):
             self.answer(401, [("WWW-Authenticate", token)])
         elif name == "scope":
             self.answer(401, [("WWW-Authenticate", token + ',error="insufficient_scope"')])
+        elif name == "token" and "Authorization" not in self.headers:
+            # What every registry with tokens says first; with one this image is not found.
+            self.answer(401, [("WWW-Authenticate", token)])
         elif name == "forbidden":
             self.answer(403)
         elif name == "limited":

@@ -1,6 +1,6 @@
-"""A webhook that does what the path says: ADDRESS PORT [CERTIFICATE KEY] [handshake=MS]."""
+"""A webhook that does what the path says: ADDRESS PORT [CERTIFICATE KEY] [handshake=MS] [fork=1]."""
 
-import http.server, socket, ssl, struct, sys, time, urllib.parse
+import http.server, socket, socketserver, ssl, struct, sys, time, urllib.parse
 
 
 class Webhook(http.server.BaseHTTPRequestHandler):
@@ -63,9 +63,17 @@ class Server(http.server.ThreadingHTTPServer):
         pass
 
 
+class Forking(socketserver.ForkingMixIn, Server):
+    """Each connection by a process of its own."""
+
+    def shutdown_request(self, request):
+        # Its child has it; what is said at its end would be said for the child.
+        self.close_request(request)
+
+
 words = [word for word in sys.argv[1:] if "=" not in word]
 options = dict(word.split("=") for word in sys.argv[1:] if "=" in word)
-server = Server((words[0], int(words[1])), Webhook)
+server = (Forking if "fork" in options else Server)((words[0], int(words[1])), Webhook)
 server.handshake = int(options.get("handshake", 0))
 if len(words) > 2:
     server.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

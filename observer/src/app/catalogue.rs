@@ -132,4 +132,31 @@ mod tests {
         let files = [file("id = \"a\"\n\nwhen = [\"runtime.exit >= 3 over 5m\"]\n")];
         assert_eq!(located(&files, &problem), "a.toml:3: a: there is no such signal");
     }
+
+    #[test]
+    fn a_keyword_that_there_is_not_is_refused_with_its_line() {
+        let name = "sqlite-corrupt.toml";
+        let ours = built_in().into_iter().find(|file| file.name == name).unwrap().text;
+        let wrong = |from: &str, to: &str| {
+            let folder = tempfile::tempdir().unwrap();
+            let text = ours.replace(from, to);
+            assert_ne!(text, ours);
+            let line = 1 + text.lines().position(|line| line.contains(to)).unwrap();
+            std::fs::write(folder.path().join(name), text).unwrap();
+            (user(folder.path(), None).unwrap_err().to_string(), format!("{name}:{line}: "))
+        };
+        for (from, to) in [
+            ("keyword=sqlite-corrupt,", "keyword=sqlite-corupt,"),
+            ("keyword=sqlite-corrupt,", "keyword=io-error|sqlite-corupt,"),
+            ("keyword=sqlite-corrupt,", "keyword!=sqlite-corupt,"),
+            ("keyword=sqlite-corrupt,", "keyword~sqlite-corupt,"),
+        ] {
+            let (said, place) = wrong(from, to);
+            assert!(said.contains(&place), "{said}");
+            assert!(
+                said.contains("there is no keyword \"sqlite-corupt\"; the nearest is \"sqlite-corrupt\""),
+                "{said}"
+            );
+        }
+    }
 }

@@ -16,6 +16,7 @@ use tokio::sync::{Mutex, OwnedSemaphorePermit as Permit, Semaphore, mpsc};
 use super::{
     follow::Followers,
     groups::Groups,
+    linear::Linears,
     node::Node,
     pipes::Pipes,
     sinks::Sinks,
@@ -63,6 +64,7 @@ pub struct Edge {
     follows: bool,
     pipes: Pipes,
     groups: Groups,
+    linears: Linears,
     node: Node,
     storage: Storage,
     /// What was sampled and not fed yet.
@@ -102,6 +104,7 @@ impl Edge {
             follows,
             pipes: Pipes::default(),
             groups: Groups::default(),
+            linears: Linears::default(),
             node: Node::default(),
             storage: Storage::default(),
             samples: VecDeque::new(),
@@ -124,15 +127,16 @@ impl Edge {
     pub fn turn(&mut self) -> Result<()> {
         let mut inputs = Vec::new();
         let (prefetched, host) = (&mut self.prefetched, &self.host);
-        let (pipes, groups) = (&mut self.pipes, &mut self.groups);
+        let (pipes, groups, linears) = (&mut self.pipes, &mut self.groups, &mut self.linears);
         let fresh = |record: &Record| {
             prefetched.note(host, record);
             groups.note(host, record);
+            linears.note(record);
             pipes.note(record);
         };
         self.live.poll(now(), fresh, |input| inputs.push(input));
         self.pipes.look(&mut self.live);
-        let of_groups = self.groups.samples(&self.host).into_iter();
+        let of_groups = self.groups.samples(&self.host).into_iter().chain(self.linears.samples(&self.host));
         let of_node = if self.follows { self.node.sample(&self.live, &self.host) } else { None };
         let of_storage = if self.follows { self.storage.sample(&mut self.live) } else { None };
         let certificates = if self.follows { self.node.certificates(&self.host) } else { None };
@@ -226,6 +230,7 @@ impl Edge {
             Want::DrainPipe { ino } => self.pipes.drain(ino),
             Want::ForgetPipe { ino, init } => self.pipes.forget(ino, init, &mut self.live),
             Want::FollowGroup { init, cgroup } => self.groups.follow(init, cgroup),
+            Want::FollowLinear { init, tgid, start, bytes } => self.linears.follow(init, tgid, start, bytes),
             Want::FindReaders => self.pipes.wanted = true,
             Want::Engine { tgid, path } => {
                 if let Some(plan) = self.live.attach_engine(&self.host, tgid, &path) {

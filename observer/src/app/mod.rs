@@ -12,6 +12,7 @@ pub mod exit;
 pub mod explain;
 mod follow;
 mod groups;
+mod linear;
 pub mod matrix;
 mod metering;
 mod node;

@@ -142,6 +142,7 @@ impl Model {
             SampleKind::Cpu { init, counts } => self.cpu_sampled(*init, sample.time, counts, make),
             SampleKind::Failures(counts) => self.failed_again(sample.time, counts, make),
             SampleKind::Certificates(found) => make(Made::Certificates(found.clone())),
+            SampleKind::Linear { init, tgid, bytes } => self.linear_sampled(*init, *tgid, *bytes, make),
             SampleKind::Node(counts) => make(Made::Node(node::node_use(counts))),
         }
     }

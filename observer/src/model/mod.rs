@@ -57,6 +57,8 @@ pub enum Made {
     Event(Box<output::Event>),
     /// How much memory a container holds now.
     Resident(Box<output::Container>, output::Resident),
+    /// How much of its linear memories a container may access, bytes; each time that it is looked at.
+    Linear(Box<output::Container>, u64),
     /// What a container has had of the CPUs since the sample before.
     Cpu(Box<output::Container>, output::CpuUse),
     /// How the node has been doing since the sample before.

@@ -96,6 +96,9 @@ pub enum Want {
     LogFile { init: u32, path: String },
     /// Sample memory and CPU time of the container with this init, whose control group has this path.
     FollowGroup { init: u32, cgroup: String },
+    /// Sample how much of this reservation of a process may be accessed: it is a linear memory of the container with
+    /// this init.
+    FollowLinear { init: u32, tgid: u32, start: u64, bytes: u64 },
     /// Attach to the engine library that runtime process `tgid` has opened: what it exports says more than the
     /// kernel sees.
     Engine { tgid: u32, path: String },

@@ -46,4 +46,6 @@ pub struct Resident {
     pub working_set_bytes: Option<u64>,
     /// `None`: there is none.
     pub limit_bytes: Option<u64>,
+    /// What Wasm modules in it may access, all together; `None`: no linear memory was seen.
+    pub linear_bytes: Option<u64>,
 }

@@ -63,6 +63,21 @@ impl Judging {
         }
     }
 
+    pub fn linear(
+        &mut self,
+        container: &Container,
+        bytes: u64,
+        now: Time,
+        clock: ClockOffset,
+    ) -> Vec<Output> {
+        let mut said = Vec::new();
+        if let Some(engine) = &mut self.engine {
+            let seen = self.signals.linear(container, bytes, now, clock.wall(now));
+            engine.observe(&seen, clock, &mut |what| said.push(what));
+        }
+        outputs(said)
+    }
+
     pub fn cpu(
         &mut self,
         container: &Container,

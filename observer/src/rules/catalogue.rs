@@ -73,14 +73,16 @@ impl Entry {
 }
 
 const HURRIED: Period = Period::seconds(2);
+/// For what must hold all the time, and for what must grow in each part of it: samples come every five seconds.
+const HURRIED_GAUGES: [(&str, Period); 2] = [("min(", Period::seconds(12)), ("grew(", Period::seconds(35))];
 
 fn hurry(condition: &mut String) {
-    // What must hold all the time holds for some seconds.
-    if condition.starts_with("min(")
+    let gauge = HURRIED_GAUGES.iter().find(|(func, _)| condition.starts_with(func));
+    if let Some((_, least)) = gauge
         && let Some((before, after)) = condition.split_once(" over ")
     {
         let rest = after.split_once(' ').map(|(_, rest)| format!(" {rest}")).unwrap_or_default();
-        *condition = format!("{before} over 12s{rest}");
+        *condition = format!("{before} over {least}{rest}");
     }
     let Some((before, after)) = condition.split_once(" spanning ") else { return };
     let rest = after.split_once(' ').map(|(_, rest)| format!(" {rest}")).unwrap_or_default();

@@ -7,6 +7,7 @@ use super::{
     catalogue::{Cause, Detect, Entry, Period, Symptom, Teardown},
     checks::{self, Check},
     grammar::{self, Condition, Place, Selector},
+    keywords,
 };
 use crate::{
     layer::Layer,
@@ -104,8 +105,11 @@ impl Rules {
         }
         let mut rules = Rules { entries: by_id.into_values().collect(), ..Rules::default() };
         let mut problems = Vec::new();
+        // That ours can be read is for who looks for them to say.
+        let known = keywords::shipped().unwrap_or_default();
         for entry in rules.entries.clone() {
             problems.extend(rules.unknown_entries(&entry));
+            problems.extend(keywords::unknown_in(&entry, &known));
             rules.entry(&entry, scenario, &mut problems);
         }
         rules.checks =
@@ -236,7 +240,7 @@ impl Rules {
         };
         let series = |of: &Selector, key, other| Series {
             other,
-            ..Series::new(of.clone(), key, condition.over, scope.in_teardown, scope.when_young)
+            ..Series::new(of.clone(), key, condition.reach(), scope.in_teardown, scope.when_young)
         };
         let since = condition.since.as_ref().map(|of| series(of, scope.by.to_vec(), None));
         let of = series(&condition.of, key, other);

@@ -5,7 +5,8 @@
 //!     [spanning TIME] [since SIGNAL[{..}]] [at other LABEL | at any LABEL]
 //! ```
 //!
-//! `spanning`: from the first to the last at least so long. `since S`: only what came after the last S of the same
+//! FUNC: `sum`, `max`, `min`, `last`, `median`, `p99`; `grew`: in how many of five equal parts of the time, counted back
+//! from now, the value grew, before one in which it did not. `spanning`: from the first to the last at least so long. `since S`: only what came after the last S of the same
 //! key. `at other L`: of the same key but for L, which is another. `at any L`: whatever L is.
 
 use crate::{
@@ -56,7 +57,12 @@ pub enum Func {
     Last,
     Median,
     P99,
+    /// In how many of [`PARTS`] equal parts of the time, counted back from now, it grew, before one in which it did not.
+    Grew,
 }
+
+/// Of the time over which `grew` is asked.
+pub const PARTS: u32 = 5;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Op {
@@ -145,6 +151,14 @@ impl Matcher {
 }
 
 impl Condition {
+    /// How far back it looks: what has grown over a time had some value before.
+    pub fn reach(&self) -> Period {
+        match self.func {
+            Func::Grew => Period(self.over.0 + self.over.0 / u64::from(PARTS)),
+            _ => self.over,
+        }
+    }
+
     /// # Errors
     /// What is wrong with it, in words for who wrote it.
     pub fn parse(text: &str) -> Result<Condition, String> {
@@ -210,13 +224,14 @@ fn comparison(head: &str) -> Result<(&str, Op, &str), String> {
 }
 
 fn function(text: &str) -> Result<(Func, Selector), String> {
-    const FUNCS: [(&str, Func); 6] = [
+    const FUNCS: [(&str, Func); 7] = [
         ("sum", Func::Sum),
         ("max", Func::Max),
         ("min", Func::Min),
         ("last", Func::Last),
         ("median", Func::Median),
         ("p99", Func::P99),
+        ("grew", Func::Grew),
     ];
     if let Some((name, rest)) = text.split_once('(') {
         let (_, func) = FUNCS

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     compile::{Rule, Test},
-    grammar::{Func, Place},
+    grammar::{Func, PARTS, Place},
     trust::Trust,
     windows::{Kept, Windows},
 };
@@ -118,7 +118,7 @@ impl<'a> Bench<'a> {
 
     fn holds(&self, test: &Test, by: &[Label], key: &[Arc<str>], floor: Time) -> Held<'a> {
         let condition = &test.condition;
-        let mut from = Time(self.now.0.saturating_sub(condition.over.0)).max(floor);
+        let mut from = Time(self.now.0.saturating_sub(condition.reach().0)).max(floor);
         let own = |label: Label| by.iter().position(|by| *by == label).map(|at| &key[at]);
         let (shared, other) = match condition.place {
             Place::Here => (key.to_vec(), None),
@@ -151,6 +151,10 @@ impl<'a> Bench<'a> {
             return Some(values.iter().fold(0.0, |sum, value| sum + value));
         }
         let (first, last) = (kept.first()?, *values.last()?);
+        if func == Func::Grew {
+            let samples: Vec<(Time, f64)> = kept.iter().map(|kept| (kept.time, kept.value)).collect();
+            return Some(grew(self.now, over / u64::from(PARTS), &samples));
+        }
         if func == Func::Min && self.now.since(first.time) < over / 100 * COVERED_PERCENT {
             return None;
         }
@@ -158,7 +162,7 @@ impl<'a> Bench<'a> {
         let at = |part: f64| values[((values.len() - 1) as f64 * part).round() as usize];
         Some(match func {
             Func::Min => values[0],
-            Func::Max | Func::Sum => at(1.0),
+            Func::Max | Func::Sum | Func::Grew => at(1.0),
             Func::Last => last,
             Func::Median => at(0.5),
             Func::P99 => at(0.99),
@@ -168,6 +172,17 @@ impl<'a> Bench<'a> {
     fn counted(&self, test: &Test, kept: &[&Kept]) -> u64 {
         if test.condition.of.signal.is_count() { kept.iter().map(|kept| kept.value as u64).sum() } else { 1 }
     }
+}
+
+/// In how many parts of the time, counted back from now, a value grew before one in which it did not. Before its first
+/// sample it was what that says.
+fn grew(now: Time, part: u64, samples: &[(Time, f64)]) -> f64 {
+    let parts_ago = |parts: u32| {
+        let time = Time(now.0.saturating_sub(part * u64::from(parts)));
+        samples.iter().rfind(|(at, _)| *at <= time).or(samples.first()).map(|(_, value)| *value)
+    };
+    let grew = |part: &u32| parts_ago(*part) > parts_ago(part + 1);
+    f64::from((0..PARTS).take_while(grew).count() as u32)
 }
 
 /// What is less sure than its cause could be; `None`: not even likely.
@@ -196,5 +211,33 @@ impl From<super::catalogue::Grade> for Grade {
             super::catalogue::Grade::Proved => Grade::Proved,
             super::catalogue::Grade::Likely => Grade::Likely,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(samples: &[(u64, f64)]) -> f64 {
+        let samples: Vec<_> = samples.iter().map(|(at, value)| (Time(*at), *value)).collect();
+        grew(Time(100), 20, &samples)
+    }
+
+    #[test]
+    fn what_grows_in_each_part_grows_in_all_five() {
+        let steady: Vec<(u64, f64)> = (1..=20).map(|n| (5 * n, n as f64)).collect();
+        assert_eq!(of(&steady), 5.0);
+        // Once a part is enough; and what it lost before does not matter.
+        assert_eq!(of(&[(1, 1.0), (19, 2.0), (39, 3.0), (59, 4.0), (79, 5.0), (99, 6.0)]), 5.0);
+        assert_eq!(of(&[(1, 9.0), (25, 1.0), (59, 4.0), (79, 5.0), (99, 6.0)]), 3.0);
+    }
+
+    #[test]
+    fn what_stands_still_in_one_part_does_not() {
+        assert_eq!(of(&[(1, 1.0), (19, 2.0), (39, 3.0), (59, 3.0), (79, 5.0), (99, 6.0)]), 2.0);
+        assert_eq!(of(&[(1, 1.0), (99, 1.0)]), 0.0);
+        // It had all of it by the time at which it was first seen.
+        assert_eq!(of(&[(70, 8.0), (75, 9.0), (95, 10.0)]), 2.0);
+        assert_eq!(of(&[]), 0.0);
     }
 }

@@ -4,7 +4,12 @@ use std::collections::BTreeSet;
 
 use serde::Deserialize;
 
-use crate::{layer::Layer, probes::text::Keyword};
+use super::{
+    catalogue::Entry,
+    compile::Problem,
+    grammar::{Condition, How, Matcher, unknown},
+};
+use crate::{layer::Layer, probes::text::Keyword, signals::Label};
 
 const SHIPPED: &str = include_str!("../../catalogue/keywords.toml");
 
@@ -50,6 +55,37 @@ pub fn read(text: &str) -> Result<Vec<Keyword>, BadKeywords> {
         }
     }
     Ok(keywords)
+}
+
+/// Keywords that conditions of an entry ask for and that there are not: no line would ever be of one.
+pub fn unknown_in(entry: &Entry, known: &[Keyword]) -> Vec<Problem> {
+    let of_causes = entry.causes.iter().flat_map(|cause| {
+        let texts = cause.when.iter().chain(&cause.unless);
+        texts.map(move |text| (Some(cause.id.clone()), text))
+    });
+    let of_symptom = entry.seen.iter().flat_map(|seen| seen.when.iter().chain(&seen.unless));
+    let conditions = of_causes.chain(of_symptom.map(|text| (None, text)));
+    let problem = |(cause, text): (Option<String>, &String)| {
+        // What cannot be parsed at all is said elsewhere.
+        let why = Condition::parse(text).ok().and_then(|condition| unknown_of(&condition, known))?;
+        Some(Problem { entry: entry.id.clone(), cause, words: text.clone(), why })
+    };
+    conditions.filter_map(problem).collect()
+}
+
+fn unknown_of(condition: &Condition, known: &[Keyword]) -> Option<String> {
+    let selectors = [Some(&condition.of), condition.since.as_ref()];
+    let matchers = selectors.into_iter().flatten().flat_map(|selector| &selector.matchers);
+    let is_known = |matcher: &Matcher, value: &str| {
+        known.iter().any(|keyword| match matcher.how {
+            How::Contains => keyword.id.contains(value),
+            How::IsOneOf | How::IsNoneOf => keyword.id == value,
+        })
+    };
+    matchers.filter(|matcher| matcher.label == Label::Keyword).find_map(|matcher| {
+        let wrong = matcher.values.iter().find(|value| !is_known(matcher, value))?;
+        Some(unknown("keyword", wrong, known.iter().map(|keyword| keyword.id.as_str())))
+    })
 }
 
 #[cfg(test)]

@@ -49,7 +49,7 @@ signals! {
     MemoryOomKill "memory.oom_kill_count" [Process] "killed for want of memory"
     MemoryMapFailed "memory.map_failed_count" [Fault] "address space was refused"
     MemoryLimit "memory.limit_percent" [] "how much of its limit a container's working set is"
-    MemoryGrowth "memory.linear_growth_count" [Memory] "a minute in which a linear memory grew, without one in between in which it did not"
+    MemoryLinear "memory.linear_bytes" [Memory] "how much of its linear memories a container's Wasm modules may access"
     DnsFailed "dns.lookup_failed_count" [Dns] "look-ups of names that could not be done, or came to nothing"
     DnsAnswered "dns.lookup_answered_count" [Dns] "look-ups of names that were answered"
     NetFailed "net.connect_failed_count" [Net] "connections that could not be made"
@@ -86,10 +86,7 @@ impl Signal {
 
     /// Whether anything measures it by now: rules may not wait for what never comes.
     pub const fn is_measured(self) -> bool {
-        !matches!(
-            self,
-            Signal::IoLatency | Signal::MachineCheck | Signal::MemoryGrowth | Signal::NetTxTimeout
-        )
+        !matches!(self, Signal::IoLatency | Signal::MachineCheck | Signal::NetTxTimeout)
     }
 
     /// Whether it is counted; others are measured.
@@ -162,6 +159,7 @@ labels! {
     ServerState "server_state"
     Signal "signal"
     State "state"
+    Top "top"
     Version "version"
     Webhook "webhook"
     Zone "zone"

@@ -41,6 +41,7 @@ pub struct Signals {
     standing: Standing,
     broken: stdio::Counted,
     residents: Residents,
+    uses: cpu::Uses,
 }
 
 impl Signals {
@@ -92,7 +93,7 @@ impl Signals {
         at: Wall,
         see: impl FnMut(Observation),
     ) {
-        cpu::of_container(container, used, now, at, see);
+        cpu::of_container(&mut self.uses, container, used, now, at, see);
     }
 
     /// How the node did in an interval.
@@ -108,6 +109,11 @@ impl Signals {
     /// How much memory a container holds, until something else is said of it.
     pub fn resident(&mut self, container: &Container, resident: Resident) {
         self.residents.take(container, resident);
+    }
+
+    /// How much of its linear memories a container may access.
+    pub fn linear<'a>(&self, container: &'a Container, bytes: u64, now: Time, at: Wall) -> Observation<'a> {
+        resident::linear(container, bytes, now, at)
     }
 
     /// Time has passed: what was told once and still is so is seen again, with the time that it has lasted.

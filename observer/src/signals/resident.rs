@@ -51,17 +51,30 @@ impl Residents {
                 continue;
             };
             let percent = used as f64 * 100.0 / limit.max(1) as f64;
-            let about = About {
-                probe: "memory",
-                container: Some(container),
-                process: None,
-                since: Since::Attach,
-                in_teardown: false,
-                is_young: false,
-            };
-            let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
             let text = format!("its working set is {:.1} of {:.1} MiB", mib(used), mib(limit));
-            see(Observation::new(now, at, Signal::MemoryLimit, percent, about).saying(text));
+            let of = Observation::new(now, at, Signal::MemoryLimit, percent, about(container));
+            see(of.saying(text));
         }
     }
+}
+
+/// How much of its linear memories a container may access.
+pub(super) fn linear(container: &Container, bytes: u64, now: Time, at: Wall) -> Observation<'_> {
+    let text = format!("its linear memory is {:.1} MiB", mib(bytes));
+    Observation::new(now, at, Signal::MemoryLinear, bytes as f64, about(container)).saying(text)
+}
+
+const fn about(container: &Container) -> About<'_> {
+    About {
+        probe: "memory",
+        container: Some(container),
+        process: None,
+        since: Since::Attach,
+        in_teardown: false,
+        is_young: false,
+    }
+}
+
+fn mib(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
 }

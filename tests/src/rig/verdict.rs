@@ -56,7 +56,15 @@ impl Verdicts {
     /// # Panics
     /// The observer cannot be run.
     pub fn begin(stage: &Stage, case: &str, options: &[&str]) -> Verdicts {
-        let (catalogue, words) = Verdicts::words(case);
+        Verdicts::begin_of(stage, case, &[], options)
+    }
+
+    /// The same for a case that shows causes of these other entries, too.
+    ///
+    /// # Panics
+    /// The observer cannot be run.
+    pub fn begin_of(stage: &Stage, case: &str, others: &[&str], options: &[&str]) -> Verdicts {
+        let (catalogue, words) = Verdicts::words(case, others);
         let words: Vec<&str> = words.iter().map(String::as_str).chain(options.iter().copied()).collect();
         Verdicts { run: Run::begin(stage, &words), case: case.to_owned(), _catalogue: catalogue }
     }
@@ -66,16 +74,16 @@ impl Verdicts {
     /// # Panics
     /// The observer cannot be run.
     pub fn begin_by(mut command: Command, case: &str, options: &[&str]) -> Verdicts {
-        let (catalogue, words) = Verdicts::words(case);
-        command.arg(observer()).arg("run").args(words).args(options);
+        let (catalogue, words) = Verdicts::words(case, &[]);
+        command.arg(observer()).args(["run", "--socket", "off"]).args(words).args(options);
         Verdicts { run: Run::by(command), case: case.to_owned(), _catalogue: catalogue }
     }
 
-    fn words(case: &str) -> (TempDir, Vec<String>) {
+    fn words(case: &str, others: &[&str]) -> (TempDir, Vec<String>) {
         let kept = std::env::var_os("OBSERVER_KEEP_CASES")
             .map(|folder| PathBuf::from(folder).join(format!("{case}.rec")).display().to_string());
         // A recording holds the entries that were given: of one that is kept only its own.
-        let catalogue = hurried(|id| kept.is_none() || case.starts_with(id));
+        let catalogue = hurried(|id| kept.is_none() || case.starts_with(id) || others.contains(&id));
         let folder = catalogue.path().to_str().expect("a path").to_owned();
         let record = kept.map_or_else(Vec::new, |path| vec!["--record".to_owned(), path]);
         let words = [vec!["--catalogue".to_owned(), folder], record].concat();

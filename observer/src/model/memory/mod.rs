@@ -20,6 +20,7 @@ use crate::{
     time::Time,
 };
 use fold::Telling;
+use linear::Reservation;
 pub use resident::Resident;
 pub use state::State;
 
@@ -80,6 +81,10 @@ impl Model {
         let life = init.and_then(|init| self.lives.as_mut()?.get_mut(init));
         let Some(life) = life.filter(|life| life.ended.is_none()) else { return };
         let (init, state) = (life.init, &mut life.memory);
+        let reserved = match &record.event {
+            Event::Memory(event) => Reservation::of(event),
+            _ => None,
+        };
         let told = match &record.event {
             Event::Memory(event) => state.reserved(record, event),
             Event::Fault(fault::Event::Signal(signal)) => state.signal(record, init, signal),
@@ -94,6 +99,9 @@ impl Model {
             }
             _ => return,
         };
+        if let Some(Reservation { start, bytes, .. }) = reserved {
+            make(Made::Want(Want::FollowLinear { init, tgid: record.tgid, start, bytes }));
+        }
         self.tell_memory(init, told, make);
     }
 

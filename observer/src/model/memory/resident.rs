@@ -1,6 +1,8 @@
 //! How much memory a container's control group is charged with, from samples of it: since it was first looked at, at
 //! most, and how often its limit was reached without anything being killed for it.
 
+use std::collections::BTreeMap;
+
 use super::{State, fold::Telling, of_kind};
 use crate::{
     input::{MemoryUse, ResidentFact},
@@ -9,12 +11,17 @@ use crate::{
     time::Time,
 };
 
+/// Processes of one container whose linear memories are known.
+const MAX_LINEAR: usize = 256;
+
 /// What was sampled of a container.
 #[derive(Clone, Debug, Default)]
 pub struct Resident {
     /// Its control group is known, and sampled.
     is_followed: bool,
     sampled: Option<ResidentFact>,
+    /// What may be accessed of the linear memories of each of its processes, bytes.
+    linear: BTreeMap<u32, u64>,
     /// Something was killed for want of memory since the last sample.
     pub was_killed: bool,
 }
@@ -38,7 +45,22 @@ impl Resident {
             rss_growth_bytes: growth,
             working_set_bytes: working_set,
             limit_bytes: limit,
+            linear_bytes: self.linear(),
         })
+    }
+
+    /// What may be accessed of all its linear memories; `None`: none is known.
+    fn linear(&self) -> Option<u64> {
+        (!self.linear.is_empty()).then(|| self.linear.values().sum())
+    }
+
+    /// Takes in how much of its linear memories a process may access; nothing of one that has ended.
+    fn linear_sampled(&mut self, tgid: u32, bytes: u64) {
+        if bytes == 0 {
+            self.linear.remove(&tgid);
+        } else if self.linear.len() < MAX_LINEAR || self.linear.contains_key(&tgid) {
+            self.linear.insert(tgid, bytes);
+        }
     }
 
     /// Takes in a sample; how often the limit was reached since the last one. Of a container that has ended only
@@ -107,6 +129,24 @@ impl Model {
         let told = life.memory.sampled(time, who, used, life.since, life.ended.is_some());
         self.tell_memory(init, told, make);
         self.tell_resident(init, make);
+    }
+
+    /// A sample of the linear memories of a process of the container with this init.
+    pub(in crate::model) fn linear_sampled(
+        &mut self,
+        init: u32,
+        tgid: u32,
+        bytes: u64,
+        make: &mut impl FnMut(Made),
+    ) {
+        let Some(life) = self.lives.as_mut().and_then(|lives| lives.get_mut(init)) else { return };
+        life.memory.resident.linear_sampled(tgid, bytes);
+        self.tell_resident(init, make);
+        let Some(life) = self.lives.as_ref().and_then(|lives| lives.get(init)) else { return };
+        let linear = life.memory.resident.linear();
+        if let Some((container, bytes)) = self.container_of(life).zip(linear) {
+            make(Made::Linear(Box::new(container), bytes));
+        }
     }
 
     /// How much memory a container holds, for the counts of an interval.
@@ -202,6 +242,21 @@ mod tests {
         let mut state = State::default();
         let told = state.sampled(Time(0), (9, 9, String::new()), &used(5, None, 7), Since::Attach, false);
         assert!(told.is_empty());
+    }
+
+    #[test]
+    fn linear_memories_of_all_its_processes_are_one_sum() {
+        let mut state = State::default();
+        state.resident.linear_sampled(9, MIB);
+        assert_eq!(state.resident.told(), None, "its control group comes first");
+        sample(&mut state, 0, &used(60, None, 0));
+        let told = |state: &State| state.resident.told().unwrap().linear_bytes;
+        state.resident.linear_sampled(10, 2 * MIB);
+        assert_eq!(told(&state), Some(3 * MIB));
+        state.resident.linear_sampled(9, 0);
+        assert_eq!(told(&state), Some(2 * MIB));
+        state.resident.linear_sampled(10, 0);
+        assert_eq!(told(&state), None);
     }
 
     #[test]

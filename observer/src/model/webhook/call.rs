@@ -275,8 +275,8 @@ impl Followed {
     }
 
     /// A process that may own the socket and was not asked yet.
-    pub fn candidate(&mut self, moved: &Moved) -> Option<u32> {
-        let candidate = moved.candidate.filter(|_| self.owner.is_none())?;
+    pub fn candidate(&mut self, candidate: Option<u32>) -> Option<u32> {
+        let candidate = candidate.filter(|_| self.owner.is_none())?;
         let is_new = self.candidates.len() < MAX_CANDIDATES && self.candidates.insert(candidate);
         self.questions += u32::from(is_new);
         is_new.then_some(candidate)

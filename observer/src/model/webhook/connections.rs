@@ -56,7 +56,7 @@ impl Connections {
         let before = ends(followed);
         let ended = followed.moved(time, moved);
         followed.keep(record, moved.what);
-        let candidate = followed.candidate(moved);
+        let candidate = followed.candidate(moved.candidate);
         let now = ends(followed);
         if before != now {
             self.by_ends.remove(&before);

@@ -177,7 +177,7 @@ impl Model {
                 self.ask_owner(moved.cookie, make);
                 self.watch_server(moved.cookie, make);
                 self.end_calls(moved.cookie, ended, record.time);
-                if let Some(tgid) = candidate {
+                if let Some(tgid) = candidate.or_else(|| self.who_served(moved)) {
                     let (local, remote) =
                         (moved.connection.local, moved.connection.peer.unwrap_or(moved.connection.remote));
                     make(Made::Want(Want::SocketOwner { cookie: moved.cookie, tgid, local, remote }));

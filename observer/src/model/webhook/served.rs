@@ -13,7 +13,10 @@ use super::{
 use crate::{
     model::{Made, Model},
     output::{ServerTime, Want},
-    probes::cpu::{Mark, Spent},
+    probes::{
+        cpu::{Mark, Spent},
+        webhook::Moved,
+    },
     time::Time,
 };
 
@@ -85,6 +88,15 @@ impl Model {
         if served.insert(address, tgid) != Some(tgid) {
             make(Made::Want(Want::WatchServer { tgid, address }));
         }
+    }
+
+    /// Of a socket at which nothing was ever answered, and whose client leaves: a server is known by its answers, so who
+    /// answered at its address before may have it.
+    pub(super) fn who_served(&mut self, moved: &Moved) -> Option<u32> {
+        let leaves = moved.what & (what::FIN_CLIENT | what::RST_CLIENT) != 0;
+        let tgid = self.webhooks.served.get(&moved.connection.local).copied().filter(|_| leaves);
+        let followed = self.webhooks.connections.get_mut(moved.cookie)?;
+        if followed.seen.is_clients() { None } else { followed.candidate(tgid) }
     }
 
     /// What the server did while the call was with it, where the server is of this node.

@@ -49,6 +49,7 @@ pub(super) fn all() -> Vec<Input> {
                 not_after: 1_800_000_000,
             }]),
         }),
+        Input::Sample(Sample { time: Time(500), what: SampleKind::Linear { init: 9, tgid: 8, bytes: 7 } }),
         Input::Sample(Sample { time: Time(500), what: SampleKind::Node(Box::new(node_counts())) }),
         Input::Sample(Sample { time: Time(500), what: SampleKind::Failures(vec![(alike(), u64::MAX)]) }),
         Input::Span(Box::new(span())),

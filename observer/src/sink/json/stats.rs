@@ -42,13 +42,20 @@ pub(super) struct ResidentJson {
     rss_growth_bytes: i64,
     working_set_bytes: Option<u64>,
     limit_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    linear_memory_bytes: Option<u64>,
 }
 
 impl ResidentJson {
     pub(super) fn of(resident: Resident) -> Self {
-        let Resident { rss_bytes, rss_peak_bytes, rss_growth_bytes, working_set_bytes, limit_bytes } =
-            resident;
-        ResidentJson { rss_bytes, rss_peak_bytes, rss_growth_bytes, working_set_bytes, limit_bytes }
+        ResidentJson {
+            rss_bytes: resident.rss_bytes,
+            rss_peak_bytes: resident.rss_peak_bytes,
+            rss_growth_bytes: resident.rss_growth_bytes,
+            working_set_bytes: resident.working_set_bytes,
+            limit_bytes: resident.limit_bytes,
+            linear_memory_bytes: resident.linear_bytes,
+        }
     }
 }
 

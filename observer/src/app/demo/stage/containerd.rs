@@ -45,8 +45,21 @@ impl Stage {
     /// # Errors
     /// containerd, its CNI plugins or every runtime is missing, or it does not come up: with its log.
     pub fn containerd(&self, pause: &Image, images: &[&Image]) -> Result<Containerd<'_>> {
+        self.containerd_with(pause, images, &[])
+    }
+
+    /// The same, with handlers whose shims have these names, there or not: `(handler, runtime type)`.
+    ///
+    /// # Errors
+    /// As [`Self::containerd`].
+    pub fn containerd_with(
+        &self,
+        pause: &Image,
+        images: &[&Image],
+        shims: &[(&str, &str)],
+    ) -> Result<Containerd<'_>> {
         let program = tools::find("containerd").context("containerd is not on this machine")?;
-        let config = self.write_config(pause)?;
+        let config = self.write_config(pause, shims)?;
         let socket = self.path("containerd.sock");
         let daemon =
             self.spawn(self.command(program).args(["--log-level", "warn", "--config"]).arg(config))?;
@@ -55,7 +68,7 @@ impl Stage {
         Ok(containerd)
     }
 
-    fn write_config(&self, pause: &Image) -> Result<PathBuf> {
+    fn write_config(&self, pause: &Image, shims: &[(&str, &str)]) -> Result<PathBuf> {
         let plugins = tools::cni_plugins().context("CNI plugins are not on this machine")?;
         let networks = self.path("net.d");
         fs::create_dir_all(&networks)?;
@@ -95,6 +108,12 @@ state = "{state}"
         BinaryName = "{program}"
 "#,
                 program = program.display()
+            );
+        }
+        for (name, kind) in shims {
+            config += &format!(
+                "    [plugins.\"io.containerd.grpc.v1.cri\".containerd.runtimes.{name}]\n      \
+                 runtime_type = \"{kind}\"\n"
             );
         }
         let path = self.path("containerd.toml");
