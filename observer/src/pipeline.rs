@@ -1,6 +1,7 @@
 //! The whole of the pure middle: one input in, outputs out. Live run, replay, tests and fuzzers drive the
 //! same [`Pipeline::step`].
 
+mod asked;
 mod evidence;
 mod explained;
 mod history;
@@ -20,7 +21,7 @@ use crate::{
     health::{OtlpCounts, OwnCost, ProbeHealth, ProbeReport, Report},
     input::{End, FactKind, Input},
     model::{Made, Model},
-    output::{ColdStart, Container, Event, Found, Health, NotMeasured, Output, Standing, Summary, Told},
+    output::{ColdStart, Event, Health, Output, Summary, Told},
     rules::Rules,
     time::{Time, Wall},
 };
@@ -121,62 +122,6 @@ impl Pipeline {
         if let Input::Tick(time) = input {
             self.tick(*time, &mut out);
         }
-    }
-
-    /// Starts that have begun and are not settled yet.
-    pub fn open_starts(&self) -> usize {
-        self.model.open_starts()
-    }
-
-    /// Whether containers are followed beyond their start.
-    pub fn follows(&self) -> bool {
-        self.settings.follow
-    }
-
-    /// Records lost on this node so far.
-    pub fn lost(&self) -> u64 {
-        self.model.lost()
-    }
-
-    /// Containers that are followed and have not ended.
-    pub fn alive(&self) -> usize {
-        self.seen.alive()
-    }
-
-    /// Events told so far.
-    pub fn events(&self) -> u64 {
-        self.seen.all_events()
-    }
-
-    /// Whether the user asked for containers of which nothing was seen.
-    pub fn filter_never_matched(&self) -> bool {
-        !self.settings.filter.is_empty() && self.seen.starts == 0 && self.seen.all_events() == 0
-    }
-
-    /// The inputs from which another pipeline would come to where this one is: a recording's checkpoint.
-    pub fn open_inputs(&self) -> Vec<Input> {
-        let reports = self.statuses.values().cloned().map(Input::Probe);
-        reports.chain(self.model.open_inputs(self.now)).collect()
-    }
-
-    /// How the containers are that live and are asked for.
-    pub fn standings(&self, is: impl Fn(&Container) -> bool) -> Vec<Standing> {
-        self.model.standings(self.now, is)
-    }
-
-    /// What was looked at by now, and what could not be.
-    pub fn looked_at(&self) -> (Option<Found>, Vec<NotMeasured>) {
-        (self.judging.outcome(), self.not_measured())
-    }
-
-    /// Which containers are watched, where that is not all of them.
-    pub fn scope(&self) -> Option<String> {
-        (!self.settings.filter.is_empty()).then(|| self.settings.filter.describe())
-    }
-
-    /// From when until when.
-    pub fn span(&self) -> (Wall, Wall) {
-        (self.wall(self.from.unwrap_or(self.now)), self.wall(self.now))
     }
 
     fn advance(&mut self, time: Time) {

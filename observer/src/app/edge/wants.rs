@@ -1,0 +1,113 @@
+//! What the model wants, executed: at once, or as a look-up whose answer is an input when it comes.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use anyhow::Result;
+use tokio::sync::OwnedSemaphorePermit as Permit;
+
+use super::{Edge, MAX_LOOKUPS, now, status::status};
+use crate::{
+    app::webhooks,
+    input::{Fact, FactKind, Input, LookupError},
+    output::Want,
+    probes::packet::Owner,
+    source::facts::{sockets, storage::Call},
+};
+
+impl Edge {
+    pub(super) fn execute(&mut self, want: Want) -> Result<()> {
+        match want {
+            Want::Bundle { tgid, path } => {
+                let result = self.prefetched.bundle(&self.host, tgid, path.as_deref());
+                self.fact(FactKind::Bundle { tgid, result })?;
+            }
+            Want::Cri { id } => match self.permit("CRI") {
+                Ok(permit) => {
+                    let cri = Arc::clone(&self.cri);
+                    self.look_up(permit, async move { FactKind::Cri { result: cri.lookup(&id).await, id } });
+                }
+                Err(error) => self.fact(FactKind::Cri { id, result: Err(error) })?,
+            },
+            Want::RuntimeVersion { tgid, exe } => {
+                let permit = match self.permit(&exe) {
+                    Ok(permit) => permit,
+                    Err(error) => return self.fact(FactKind::RuntimeVersion { exe, result: Err(error) }),
+                };
+                let (versions, host) = (Arc::clone(&self.versions), self.host.clone());
+                self.look_up(permit, async move {
+                    let result = versions.lock().await.lookup(&host, Some(tgid), &exe).await;
+                    FactKind::RuntimeVersion { exe, result }
+                });
+            }
+            Want::LogFile { init, path } => {
+                let (time, result) = self.prefetched.log_size(&self.host, &path);
+                let what = FactKind::LogFile { init, path, result };
+                self.feed(&Input::Fact(Fact { time, what }))?;
+            }
+            Want::FollowPipe { ino, init } => self.pipes.follow(ino, init),
+            Want::DrainPipe { ino } => self.pipes.drain(ino),
+            Want::ForgetPipe { ino, init } => self.pipes.forget(ino, init, &mut self.live),
+            Want::FollowGroup { init, cgroup } => self.groups.follow(init, cgroup),
+            Want::FollowLinear { init, tgid, start, bytes } => self.linears.follow(init, tgid, start, bytes),
+            Want::FindReaders => self.pipes.wanted = true,
+            Want::Engine { tgid, path } => {
+                if let Some(plan) = self.live.attach_engine(&self.host, tgid, &path) {
+                    self.report(status(&plan))?;
+                }
+            }
+            Want::TlsLibrary { tgid, side } => {
+                if let Some(plan) = self.live.ask_tls(&self.host, tgid, side, now()) {
+                    self.report(status(&plan))?;
+                }
+            }
+            Want::SocketOwner { cookie, tgid, local, remote } => {
+                self.ask_for_socket(cookie, tgid, (local, remote))?;
+            }
+            Want::FailedAt { at, tid, tgid, others, on, fd, text, device } => {
+                self.find_failure((at, tid), Call { tgid, others, on, fd, text, device })?;
+            }
+            Want::WatchServer { tgid, address } => webhooks::watch_server(&mut self.live, tgid, address),
+            Want::ForgetConnection { cookie } => self.live.forget_connection(cookie),
+            Want::Unwatch { tgid } => self.live.unwatch(tgid),
+            Want::Quiet { init } => self.live.quiet(init),
+        }
+        Ok(())
+    }
+
+    /// Asks whether a process has a socket: its table of sockets and its descriptors may be long.
+    fn ask_for_socket(&mut self, cookie: u64, tgid: u32, ends: (SocketAddr, SocketAddr)) -> Result<()> {
+        let init = self.live.container_of(tgid);
+        let permit = match self.permit("a socket") {
+            Ok(permit) => permit,
+            Err(error) => return self.fact(FactKind::SocketOwner { cookie, tgid, result: Err(error) }),
+        };
+        let host = self.host.clone();
+        let find = move || sockets::owner(&host, tgid, ends.0, ends.1);
+        self.look_up(permit, async move {
+            let found = tokio::task::spawn_blocking(find).await;
+            let failed = |why: String| Err(LookupError { what: "a socket".to_owned(), why });
+            let result = found.unwrap_or_else(|error| failed(error.to_string()));
+            FactKind::SocketOwner { cookie, tgid, result: result.map(|owner| Owner { init, ..owner }) }
+        });
+        Ok(())
+    }
+
+    /// Nothing waits for a look-up: its answer is an input when it comes.
+    pub(super) fn look_up(&self, permit: Permit, answer: impl Future<Output = FactKind> + Send + 'static) {
+        let sender = self.answer.clone();
+        tokio::spawn(async move {
+            let answer = answer.await;
+            drop(permit);
+            let _ = sender.send(answer).await;
+        });
+    }
+
+    /// Leave for one more look-up, or why there is none.
+    pub(super) fn permit(&self, what: &str) -> Result<Permit, LookupError> {
+        let why = |_| format!("not asked: {MAX_LOOKUPS} look-ups are under way");
+        Arc::clone(&self.lookups)
+            .try_acquire_owned()
+            .map_err(why)
+            .map_err(|why| LookupError { what: what.to_owned(), why })
+    }
+}
