@@ -184,10 +184,11 @@ pub fn emit_packet<R: Record>(scratch: &mut Scratch, owner: (u32, u32), text_len
     hand_over(R::KIND, scratch.bytes.as_ptr(), len as u64, BPF_RB_NO_WAKEUP);
 }
 
-/// The mask and the comparison give the verifier a bound that survives on every kernel.
+/// The mask and the comparison give the verifier a bound that survives on every kernel: Linux 6.1 forgets that of a
+/// helper's result on the way, so the compiler must not know it either.
 #[inline(always)]
 fn bounded<R: Record>(text_len: usize) -> usize {
-    let text_len = text_len & (MAX_RECORD - 1);
+    let text_len = core::hint::black_box(text_len) & (MAX_RECORD - 1);
     if text_len > R::MAX_TEXT { R::MAX_TEXT } else { text_len }
 }
 #[inline(always)]

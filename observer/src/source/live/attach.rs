@@ -260,10 +260,16 @@ pub(super) fn explain(error: &(dyn std::error::Error + 'static)) -> String {
         text = format!("{text}: {cause}");
         source = cause.source();
     }
-    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    // After its objection the verifier says what its work was.
+    let says = |line: &&str| {
+        let work = ["processed ", "verification time ", "stack depth "];
+        !line.trim().is_empty() && !work.iter().any(|word| line.starts_with(word))
+    };
+    let lines: Vec<&str> = text.lines().filter(says).collect();
     match lines.as_slice() {
         [] => text,
-        [one] => (*one).to_owned(),
-        [first, .., last] => format!("{first} .. {last}"),
+        [first] => (*first).to_owned(),
+        [first, last] => format!("{first} .. {last}"),
+        [first, .., objection, last] => format!("{first} .. {objection} {last}"),
     }
 }
