@@ -56,18 +56,17 @@ fn returned(op: u32, output: impl Fn() -> u32, ret: i64) {
         let by = if op == op::SENDFILE || op == op::SPLICE { By::Pages } else { By::Bytes };
         is_stream = stdio::wrote(watch, fd, ret, by);
     }
+    // What a runtime failed to write elsewhere says why its start failed.
+    let is_failure_of_runtime = ret < 0 && watch.flags & (role::RUNTIME | role::ROOTFS) == role::RUNTIME;
+    let is_start = watch.flags & (role::RUNTIME | role::PAYLOAD) != 0;
+    if is_start && (is_standard(fd) || is_failure_of_runtime) {
+        report(watch, op, fd, ret);
+    }
+    // Last, as it has the most ways through it, and the verifier goes through all of them for each way before it.
     if op == op::WRITE {
         text::written(watch, fd, ret, is_stream);
     } else if op == op::WRITEV {
         text::gathered(watch, fd, ret, is_stream);
-    }
-    if watch.flags & (role::RUNTIME | role::PAYLOAD) == 0 {
-        return;
-    }
-    // What a runtime failed to write elsewhere says why its start failed.
-    let is_failure_of_runtime = ret < 0 && watch.flags & (role::RUNTIME | role::ROOTFS) == role::RUNTIME;
-    if is_standard(fd) || is_failure_of_runtime {
-        report(watch, op, fd, ret);
     }
 }
 

@@ -123,7 +123,9 @@ pub fn wrote(watch: &Watch, fd: u32, ret: i64, by: By) -> bool {
 /// A write by a call that nothing else is interested in.
 #[inline(always)]
 fn written(_: (), ret: i64) {
-    storage::to_first(storage_op::PWRITEV, ret);
+    if storage::is_wanted(ret) {
+        return storage::to_first(storage_op::PWRITEV, ret);
+    }
     let Some(watch) = filter::current(role::RUNTIME | role::PAYLOAD | text::components()) else { return };
     let fd = argument!(regs_arg0) as u32;
     let is_stream = wrote(watch, fd, ret, By::Bytes);

@@ -68,8 +68,9 @@ static FAILED: HashMap<Alike, Counted> = HashMap::with_max_entries(MAX_ALIKE, 0)
 const FIXED: usize = size_of::<Failed>();
 const MAX_TEXT: usize = 256;
 
+/// Whether a call failed with what is counted here. It wrote nothing, then.
 #[inline(always)]
-fn is_wanted(ret: i64) -> bool {
+pub fn is_wanted(ret: i64) -> bool {
     // SAFETY: a static of this program. Volatile: the loader rewrites it after compilation.
     let counts = unsafe { core::ptr::read_volatile(&raw const STORAGE) != 0 };
     counts && (ret == -ENOSPC || ret == -EDQUOT || ret == -EIO || ret == -EROFS)
