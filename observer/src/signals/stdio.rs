@@ -43,10 +43,10 @@ pub(super) fn signals<'a>(
             .with(Label::Reader, reader)
     };
     if fresh > 0 {
-        let text = format!(
-            "{} writes to {stream} failed with EPIPE: nobody reads its pipe",
-            stdio.broken_pipe_writes
-        );
+        let text = match stdio.broken_pipe_writes {
+            1 => format!("a write to {stream} failed with EPIPE: nobody reads its pipe"),
+            all => format!("{all} writes to {stream} failed with EPIPE: nobody reads its pipe"),
+        };
         see(of(Signal::StdioBroken, fresh as f64).saying(text));
     }
     if let (StdioOutcome::Blocked, Some(ns)) = (stdio.outcome, stdio.blocked_ns) {
