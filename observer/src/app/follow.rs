@@ -4,9 +4,10 @@
 use std::{io::BufReader, os::unix::net::UnixStream};
 
 use anyhow::{Context, Result, bail};
-use tokio::{sync::mpsc, time::Instant};
+use tokio::sync::mpsc;
 
 use super::{
+    ending::{Ending, at, ended},
     exit, replay,
     sinks::{Observer, Sinks},
     talk,
@@ -146,34 +147,23 @@ async fn until_the_end(
     child: &mut Option<tokio::process::Child>,
     signals: &mut Signals,
 ) -> Result<End> {
-    let mut deadline = plan.watch.duration.map(|duration| Instant::now() + duration);
-    let mut why = EndReason::Deadline;
-    let mut command_exit = None;
-    let mut drained_from = None;
+    let mut ending = Ending::of(plan.watch);
     loop {
         tokio::select! {
             biased;
-            () = signals.next() => return Ok(End { why: EndReason::Interrupted, command_exit }),
-            status = until::ended(child), if command_exit.is_none() && child.is_some() => {
-                command_exit = Some(until::exit_number(status?));
-                why = EndReason::CommandEnded;
-                drained_from = Some(Instant::now() + until::DRAIN);
-                let patience = Instant::now() + until::DRAIN + plan.watch.ready_wait;
-                deadline = Some(deadline.map_or(patience, |deadline| deadline.min(patience)));
-            }
-            () = until::at(deadline) => return Ok(End { why, command_exit }),
+            () = signals.next() => return Ok(ending.interrupted()),
+            status = ended(child), if ending.awaits(child.as_ref()) => ending.command_ended(status?),
+            () = at(ending.deadline()) => return Ok(ending.over()),
             item = items.recv() => match item {
                 Some(item) => of.take(&item)?,
                 None => {
                     talk::say("the observer that was followed has ended");
-                    return Ok(End { why: EndReason::Interrupted, command_exit });
+                    return Ok(ending.interrupted());
                 }
             },
         }
-        let settled =
-            drained_from.is_some_and(|from| Instant::now() >= from) && of.pipeline.open_starts() == 0;
-        if settled || of.sinks.reader_left {
-            return Ok(End { why, command_exit });
+        if ending.is_settled(of.pipeline.open_starts()) || of.sinks.reader_left {
+            return Ok(ending.over());
         }
     }
 }

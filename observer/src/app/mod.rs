@@ -8,6 +8,7 @@ pub mod demo;
 pub mod describe;
 pub mod doctor;
 mod edge;
+mod ending;
 pub mod exit;
 pub mod explain;
 mod follow;

@@ -1,23 +1,20 @@
 //! The run of a command that watches: attach, watch until the end that was asked for, tell the rest, detach.
 
-use std::{
-    ffi::OsString,
-    process::{ExitStatus, Stdio},
-    time::Duration,
-};
+use std::{ffi::OsString, process::Stdio, time::Duration};
 
 use anyhow::{Context, Result};
 use tokio::{
     io::{Interest, unix::AsyncFd},
     process::{Child, Command},
     signal::unix::{Signal, SignalKind, signal},
-    time::{Instant, MissedTickBehavior, interval, sleep_until},
+    time::{MissedTickBehavior, interval},
 };
 
 use super::{
     answers::Service,
     courtesy,
     edge::Edge,
+    ending::{Ending, at, ended},
     exit,
     talk::StatusLine,
     watching::{self, Plan, Watching},
@@ -28,8 +25,6 @@ use crate::input::{End, EndReason, FactKind};
 const TURN: Duration = Duration::from_millis(20);
 /// How often clock and cost are measured.
 const MEASURE: Duration = Duration::from_secs(10);
-/// After CMD's end, what it left behind in the kernel is still coming.
-pub const DRAIN: Duration = Duration::from_millis(60);
 
 /// Watches as planned, and gives the exit code. `at_end` is handed what was told once all of it was.
 ///
@@ -85,21 +80,12 @@ async fn until_the_end(
     let mut measures = interval(MEASURE);
     measures.reset();
     let mut status = StatusLine::new(plan.status_line);
-    let mut deadline = plan.watch.duration.map(|duration| Instant::now() + duration);
-    let mut why = EndReason::Deadline;
-    let mut command_exit = None;
-    let mut drained_from = None;
+    let mut ending = Ending::of(plan.watch);
     loop {
         tokio::select! {
             biased;
-            () = signals.next() => return Ok(End { why: EndReason::Interrupted, command_exit }),
-            status = ended(child), if command_exit.is_none() && child.is_some() => {
-                command_exit = Some(exit_number(status?));
-                why = EndReason::CommandEnded;
-                drained_from = Some(Instant::now() + DRAIN);
-                let patience = Instant::now() + DRAIN + plan.watch.ready_wait;
-                deadline = Some(deadline.map_or(patience, |deadline| deadline.min(patience)));
-            }
+            () = signals.next() => return Ok(ending.interrupted()),
+            status = ended(child), if ending.awaits(child.as_ref()) => ending.command_ended(status?),
             guard = ring.readable() => guard?.clear_ready(),
             _ = turns.tick() => {}
             _ = measures.tick() => {
@@ -108,14 +94,12 @@ async fn until_the_end(
                 edge.sinks.measured(&edge.pipeline.health());
             }
             question = service.next() => service.answer(question, edge, plan),
-            () = at(deadline) => return Ok(End { why, command_exit }),
+            () = at(ending.deadline()) => return Ok(ending.over()),
         }
         edge.turn()?;
         status.update(|| how_it_goes(edge));
-        let settled =
-            drained_from.is_some_and(|from| Instant::now() >= from) && edge.pipeline.open_starts() == 0;
-        if settled || edge.sinks.reader_left {
-            return Ok(End { why, command_exit });
+        if ending.is_settled(edge.pipeline.open_starts()) || edge.sinks.reader_left {
+            return Ok(ending.over());
         }
     }
 }
@@ -129,26 +113,6 @@ fn how_it_goes(edge: &Edge) -> String {
         pipeline.events(),
         pipeline.lost()
     )
-}
-
-pub async fn at(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => sleep_until(deadline).await,
-        None => std::future::pending().await,
-    }
-}
-
-pub async fn ended(child: &mut Option<Child>) -> std::io::Result<ExitStatus> {
-    match child {
-        Some(child) => child.wait().await,
-        None => std::future::pending().await,
-    }
-}
-
-/// The exit code, or the negative number of the signal that ended it.
-pub fn exit_number(status: ExitStatus) -> i32 {
-    use std::os::unix::process::ExitStatusExt;
-    status.code().unwrap_or_else(|| -status.signal().unwrap_or(0))
 }
 
 pub fn spawn(cmd: &[OsString]) -> Result<Option<Child>> {
