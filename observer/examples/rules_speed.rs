@@ -17,6 +17,9 @@ const TICK_NS: u64 = 20_000_000;
 /// Containers that come and go; what is held after the first of them is what is compared with.
 const CONTAINERS: u64 = 10_000;
 const FIRST: u64 = 1_000;
+/// One comes so often at most: the first of them then take longer than any rule looks back, so that what is held is
+/// what is not forgotten.
+const EVERY_NS: u64 = 4_000_000_000;
 /// Events by which speed is measured.
 const EVENTS: u64 = 200_000;
 
@@ -178,7 +181,7 @@ fn come_and_go(told: &Told) -> Result<(u64, u64), Failure> {
         if round == FIRST.div_ceil(each) {
             first = resident()?;
         }
-        let later = round * told.lasted_ns;
+        let later = round * told.lasted_ns.max(each * EVERY_NS);
         let batch: Vec<(Time, Output)> =
             told.outputs.iter().map(|(time, output)| (time.plus(later), of_another(output, round))).collect();
         judge.take(&batch, 10 * TICK_NS);

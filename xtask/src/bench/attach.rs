@@ -13,7 +13,7 @@ use super::{
     Rig,
     report::{Promise, Report},
     stats::Blocks,
-    tracer::wait,
+    tracer::{Recipe, wait},
 };
 use crate::{cmd::Cmd, paths::find_program};
 
@@ -32,32 +32,42 @@ struct Sample {
 
 pub(super) fn run(rig: &Rig, report: &mut Report) -> Result<()> {
     // The first ones read their files from the disk.
-    once(rig)?;
+    once(&rig.watching(&[]))?;
+    once(&rig.running())?;
     let has_rival = find_program("bpftrace").is_some();
     if has_rival {
         rival()?;
     } else {
         report.note("SKIPPED: the comparison: no bpftrace on this machine (apt-get install bpftrace)");
     }
-    let (mut samples, mut rivals) = (Vec::new(), Vec::new());
+    let (mut samples, mut of_run, mut rivals) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..rig.pick(2, 10) {
-        samples.push(once(rig)?);
+        samples.push(once(&rig.watching(&[]))?);
+        of_run.push(once(&rig.running())?);
         if has_rival {
             rivals.push(rival()?);
         }
     }
-    let of = |field: fn(&Sample) -> f64| samples.iter().map(field).collect::<Blocks>();
-    let attached = of(|sample| sample.attached);
+    let attached = of(&samples, |sample| sample.attached);
     report.figure("launch to all attached", "ms", &attached, Some(Promise::AtMost(500.0)));
+    report.figure("the same of `run`, all families", "ms", &of(&of_run, |sample| sample.attached), None);
     if has_rival {
         let rivals: Blocks = rivals.into_iter().collect();
         let what = format!("bpftrace, {} probes, launch to end", 2 * CALLS.len());
         report.figure(what, "ms", &rivals, None);
         report.compared("launch to all attached, over that", "ms", (&attached, &rivals), None);
     }
-    report.figure("Ctrl-C to the last line printed", "ms", &of(|sample| sample.said_all), None);
-    report.figure("Ctrl-C to the end of the process", "ms", &of(|sample| sample.ended), None);
+    for (name, samples) in [("", &samples), (", `run`", &of_run)] {
+        let said_all = of(samples, |sample| sample.said_all);
+        report.figure(format!("Ctrl-C to the last line printed{name}"), "ms", &said_all, None);
+        let ended = of(samples, |sample| sample.ended);
+        report.figure(format!("Ctrl-C to the end of the process{name}"), "ms", &ended, None);
+    }
     Ok(())
+}
+
+fn of(samples: &[Sample], field: fn(&Sample) -> f64) -> Blocks {
+    samples.iter().map(field).collect()
 }
 
 /// bpftrace, which attaches about as many probes that do next to nothing, and ends: milliseconds.
@@ -70,9 +80,9 @@ fn rival() -> Result<f64> {
     Ok(begun.elapsed().as_secs_f64() * 1e3)
 }
 
-fn once(rig: &Rig) -> Result<Sample> {
+fn once(recipe: &Recipe) -> Result<Sample> {
     let begun = Instant::now();
-    let mut observer = rig.watching(&[]).start(Stdio::piped())?;
+    let mut observer = recipe.start(Stdio::piped())?;
     let attached = begun.elapsed();
     let stdout = observer.child.stdout.take().context("observer has no stdout")?;
     let reader = thread::spawn(move || {

@@ -112,8 +112,16 @@ impl Rig {
 
     /// observer, watching every start on this machine.
     fn watching(&self, more: &[&str]) -> Recipe {
+        self.recipe(["coldstart", "-o", "json"].into_iter().chain(more.iter().copied()))
+    }
+
+    /// observer with all its families, by itself.
+    fn running(&self) -> Recipe {
+        self.recipe(["run", "-o", "json", "--socket", "off", "--standalone"].into_iter())
+    }
+
+    fn recipe<'w>(&self, words: impl Iterator<Item = &'w str>) -> Recipe {
         let program = self.observer.to_string_lossy().into_owned();
-        let words = ["coldstart", "-o", "json"].into_iter().chain(more.iter().copied());
         Recipe::new(Ready::Says("attached"), [program].into_iter().chain(words.map(str::to_owned)))
     }
 }
