@@ -206,6 +206,14 @@ fn cpus_that_are_not_there() {
     made("pod-not-starting-cgroup", "runc", echo().cpus("4000"), echo().cpus("0"), expected);
 }
 
+/// Nobody may have more files open than `fs.nr_open` says.
+#[test]
+fn more_files_than_anybody_may_have() {
+    let expected = "pod-not-starting/resource-limit proved";
+    let limit = |count: u64| echo().open_files(count);
+    made("pod-not-starting-resource-limit", "crun", limit(1 << 40), limit(1024), expected);
+}
+
 #[test]
 fn a_right_that_the_runtime_has_not() {
     let stage = stage();

@@ -1,4 +1,4 @@
-//! What confines a process: seccomp, prctl, capset, user and group ids.
+//! What confines a process: seccomp, prctl, capset, user and group ids, resource limits.
 
 use observer_ebpf::{
     control::role,
@@ -18,6 +18,7 @@ on_exit!(exit_setresuid_btf, exit_setresuid, op::SETRESUID, returned);
 on_exit!(exit_setresgid_btf, exit_setresgid, op::SETRESGID, returned);
 on_exit!(exit_setgroups_btf, exit_setgroups, op::SETGROUPS, returned);
 on_exit!(exit_keyctl_btf, exit_keyctl, op::KEYCTL, returned);
+on_exit!(exit_prlimit_btf, exit_prlimit, (), limited);
 
 #[inline(always)]
 fn returned(op: u32, ret: i64) {
@@ -32,6 +33,22 @@ fn returned(op: u32, ret: i64) {
         return;
     }
     let Some(watch) = filter::current(role::RUNTIME) else { return };
-    let record = Security { header: NO_HEADER, syscall: syscall::ended(ret), arg, op, role: watch.flags };
+    tell(watch.flags, op, arg, ret);
+}
+
+/// Limits are asked for and set all the time, also by what runtimes are made of: only what cannot be set says something.
+#[inline(always)]
+fn limited(_: (), ret: i64) {
+    if ret >= 0 || argument!(regs_arg2) == 0 {
+        return;
+    }
+    if let Some(watch) = filter::current(role::RUNTIME) {
+        tell(watch.flags, op::PRLIMIT, argument!(regs_arg1), ret);
+    }
+}
+
+#[inline(always)]
+fn tell(role: u32, op: u32, arg: u64, ret: i64) {
+    let record = Security { header: NO_HEADER, syscall: syscall::ended(ret), arg, op, role };
     emit::emit(record, false);
 }

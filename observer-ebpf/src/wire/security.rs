@@ -1,4 +1,4 @@
-//! What confines a process: seccomp, prctl, capset, user and group ids.
+//! What confines a process: seccomp, prctl, capset, user and group ids, resource limits.
 
 use super::{Syscall, records};
 
@@ -11,6 +11,8 @@ pub mod op {
     pub const SETRESGID: u32 = 5;
     pub const SETGROUPS: u32 = 6;
     pub const KEYCTL: u32 = 7;
+    /// Only where a limit could not be set.
+    pub const PRLIMIT: u32 = 8;
 }
 
 /// The `prctl` options that are reported.
@@ -24,7 +26,7 @@ records! { Security {
     /// A confining call returned.
     1 Security text 0 {
         syscall: Syscall,
-        /// The call's first argument: the prctl option, the seccomp operation.
+        /// The call's first argument: the prctl option, the seccomp operation; the resource whose limit was to be set.
         arg: u64,
         op: u32,
         role: u32,

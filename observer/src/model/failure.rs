@@ -140,7 +140,7 @@ fn failed_call(record: &Record, start: &Start) -> Option<Failed> {
         // Runtimes ask by failing calls what the kernel's seccomp can do.
         Event::Security(event) if event.op == security::Op::Seccomp && !event.confines() => return None,
         Event::Security(event) if event.op == security::Op::Seccomp && errno == EFAULT => return None,
-        Event::Security(event) => (PhaseName::Security, event.op.name(), None),
+        Event::Security(event) => (PhaseName::Security, event.op.name(), event.limit().map(str::to_owned)),
         Event::Memory(_) => (PhaseName::WasmInstantiate, "mmap", None),
         // A runtime's failed writes are to control files: limits, id maps, the members of a group.
         Event::Output(event) => (PhaseName::Cgroup, event.op.name(), None),

@@ -1,4 +1,4 @@
-//! What confines a process: seccomp, prctl, capset, user and group ids.
+//! What confines a process: seccomp, prctl, capset, user and group ids, resource limits.
 
 use observer_ebpf::{
     Family,
@@ -14,7 +14,7 @@ use super::{
 pub const SPEC: Spec = Spec {
     family: Family::Security,
     gives: "the security phase, and errors such as EPERM from a filter",
-    cost: "a hash look-up at the exit of prctl, seccomp, capset, setresuid, setresgid, setgroups, keyctl",
+    cost: "a hash look-up at the exit of prctl, seccomp, capset, setresuid, setresgid, setgroups, keyctl, prlimit64",
     hooks: &[
         syscall!("seccomp", "exit_seccomp", ["op"]),
         syscall!("prctl", "exit_prctl", ["option"]),
@@ -23,6 +23,7 @@ pub const SPEC: Spec = Spec {
         syscall!("setresgid", "exit_setresgid", ["rgid"]),
         syscall!("setgroups", "exit_setgroups", ["gidsetsize"]),
         syscall!(optional "keyctl", "exit_keyctl", ["option"]),
+        syscall!("prlimit64", "exit_prlimit", ["pid", "resource", "new_rlim"]),
     ],
 };
 
@@ -35,6 +36,7 @@ pub enum Op {
     Setresgid,
     Setgroups,
     Keyctl,
+    Prlimit,
 }
 
 impl Op {
@@ -47,6 +49,7 @@ impl Op {
             Op::Setresgid => "setresgid",
             Op::Setgroups => "setgroups",
             Op::Keyctl => "keyctl",
+            Op::Prlimit => "prlimit64",
         }
     }
 }
@@ -55,7 +58,7 @@ impl Op {
 pub struct Event {
     pub call: Call,
     pub op: Op,
-    /// The call's first argument.
+    /// The call's first argument; the resource whose limit was to be set.
     pub arg: u64,
     pub role: u32,
 }
@@ -73,6 +76,7 @@ pub fn decode(number: u8, bytes: &[u8]) -> Result<Event, Malformed> {
         op::SETRESGID => Op::Setresgid,
         op::SETGROUPS => Op::Setgroups,
         op::KEYCTL => Op::Keyctl,
+        op::PRLIMIT => Op::Prlimit,
         other => return Err(Malformed::Operation(other)),
     };
     Ok(Event { call: Call::from_wire(&wire.header, wire.syscall), op, arg: wire.arg, role: wire.role })
@@ -84,5 +88,29 @@ impl Event {
     pub fn confines(&self) -> bool {
         const SECCOMP_SET_MODE_FILTER: u64 = 1;
         self.op != Op::Seccomp || self.arg <= SECCOMP_SET_MODE_FILTER
+    }
+
+    /// The limit that was to be set.
+    pub fn limit(&self) -> Option<&'static str> {
+        const LIMITS: [&str; 16] = [
+            "RLIMIT_CPU",
+            "RLIMIT_FSIZE",
+            "RLIMIT_DATA",
+            "RLIMIT_STACK",
+            "RLIMIT_CORE",
+            "RLIMIT_RSS",
+            "RLIMIT_NPROC",
+            "RLIMIT_NOFILE",
+            "RLIMIT_MEMLOCK",
+            "RLIMIT_AS",
+            "RLIMIT_LOCKS",
+            "RLIMIT_SIGPENDING",
+            "RLIMIT_MSGQUEUE",
+            "RLIMIT_NICE",
+            "RLIMIT_RTPRIO",
+            "RLIMIT_RTTIME",
+        ];
+        let number = usize::try_from(self.arg).ok().filter(|_| self.op == Op::Prlimit)?;
+        LIMITS.get(number).copied()
     }
 }

@@ -127,7 +127,8 @@ impl Engine {
                 continue;
             }
             let Some(key) = key(&rule.by, observation) else { continue };
-            let Verdict::Match(found) = self.bench().judge(rule, &key) else { continue };
+            let counted = self.open.get(&(at, key.clone())).map_or(0, |open| open.counted);
+            let Verdict::Match(found) = self.bench().judge(rule, &key, counted) else { continue };
             if found.grade.is_none() {
                 continue;
             }
@@ -161,7 +162,8 @@ impl Engine {
         due.sort_by_key(|(at, _)| self.rules.causes[*at].depth);
         for (at, key) in due {
             let Some(mut taken) = self.waiting.remove(&(at, key.clone())) else { continue };
-            if let Verdict::Match(found) = self.bench().judge(&self.rules.causes[at], &key)
+            let counted = self.open.get(&(at, key.clone())).map_or(0, |open| open.counted);
+            if let Verdict::Match(found) = self.bench().judge(&self.rules.causes[at], &key, counted)
                 && found.grade.is_some()
             {
                 taken.found = *found;

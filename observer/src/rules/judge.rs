@@ -29,7 +29,9 @@ pub struct Match {
     pub grade: Option<Grade>,
     pub doubts: Vec<String>,
     pub evidence: Vec<Kept>,
+    /// What is counted by its first condition and was not before, and the number of the last of it.
     pub count: u64,
+    pub counted: u64,
     pub first: Kept,
     pub last: Kept,
 }
@@ -51,15 +53,17 @@ enum Held<'a> {
 }
 
 impl<'a> Bench<'a> {
-    pub fn judge(&self, rule: &Rule, key: &[Arc<str>]) -> Verdict {
+    /// `counted`: the number of the last observation that is in a count already.
+    pub fn judge(&self, rule: &Rule, key: &[Arc<str>], counted: u64) -> Verdict {
         let floor = self.began.plus(rule.warm_up.0);
         let mut seen: Vec<&Kept> = Vec::new();
-        let mut count = 0;
+        let (mut count, mut last_counted) = (0, counted);
         for (at, test) in rule.when.iter().enumerate() {
             match self.holds(test, &rule.by, key, floor) {
                 Held::Yes(kept) => {
                     if at == 0 {
-                        count = self.counted(test, &kept);
+                        count = count_of(test, kept.iter().filter(|kept| kept.number > counted));
+                        last_counted = kept.last().map_or(counted, |last| last.number);
                     }
                     seen.extend(kept);
                 }
@@ -86,7 +90,8 @@ impl<'a> Bench<'a> {
             grade: rule.cause.as_ref().and_then(|cause| lowered(cause.grade.into(), !doubts.is_empty())),
             doubts,
             evidence: first_and_last(&told),
-            count: count.max(1),
+            count,
+            counted: last_counted,
             first: (*first).clone(),
             last: (*last).clone(),
         }))
@@ -168,10 +173,12 @@ impl<'a> Bench<'a> {
             Func::P99 => at(0.99),
         })
     }
+}
 
-    fn counted(&self, test: &Test, kept: &[&Kept]) -> u64 {
-        if test.condition.of.signal.is_count() { kept.iter().map(|kept| kept.value as u64).sum() } else { 1 }
-    }
+/// How often it was: as often as its observations say, or, of a value that is measured again and again, once.
+fn count_of<'k>(test: &Test, kept: impl Iterator<Item = &'k &'k Kept>) -> u64 {
+    let sum = kept.map(|kept| if test.condition.of.signal.is_count() { kept.value as u64 } else { 1 });
+    if test.condition.of.signal.is_count() { sum.sum() } else { sum.max().unwrap_or(0) }
 }
 
 /// In how many parts of the time, counted back from now, a value grew before one in which it did not. Before its first

@@ -40,6 +40,8 @@ pub struct Open {
     /// When its rule held last.
     pub last: Time,
     pub count: u64,
+    /// The number of the last observation in it.
+    pub counted: u64,
     pub evidence: Vec<Kept>,
     pub told: Time,
     pub told_count: u64,
@@ -72,8 +74,10 @@ impl Open {
             first: taken.found.first,
             latest: taken.found.last,
             last: now,
-            count: taken.found.count,
-            told_count: taken.found.count,
+            // Once at least: a first condition may hold for want of anything to count.
+            count: taken.found.count.max(1),
+            counted: taken.found.counted,
+            told_count: taken.found.count.max(1),
             evidence: taken.found.evidence,
             told: now,
         }
@@ -102,12 +106,13 @@ impl Open {
             self.grade = taken.grade();
             self.doubts.clone_from(&taken.found.doubts);
         }
+        self.count += taken.found.count;
+        self.counted = self.counted.max(taken.found.counted);
         self.shows(taken, now);
     }
 
-    /// Something else holds that is told by this: it makes this no surer.
+    /// Something else holds that is told by this: it makes this neither surer nor more.
     pub fn shows(&mut self, taken: &Taken, now: Time) {
-        self.count += 1;
         self.last = now;
         self.latest = taken.found.last.clone();
         if taken.found.last.text.is_some() {
@@ -127,11 +132,11 @@ impl Open {
 
 impl Suspicion {
     pub fn new(taken: Taken) -> Suspicion {
-        Suspicion { first: taken.time, count: taken.found.count, taken, told: None }
+        Suspicion { first: taken.time, count: taken.found.count.max(1), taken, told: None }
     }
 
     pub fn again(&mut self, taken: Taken) {
-        self.count += 1;
+        self.count += taken.found.count;
         self.taken = taken;
     }
 }

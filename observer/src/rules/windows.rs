@@ -21,6 +21,8 @@ const PRUNE_NS: u64 = 5_000_000_000;
 /// An observation, as far as rules and evidence need it.
 #[derive(Clone, Debug)]
 pub struct Kept {
+    /// Which of all that was ever kept it is: later ones have higher numbers.
+    pub number: u64,
     pub time: Time,
     pub at: Wall,
     pub signal: Signal,
@@ -39,6 +41,8 @@ pub type Key = Vec<Arc<str>>;
 pub struct Windows {
     by_series: Vec<BTreeMap<Key, VecDeque<Kept>>>,
     all: usize,
+    /// What was ever kept.
+    taken: u64,
     pruned: Time,
     /// Observations for which there was no room.
     pub given_up: u64,
@@ -71,7 +75,9 @@ impl Windows {
         if window.len() >= MAX_KEPT {
             window.pop_front();
         }
+        self.taken += 1;
         window.push_back(Kept {
+            number: self.taken,
             time: observation.time,
             at: observation.at,
             signal: observation.signal,

@@ -64,18 +64,17 @@ fn live(tally: &mut Tally) {
     tests(tally, "live", &["-p", "observer-tests", "--features", "live"], true);
 }
 
-/// Runs tests with nextest where it is there; `alone`: one at a time, and what fails once more, as a machine
-/// that is busy for a moment may make real containers late. That is said in the last lines.
-fn tests(tally: &mut Tally, stage: &str, which: &[&str], alone: bool) {
+/// Runs tests with nextest where it is there; `live`: as `.config/nextest.toml` says of that profile. What passes at
+/// the second attempt only is said in the last lines.
+fn tests(tally: &mut Tally, stage: &str, which: &[&str], live: bool) {
     let cargo =
         Cmd::cargo().env("OBSERVER_TEST_SKIPS", skips_file()).env("OBSERVER_TEST_VERDICTS", verdicts::file());
-    let one = alone.then_some("--test-threads=1");
     let command = if find_program("cargo-nextest").is_some() {
         let run = ["nextest", "run", "--locked", "--no-fail-fast", "--no-tests=pass", "--color=never"];
-        cargo.args(run).args(which).args(one).args(alone.then_some("--retries=1"))
+        cargo.args(run).args(which).args(live.then_some("--profile=live"))
     } else {
         let run = ["test", "--locked", "--no-fail-fast", "--lib", "--bins", "--tests"];
-        cargo.args(run).args(which).args(["--color=never", "--"]).args(one)
+        cargo.args(run).args(which).args(["--color=never", "--"]).args(live.then_some("--test-threads=1"))
     };
     let mut heard = Heard::default();
     let result = command.watch(|line| heard.line(line));

@@ -21,7 +21,8 @@ impl Engine {
     pub(super) fn suspect(&mut self, at: usize, observation: &Observation) {
         let rule = &self.rules.symptoms[at];
         let Some(key) = key(&rule.by, observation) else { return };
-        let Verdict::Match(found) = self.bench().judge(rule, &key) else { return };
+        let counted = self.suspicions.get(&(at, key.clone())).map_or(0, |known| known.taken.found.counted);
+        let Verdict::Match(found) = self.bench().judge(rule, &key, counted) else { return };
         let taken = Taken::of(observation, found, self.now);
         let has_room = self.suspicions.len() < MAX_OPEN;
         if let Some(known) = self.suspicions.get_mut(&(at, key.clone())) {

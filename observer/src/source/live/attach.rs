@@ -12,7 +12,7 @@ use aya::{
 };
 use observer_ebpf::Family;
 
-use super::{btf::KernelTypes, hierarchy, syscalls};
+use super::{btf::KernelTypes, early, hierarchy, syscalls};
 use crate::{
     health::{HookPlan, ProbePlan, Status},
     probes::{
@@ -44,6 +44,7 @@ pub type Asked<'a> = (&'a [Family], &'a [(Family, &'static str)]);
 
 /// Attaches what the asked families need; says for each how, or why not.
 pub fn attach(ebpf: &mut Ebpf, kernel: &Kernel, asked: Asked, links: &mut Vec<Link>) -> Vec<ProbePlan> {
+    early::load(ebpf, kernel, asked);
     climb(kernel, asked, |rung| attach_rung(ebpf, kernel, rung, links))
 }
 
@@ -124,7 +125,7 @@ fn judge(spec: &Spec, hooks: Vec<HookPlan>) -> ProbePlan {
 
 impl Kernel<'_> {
     /// A rung counts only if what it would see has the shape that the program expects.
-    fn check(&self, rung: &Rung) -> Result<(), String> {
+    pub(super) fn check(&self, rung: &Rung) -> Result<(), String> {
         match rung {
             Rung::Btf { tracepoint, arguments, .. } => {
                 self.btf.ok_or("no kernel BTF")?;

@@ -5,6 +5,7 @@ mod btf;
 mod code;
 mod cpu;
 mod drops;
+mod early;
 mod endpoints;
 mod engine;
 mod hierarchy;

@@ -59,6 +59,7 @@ fn number(syscall: &str) -> Option<u32> {
         "openat2" => libc::SYS_openat2,
         "pivot_root" => libc::SYS_pivot_root,
         "prctl" => libc::SYS_prctl,
+        "prlimit64" => libc::SYS_prlimit64,
         "pwritev2" => libc::SYS_pwritev2,
         "read" => libc::SYS_read,
         "readlinkat" => libc::SYS_readlinkat,

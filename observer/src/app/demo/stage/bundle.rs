@@ -98,6 +98,13 @@ impl Bundle {
         self
     }
 
+    /// How many files each of its processes may have open.
+    pub fn open_files(mut self, count: u64) -> Bundle {
+        self.config["process"]["rlimits"] =
+            json!([{ "type": "RLIMIT_NOFILE", "soft": count, "hard": count }]);
+        self
+    }
+
     /// Another command.
     pub fn words(mut self, args: &[&str]) -> Bundle {
         self.config["process"]["args"] = json!(args);
