@@ -1,12 +1,14 @@
 //! What a descriptor of the current task refers to, and what is in a pipe.
 
-use aya_ebpf::helpers::bpf_get_current_task_btf;
+use aya_ebpf::helpers::{bpf_get_current_task_btf, bpf_probe_read_kernel_str_bytes};
 use observer_ebpf::wire::{
+    flag,
     stdio::{Object, PipeState, state},
     tls::Socket,
 };
 
 use crate::{
+    emit::Scratch,
     kernel::{Reader, offset},
     packet::mapped,
 };
@@ -31,6 +33,20 @@ pub fn file_of(fd: u32, reader: &mut Reader) -> u64 {
     let task = unsafe { bpf_get_current_task_btf() } as *const u8;
     let files = pointer(task, offset!(task_files));
     if files.is_null() { 0 } else { file_in(pointer(files, offset!(files_fdt)) as u64, fd, reader) }
+}
+
+/// The last part of an open file's name, into the record's text at `AT`: its length and flags.
+#[inline(always)]
+pub fn name_of<const AT: usize>(scratch: &mut Scratch, file: u64, reader: &mut Reader) -> (usize, u16) {
+    const NAME: usize = 256;
+    let dentry: u64 = reader.at(file, offset!(file_dentry));
+    let name: u64 = reader.at(dentry, offset!(dentry_name));
+    let room = &mut scratch.bytes[AT..AT + NAME];
+    // SAFETY: the helper checks the address itself.
+    match unsafe { bpf_probe_read_kernel_str_bytes(name as *const u8, room) } {
+        Ok(name) if !reader.failed() => (name.len(), 0),
+        _ => (0, flag::UNREADABLE),
+    }
 }
 
 /// The TCP socket behind a descriptor of the current task; what it is not is left alone.

@@ -1,11 +1,12 @@
 //! Files opened by runtimes: the few paths that mark a phase, failures, and everything after the change of
-//! root (a Wasm module may have any name).
+//! root (a Wasm module may have any name). And files that an engine's helpers wait to lock: CNI plugins wait for the
+//! lock of iptables.
 
-use aya_ebpf::helpers::bpf_probe_read_user;
+use aya_ebpf::{helpers::bpf_probe_read_user, macros::tracepoint, programs::TracePointContext};
 use observer_ebpf::{
     control::role,
     wire::{
-        file::{File, op},
+        file::{File, MIN_LOCK_WAIT_NS, op},
         flag,
     },
 };
@@ -13,7 +14,8 @@ use observer_ebpf::{
 use super::{NO_HEADER, on_exit, storage};
 use crate::{
     emit::{self, Scratch},
-    filter,
+    files, filter,
+    kernel::Reader,
     syscall::{self, argument},
 };
 
@@ -147,6 +149,30 @@ fn returned(call: Call, ret: i64) {
         op: call.op,
     };
     emit::emit_text(scratch, record, path_len, flags);
+}
+
+/// `flock(fd, operation)`, of helpers only: what they wait for, their engine waits for.
+#[tracepoint]
+pub fn exit_flock(ctx: TracePointContext) -> u32 {
+    let Some(syscall) = syscall::returned(&ctx) else { return 0 };
+    let Some(watch) = filter::current(role::HELPER) else { return 0 };
+    if syscall.ret < 0 || emit::now().wrapping_sub(syscall.entered_ns) < MIN_LOCK_WAIT_NS {
+        return 0;
+    }
+    let mut reader = Reader::new();
+    let file = files::file_of(argument!(regs_arg0) as u32, &mut reader);
+    let Some(scratch) = emit::scratch() else { return 0 };
+    let (path_len, flags) = files::name_of::<FIXED>(scratch, file, &mut reader);
+    let record = File {
+        header: NO_HEADER,
+        syscall,
+        flags: 0,
+        role: watch.flags,
+        path_len: path_len as u32,
+        op: op::FLOCK,
+    };
+    emit::emit_text(scratch, record, path_len, flags);
+    0
 }
 
 /// The last bytes of a path, the first of them lowest (this target is little-endian). Looked at without

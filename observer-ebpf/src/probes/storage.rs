@@ -5,12 +5,7 @@
 
 use core::intrinsics::{AtomicOrdering, atomic_xadd};
 
-use aya_ebpf::{
-    bindings::BPF_NOEXIST,
-    helpers::{bpf_get_current_pid_tgid, bpf_probe_read_kernel_str_bytes},
-    macros::map,
-    maps::HashMap,
-};
+use aya_ebpf::{bindings::BPF_NOEXIST, helpers::bpf_get_current_pid_tgid, macros::map, maps::HashMap};
 use observer_ebpf::{
     Family,
     wire::{
@@ -205,20 +200,8 @@ fn of_descriptor(op: u32, fd: u32, asked: u64, ret: i64) {
     }
     let place = Place::of(reader.at(inode, offset!(inode_sb)), fd as i32, asked);
     let Some(scratch) = emit::scratch() else { return };
-    let dentry: u64 = reader.at(file, offset!(file_dentry));
-    let name: u64 = reader.at(dentry, offset!(dentry_name));
-    let text = read_name(scratch, name);
+    let text = files::name_of::<FIXED>(scratch, file, &mut reader);
     hand_over(scratch, &place, op, ret, text);
-}
-
-#[inline(always)]
-fn read_name(scratch: &mut Scratch, name: u64) -> (usize, u16) {
-    let room = &mut scratch.bytes[FIXED..FIXED + MAX_TEXT];
-    // SAFETY: the helper checks the address itself.
-    match unsafe { bpf_probe_read_kernel_str_bytes(name as *const u8, room) } {
-        Ok(name) => (name.len(), 0),
-        Err(_) => (0, flag::UNREADABLE),
-    }
 }
 
 #[inline(always)]

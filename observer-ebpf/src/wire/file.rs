@@ -2,6 +2,9 @@
 
 use super::{Syscall, records};
 
+/// A wait for a lock that is shorter is of no interest, nanoseconds.
+pub const MIN_LOCK_WAIT_NS: u64 = 1_000_000;
+
 /// Values of [`File::op`].
 pub mod op {
     pub const OPEN: u32 = 1;
@@ -11,6 +14,8 @@ pub mod op {
     pub const ACCESS: u32 = 3;
     /// readlink, readlinkat: failures only, but not for what is no link.
     pub const READLINK: u32 = 4;
+    /// flock of an engine's helper, where it had to wait. The path is the file's name only.
+    pub const FLOCK: u32 = 5;
 }
 
 records! { File {

@@ -33,7 +33,7 @@ use crate::{
     input::{Certificate, Input, NodeFilesystem, Record, RuntimeVersion},
     output::{self, ColdStart, Want},
     probes::{
-        self, Event,
+        self, Event, file,
         invocation::{CniCommand, Command, Invocation},
         process as proc_events,
     },
@@ -156,6 +156,7 @@ impl Model {
             Event::Process(event) => self.process(record, event, make),
             Event::Namespace(event) => self.namespace(record, event),
             Event::Mount(event) => self.mount(record, event),
+            Event::File(event) if event.op == file::Op::Flock => self.waited(record, event),
             Event::Tls(event) => self.calls.record(record, event),
             Event::Dns(event) => self.follow_lookups(record, event),
             Event::Cpu(probes::cpu::Event::Mark(mark)) => self.marked(mark),

@@ -85,7 +85,7 @@ fn cni_markers(sandbox: &Sandbox, engine: &ProcessInfo) -> Vec<Marker> {
             None => markers.push(marker(run.began, PhaseName::Sandbox, engine, None)),
         }
         if let Some(ended) = run.ended {
-            markers.push(marker(ended, PhaseName::Cni, &run.plugin, Some(&run.plugin.comm)));
+            markers.push(marker(ended, PhaseName::Cni, &run.plugin, Some(&run.detail())));
         }
     }
     markers

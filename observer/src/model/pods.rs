@@ -7,7 +7,7 @@ use observer_ebpf::control::role;
 use super::{Model, markers::Marker, process::ProcessInfo, start::StartId};
 use crate::{
     input::{Bundle, Record},
-    probes::{Event, mount, namespace, process},
+    probes::{Event, file, mount, namespace, process},
     time::Time,
 };
 
@@ -62,6 +62,16 @@ pub struct CniRun {
     pub began: Time,
     pub ended: Option<Time>,
     pub plugin: ProcessInfo,
+    /// Locks that it, or what it started, waited for: how long, nanoseconds, by the file's name.
+    pub waits: BTreeMap<String, u64>,
+}
+
+impl CniRun {
+    /// The plugin, and what held it up.
+    pub fn detail(&self) -> String {
+        let waits = self.waits.iter().map(|(file, ns)| format!(", {} ms waiting for {file}", ns / 1_000_000));
+        [self.plugin.comm.clone()].into_iter().chain(waits).collect()
+    }
 }
 
 /// A pod sandbox as far as the kernel shows it.
@@ -106,6 +116,8 @@ pub struct Pods {
 
 /// CNI runs kept of one sandbox.
 const MAX_CNI_RUNS: usize = 64;
+/// Locks of one of them that are told.
+const MAX_WAITS: usize = 4;
 
 impl Pods {
     /// Keeps a record if it says something of a pod's beginning.
@@ -198,7 +210,21 @@ impl Pods {
             sandbox.netns = netns;
         }
         if sandbox.cni.len() < MAX_CNI_RUNS {
-            sandbox.cni.push(CniRun { began: time, ended: None, plugin });
+            sandbox.cni.push(CniRun { began: time, ended: None, plugin, waits: BTreeMap::new() });
+        }
+    }
+
+    /// A process waited for a lock; `forebears`: it and those that it comes of, itself first.
+    pub fn waited(&mut self, mut forebears: impl Iterator<Item = u32>, file: &str, ns: u64) {
+        let Some((tgid, sandbox_id)) =
+            forebears.find_map(|tgid| Some((tgid, self.running.get(&tgid)?.clone())))
+        else {
+            return;
+        };
+        let runs = &mut self.sandboxes.entry(sandbox_id).cni;
+        let run = runs.iter_mut().find(|run| run.plugin.tgid == tgid && run.ended.is_none());
+        if let Some(run) = run.filter(|run| run.waits.len() < MAX_WAITS || run.waits.contains_key(file)) {
+            *run.waits.entry(file.to_owned()).or_default() += ns;
         }
     }
 
@@ -218,6 +244,12 @@ fn canonical(path: &str) -> String {
 }
 
 impl Model {
+    pub(super) fn waited(&mut self, record: &Record, event: &file::Event) {
+        let others = self.processes.ancestors(record.tgid).map(|process| process.tgid);
+        let ns = record.time.since(event.call.entered);
+        self.pods.waited([record.tgid].into_iter().chain(others), &event.path, ns);
+    }
+
     pub(super) fn namespace(&mut self, record: &Record, event: &namespace::Event) {
         let by_engine = event.role & (role::ENGINE | role::HELPER) != 0;
         if by_engine && event.call.ret == 0 && event.flags & namespace::NEW_NET != 0 {

@@ -1,4 +1,5 @@
-//! Files opened by runtimes: config.json, exec.fifo, engine libraries, modules; and failures.
+//! Files opened by runtimes: config.json, exec.fifo, engine libraries, modules; and failures. Locks that an engine's
+//! helpers waited for.
 
 use observer_ebpf::{
     Family,
@@ -26,6 +27,7 @@ pub const SPEC: Spec = Spec {
         syscall!("faccessat2", "exit_access_at", ["dfd", "filename"]),
         syscall!(optional "readlink", "exit_readlink", ["path"]),
         syscall!("readlinkat", "exit_readlinkat", ["dfd", "pathname"]),
+        syscall!(optional "flock", "enter_engine", "exit_flock", ["fd", "cmd"]),
     ],
 };
 
@@ -38,6 +40,8 @@ pub enum Op {
     Access,
     /// Failures only, but not for what is no link.
     Readlink,
+    /// Waits only, of an engine's helpers. The path is the file's name.
+    Flock,
 }
 
 impl Op {
@@ -47,6 +51,7 @@ impl Op {
             Op::Stat => "stat",
             Op::Access => "access",
             Op::Readlink => "readlink",
+            Op::Flock => "flock",
         }
     }
 }
@@ -72,6 +77,7 @@ pub fn decode(number: u8, bytes: &[u8]) -> Result<Event, Malformed> {
         op::STAT => Op::Stat,
         op::ACCESS => Op::Access,
         op::READLINK => Op::Readlink,
+        op::FLOCK => Op::Flock,
         other => return Err(Malformed::Operation(other)),
     };
     let (path, _) = chars::take(rest, wire.path_len as usize)?;
