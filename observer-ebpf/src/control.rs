@@ -188,6 +188,18 @@ pub mod role {
     pub const SELF_RUNTIME: u32 = SHIM | RUNTIME;
 }
 
+/// What may be given up for a while because observing costs too much. Bits of the kernel's map `SHED`.
+pub mod shed {
+    /// What is written is not read.
+    pub const TEXT: u32 = 1 << 0;
+    /// Calls that fail for want of room are not counted.
+    pub const STORAGE: u32 = 1 << 1;
+    /// Writes and reads of streams are not counted; their pipes can still be looked at.
+    pub const STDIO: u32 = 1 << 2;
+    /// Messages of look-ups are not handed over.
+    pub const DNS: u32 = 1 << 3;
+}
+
 /// Processes whose ids are alike modulo this share a slot of the map that is asked before the kernel's watch map.
 pub const SLOT_COUNT: u32 = 1 << 16;
 

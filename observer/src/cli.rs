@@ -19,7 +19,7 @@ use crate::{
 
 pub use matrix::{CatalogueArgs, Matrix, MatrixCheck, MatrixCommand, MatrixList, MatrixShow};
 pub use questions::{Describe, Explain, Report, SOCKET, Service};
-pub use values::{duration, ring, size};
+pub use values::{Budget, budget, duration, ring, size};
 use values::{events, label};
 
 /// Which layer of the isolation stack, and which known problem, is this symptom?
@@ -29,6 +29,9 @@ use values::{events, label};
 #[derive(Debug, Parser)]
 #[command(name = "observer", version, max_term_width = 100, propagate_version = true)]
 pub struct Cli {
+    /// Options from a file: lines of TOML, OPTION = VALUE, by the long names of options. What is typed counts more.
+    #[arg(long, value_name = "FILE", global = true)]
+    pub config: Option<PathBuf>,
     #[command(subcommand)]
     pub command: Command,
 }
@@ -186,6 +189,11 @@ pub struct Watch {
     /// more of it means that less is lost.
     #[arg(long, value_name = "SIZE", default_value = "8MiB", value_parser = ring)]
     pub ring: u32,
+    /// What observing may cost, e.g. cpu=1%,memory=60MiB: if it costs more for 30 s (or for=TIME), the look at text, at
+    /// calls that fail for want of room, at each write and read of streams and at look-ups is given up, in this order,
+    /// until it costs less.
+    #[arg(long, value_name = "BUDGET", value_parser = budget)]
+    pub budget: Option<Budget>,
     #[command(flatten)]
     pub host: Host,
 }

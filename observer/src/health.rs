@@ -66,6 +66,8 @@ pub enum Status {
     Failed,
     /// This machine has nothing for it to watch.
     NotApplicable,
+    /// Given up for a while: observing cost more than it may.
+    Shed,
 }
 
 impl Status {
@@ -74,7 +76,7 @@ impl Status {
             Status::Attached => "attached",
             Status::Waiting => "waiting",
             Status::Degraded => "degraded",
-            Status::Off => "off",
+            Status::Off | Status::Shed => "off",
             Status::Failed => "failed",
             Status::NotApplicable => "not-applicable",
         }

@@ -147,6 +147,8 @@ pub enum FactKind {
     Life(Box<LifeFact>),
     /// What this kernel calls the reasons for which it drops packets, by number.
     DropReasons(Vec<(u32, String)>),
+    /// Options from here on: the pipeline's settings, as a recording's header has them.
+    Settings(String),
     /// The run is over: nothing later is coming.
     End(End),
 }
@@ -226,6 +228,9 @@ pub struct StreamFact {
     pub opened: Time,
     pub written: Written,
     pub pipe: PipeState,
+    /// For a while nothing of it was counted.
+    #[serde(default)]
+    pub unseen: bool,
 }
 
 /// A look-up that failed: what, and why.

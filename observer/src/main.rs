@@ -1,17 +1,28 @@
 //! Policy of the process: run the command, say what went wrong, pick the exit code.
 
-use std::process::ExitCode;
+use std::{ffi::OsString, process::ExitCode};
 
-use clap::Parser;
 use observer::{
-    app::{self, Usage, exit},
-    cli::{Cli, Command},
+    app::{
+        self, Usage,
+        config::{self, ConfigError},
+        exit,
+    },
+    cli::Command,
 };
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let result = match &cli.command {
-        Command::Run(args) => app::run::run(args),
+    let typed: Vec<OsString> = std::env::args_os().collect();
+    let options = match config::read(&typed) {
+        Ok(options) => options,
+        Err(ConfigError::Typed(error)) => error.exit(),
+        Err(error) => {
+            eprintln!("observer: {error}");
+            return ExitCode::from(exit::USAGE as u8);
+        }
+    };
+    let result = match &options.cli.command {
+        Command::Run(args) => app::run::run(args, &options),
         Command::Coldstart(args) => app::coldstart::run(args),
         Command::Replay(args) => app::replay::run(args),
         Command::Report(args) => app::report::run(args),

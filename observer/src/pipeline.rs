@@ -2,32 +2,35 @@
 //! same [`Pipeline::step`].
 
 mod asked;
+mod change;
 mod evidence;
 mod explained;
 mod history;
 mod judging;
 mod lacks;
+mod reports;
 mod seen;
 mod settings;
+mod shed;
 mod show;
 mod stats;
 
 use std::collections::BTreeMap;
 
-use observer_ebpf::Family;
-
 use crate::{
     correlate::Correlator,
-    health::{OtlpCounts, OwnCost, ProbeHealth, ProbeReport, Report},
-    input::{End, FactKind, Input},
+    health::{OtlpCounts, OwnCost, ProbeHealth, ProbeReport},
+    input::{End, Fact, FactKind, Input},
     model::{Made, Model},
-    output::{ColdStart, Event, Health, Output, Summary, Told},
+    output::{ColdStart, Event, Output, Summary, Told},
     rules::Rules,
     time::{Time, Wall},
 };
 use explained::Explained;
 use judging::Judging;
+use reports::family_name;
 use seen::Seen;
+use shed::Shed;
 use stats::Tally;
 
 pub use history::{History, Past};
@@ -49,11 +52,16 @@ pub struct Pipeline {
     from: Option<Time>,
     now: Time,
     health_at: Option<Time>,
+    /// What was given up, and for how long.
+    shed: Shed,
     seen: Seen,
     /// Counts by interval, where containers are followed.
     tally: Option<Tally>,
     /// What turns what is seen into findings.
     judging: Judging,
+    rules_of: Option<fn(&Settings) -> Option<Rules>>,
+    /// The settings that came after those of the beginning, as they came.
+    told_settings: Option<String>,
     /// What of others its findings explain.
     explained: Explained,
 }
@@ -76,9 +84,12 @@ impl Pipeline {
             from: None,
             now: Time(0),
             health_at: None,
+            shed: Shed::default(),
             seen: Seen::default(),
             tally,
             judging: Judging::default(),
+            rules_of: None,
+            told_settings: None,
             explained: Explained::default(),
         }
     }
@@ -90,11 +101,24 @@ impl Pipeline {
         self
     }
 
+    /// Judges by other rules once settings change that they are made of; `None`: those cannot be.
+    #[must_use]
+    pub fn with_rules_of(self, rules_of: fn(&Settings) -> Option<Rules>) -> Self {
+        Pipeline { rules_of: Some(rules_of), ..self }
+    }
+
     /// Takes one input and hands on what follows from it.
     pub fn step(&mut self, input: &Input, mut out: impl FnMut(Output)) {
         self.advance(input.time());
         match input {
-            Input::Probe(report) => self.report(report),
+            Input::Probe(report) => {
+                let is_news = self.is_shed_news(report);
+                let said = self.report(report);
+                if is_news {
+                    out(Output::Health(self.health()));
+                }
+                self.say(said, &mut out);
+            }
             Input::Lost { family, count, time } => {
                 self.judging.lost(*family, *count, *time);
                 if let Some(probe) = self.probes.get_mut(family) {
@@ -102,6 +126,9 @@ impl Pipeline {
                 }
             }
             _ => {}
+        }
+        if let Input::Fact(Fact { what: FactKind::Settings(text), .. }) = input {
+            self.change(text, &mut out);
         }
         evidence::hear(self.correlator.as_mut(), input);
         let mut made = Vec::new();
@@ -226,35 +253,6 @@ impl Pipeline {
         }
     }
 
-    fn report(&mut self, report: &ProbeReport) {
-        self.judging.report(report);
-        match &report.what {
-            Report::Status { family, status, hook, why } => {
-                let name = family_name(*family);
-                let health = ProbeHealth {
-                    name,
-                    status: *status,
-                    hook: hook.clone(),
-                    why: why.clone(),
-                    records: 0,
-                    lost: 0,
-                };
-                self.probes.insert(*family, health);
-                self.statuses.insert(*family, report.clone());
-            }
-            Report::Records { family, count } => {
-                if let Some(probe) = self.probes.get_mut(family) {
-                    probe.records = *count;
-                }
-            }
-            Report::Own(cost) => {
-                self.own_before.get_or_insert((report.time, *cost));
-                self.own = Some(*cost);
-            }
-            Report::Otlp(counts) => self.otlp = Some(*counts),
-        }
-    }
-
     fn tick(&mut self, time: Time, out: &mut impl FnMut(Output)) {
         if let Some(tally) = &mut self.tally {
             tally.tick(time, self.model.clock()).into_iter().map(Output::Stats).for_each(&mut *out);
@@ -270,21 +268,6 @@ impl Pipeline {
         if time >= due {
             self.health_at = Some(time.plus(self.settings.health_interval_ns));
             out(Output::Health(self.health()));
-        }
-    }
-
-    /// How the probes and the observer itself are doing.
-    pub fn health(&self) -> Health {
-        let cpu_percent = self.own.zip(self.own_before).and_then(|(now, (since, before))| {
-            let passed = self.now.since(since);
-            (passed > 0).then(|| now.cpu_ns.saturating_sub(before.cpu_ns) as f64 * 100.0 / passed as f64)
-        });
-        Health {
-            time: self.wall(self.now),
-            probes: self.probes.values().cloned().collect(),
-            own: self.own,
-            cpu_percent,
-            otlp: self.otlp,
         }
     }
 
@@ -316,8 +299,4 @@ impl Pipeline {
     fn wall(&self, time: Time) -> Wall {
         self.model.clock().wall(time)
     }
-}
-
-fn family_name(id: u8) -> &'static str {
-    Family::of(u16::from(id) << 8).map_or("unknown", Family::name)
 }

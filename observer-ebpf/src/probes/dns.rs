@@ -4,6 +4,7 @@
 use aya_ebpf::{macros::cgroup_skb, programs::SkBuffContext};
 use observer_ebpf::{
     Family,
+    control::shed,
     wire::{
         dns::{MAX_MESSAGE, Message, PORT, SocketError},
         flag,
@@ -17,6 +18,7 @@ use crate::{
     kernel::{Reader, offset},
     owner,
     packet::{self, Headers, PASS},
+    shed::is_shed,
     sock,
 };
 
@@ -43,7 +45,7 @@ fn seen(ctx: &SkBuffContext, direction: u8) {
     let is_sent = direction == direction::OUT;
     let remote = if is_sent { headers.destination_port } else { headers.source_port };
     // A service's port need not be that of who stands behind it.
-    if remote != PORT && peer != PORT {
+    if remote != PORT && peer != PORT || is_shed(shed::DNS) {
         return;
     }
     emit::with_scratch(Family::Dns as u16, |scratch| tell(ctx, &headers, direction, scratch));
@@ -82,7 +84,7 @@ fn failed(args: *const u64) {
     let mut reader = Reader::new();
     // Sockets that collect errors are told of one before it is set, and once more when it is.
     let errno: i32 = reader.at(socket, offset!(sock_error));
-    if sock::remote_port(socket, &mut reader) != PORT || errno == 0 {
+    if sock::remote_port(socket, &mut reader) != PORT || errno == 0 || is_shed(shed::DNS) {
         return;
     }
     let cookie: u64 = reader.at(socket, offset!(sock_cookie));

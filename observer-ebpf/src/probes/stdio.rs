@@ -9,7 +9,7 @@ use aya_ebpf::{
     programs::{FExitContext, RawTracePointContext},
 };
 use observer_ebpf::{
-    control::{END_OF_32_BIT, Watch, role},
+    control::{END_OF_32_BIT, Watch, role, shed},
     wire::{
         stdio::{Closing, Object, Opened, PipeState, Reader as ReaderRecord, since},
         storage::op as storage_op,
@@ -21,6 +21,7 @@ use crate::{
     agg::{self, By, pipes_are_hooked},
     emit, files, filter,
     kernel::{Reader, offset},
+    shed::is_shed,
     syscall::{argument, raw},
 };
 
@@ -109,7 +110,7 @@ pub fn expect_no_more() {
 #[inline(always)]
 pub fn wrote(watch: &Watch, fd: u32, ret: i64, by: By) -> bool {
     // Errors but EPIPE move nothing and say nothing.
-    if watch.init == 0 || ret < 0 && ret != EPIPE {
+    if watch.init == 0 || ret < 0 && ret != EPIPE || is_shed(shed::STDIO) {
         return false;
     }
     let mut reader = Reader::new();
@@ -159,7 +160,7 @@ fn read(_: (), ret: i64) {
 pub fn taken(fd: impl Fn() -> u32, ret: i64, by: By) {
     // conmon reads in a child of the one that was executed: that is a helper.
     let readers = role::READER | role::SHIM | role::HELPER;
-    if ret <= 0 || filter::current(readers).is_none() || by.is_counted_elsewhere() {
+    if ret <= 0 || filter::current(readers).is_none() || by.is_counted_elsewhere() || is_shed(shed::STDIO) {
         return;
     }
     let mut reader = Reader::new();
@@ -335,7 +336,7 @@ pipe_read!(pipe_read anon_pipe_read fifo_pipe_read);
 fn pipe_was_written(args: *const u64) {
     let ret = arg(args, 2) as i64;
     let Some(watch) = filter::current(role::RUNTIME | role::PAYLOAD) else { return };
-    if watch.init == 0 || ret < 0 && ret != EPIPE {
+    if watch.init == 0 || ret < 0 && ret != EPIPE || is_shed(shed::STDIO) {
         return;
     }
     let mut reader = Reader::new();
@@ -346,10 +347,9 @@ fn pipe_was_written(args: *const u64) {
 #[inline(always)]
 fn pipe_was_read(args: *const u64) {
     let ret = arg(args, 2) as i64;
-    if ret > 0 {
+    if ret > 0 && !is_shed(shed::STDIO) {
         let mut reader = Reader::new();
-        let inode = inode_of_call(args, &mut reader);
-        agg::took(filter::current_tgid(), inode, ret as u64, &mut reader);
+        agg::took(filter::current_tgid(), inode_of_call(args, &mut reader), ret as u64, &mut reader);
     }
 }
 

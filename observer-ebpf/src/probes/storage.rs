@@ -8,6 +8,7 @@ use core::intrinsics::{AtomicOrdering, atomic_xadd};
 use aya_ebpf::{bindings::BPF_NOEXIST, helpers::bpf_get_current_pid_tgid, macros::map, maps::HashMap};
 use observer_ebpf::{
     Family,
+    control::shed,
     wire::{
         flag,
         storage::{Alike, Counted, EVERY_NS, Failed, MAX_ALIKE, MAX_KIND, op},
@@ -20,6 +21,7 @@ use crate::{
     files, filter,
     kernel::{self, Reader, offset},
     owner,
+    shed::is_shed,
     syscall::{self, argument},
 };
 
@@ -68,7 +70,7 @@ const MAX_TEXT: usize = 256;
 pub fn is_wanted(ret: i64) -> bool {
     // SAFETY: a static of this program. Volatile: the loader rewrites it after compilation.
     let counts = unsafe { core::ptr::read_volatile(&raw const STORAGE) != 0 };
-    counts && (ret == -ENOSPC || ret == -EDQUOT || ret == -EIO || ret == -EROFS)
+    counts && (ret == -ENOSPC || ret == -EDQUOT || ret == -EIO || ret == -EROFS) && !is_shed(shed::STORAGE)
 }
 
 /// A call returned that allocates room for its first argument, a descriptor, or writes it to its device.

@@ -6,7 +6,7 @@
 use aya_ebpf::{helpers::generated::bpf_probe_read_user, macros::map, maps::LruHashMap};
 use observer_ebpf::{
     Family,
-    control::{BUDGET_NS, MAX_COMPONENT_TEXTS, MAX_TEXTS, Watch, role},
+    control::{BUDGET_NS, MAX_COMPONENT_TEXTS, MAX_TEXTS, Watch, role, shed},
     wire::{
         flag,
         text::{Ended, MAX_BUFFERS, MAX_COMPONENT_PIECE, MAX_PIECE, Piece, Skipped},
@@ -19,6 +19,7 @@ use crate::{
     files, filter,
     kernel::Reader,
     owner,
+    shed::is_shed,
     syscall::argument,
 };
 
@@ -111,7 +112,7 @@ fn is_text(watch: &Watch, fd: u32, ret: i64, is_stream: bool) -> bool {
     if !is_read() || ret <= 0 || watch.flags & role::QUIET != 0 {
         return false;
     }
-    is_stream || watch.init == 0 && (fd == 1 || fd == 2)
+    (is_stream || watch.init == 0 && (fd == 1 || fd == 2)) && !is_shed(shed::TEXT)
 }
 
 /// Whether one more write of the current process is to be handed over.

@@ -2,7 +2,9 @@
 //! into the pipeline.
 
 mod begin;
+mod budget;
 mod prefetch;
+mod reload;
 mod room;
 mod status;
 mod telemetry;
@@ -15,8 +17,8 @@ use observer_ebpf::Family;
 use tokio::sync::{Mutex, Semaphore, mpsc};
 
 use super::{
-    follow::Followers, groups::Groups, linear::Linears, node::Node, pipes::Pipes, sinks::Sinks, spans::Spans,
-    storage::Storage, talk, webhooks::Names,
+    budget::Keeper, follow::Followers, groups::Groups, linear::Linears, node::Node, pipes::Pipes,
+    sinks::Sinks, spans::Spans, storage::Storage, talk, webhooks::Names,
 };
 use crate::{
     health::{ProbeReport, Report},
@@ -65,6 +67,8 @@ pub struct Edge {
     webhooks: Option<Names>,
     /// Telemetry of others.
     spans: Option<Spans>,
+    /// Bounds what all of this costs.
+    keeper: Option<Keeper>,
 }
 
 impl Edge {
@@ -103,6 +107,7 @@ impl Edge {
             samples: VecDeque::new(),
             webhooks: Names::of(webhooks),
             spans: None,
+            keeper: None,
         }
     }
 
@@ -147,6 +152,7 @@ impl Edge {
         {
             talk::say(format_args!("webhooks: what does not fit is not watched: {error}"));
         }
+        self.keep_budget()?;
         self.answers()
     }
 
@@ -202,7 +208,7 @@ impl Edge {
             self.report(Report::Records { family: *family as u8, count })?;
         }
         self.count_spans()?;
-        self.report(Report::Own(telemetry::measure()))
+        self.report(Report::Own(telemetry::measure(&self.live)))
     }
 
     pub fn fact(&mut self, what: FactKind) -> Result<()> {

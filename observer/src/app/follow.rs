@@ -173,6 +173,9 @@ impl Following {
         match item {
             // Its end is not ours: it is told by the end of what it sends.
             Item::Input(Input::Fact(Fact { what: FactKind::End(_), .. })) => Ok(()),
+            // Nor are its options.
+            Item::Input(Input::Fact(Fact { what: FactKind::Settings(_), .. }))
+            | Item::Checkpoint(Input::Fact(Fact { what: FactKind::Settings(_), .. })) => Ok(()),
             Item::Input(input) | Item::Checkpoint(input) => self.feed(input),
             Item::Lost(count) => {
                 self.lost += count;

@@ -1,8 +1,10 @@
 //! One module a command, and what they share. Exit policy lives in `main`.
 
 mod answers;
+mod budget;
 mod catalogue;
 pub mod coldstart;
+pub mod config;
 mod courtesy;
 pub mod demo;
 pub mod describe;
@@ -18,6 +20,7 @@ pub mod matrix;
 mod metering;
 mod node;
 mod pipes;
+mod reload;
 pub mod replay;
 pub mod report;
 pub mod run;

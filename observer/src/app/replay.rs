@@ -15,6 +15,7 @@ use crate::{
     output::Output,
     pipeline::{Pipeline, Settings, Show},
     record::{Ended, Header, ReadReport, RecordingReader},
+    rules::catalogue::Entry,
     sink::Identity,
     time::{ClockOffset, Time},
 };
@@ -25,11 +26,9 @@ pub fn run(args: &cli::Replay) -> Result<i32> {
     let header = reader.header().header.clone();
     let begins = reader.header().begins;
     let mut settings = recorded_settings(&header)?;
-    say_what_differs(&header, args, &mut settings);
-    if args.judging.catalogue.is_some() {
-        settings.catalogue = super::run::own_entries(&args.judging)?;
-    }
-    settings.scenario = args.judging.scenario.clone().or(settings.scenario);
+    say_what_differs(&header, args, &settings);
+    let own = super::run::own_entries(&args.judging)?;
+    overrule(&mut settings, args, &own);
     let outlets = Outlets {
         format: args.print.format,
         starts: Some(&args.starts),
@@ -54,6 +53,7 @@ pub fn run(args: &cli::Replay) -> Result<i32> {
         }
         last = last.max(input.time());
         ended = is_end(&input);
+        let input = overruled(input, args, &own)?;
         feed(&mut pipeline, &mut sinks, &input, window.shows(&input))?;
         if sinks.reader_left {
             return Ok(exit::RAN);
@@ -76,7 +76,7 @@ pub fn judged(settings: Settings) -> Result<Pipeline> {
     let rules = settings.follow.then(|| catalogue::rules(&settings)).transpose()?;
     let pipeline = Pipeline::new(settings);
     Ok(match rules {
-        Some(rules) => pipeline.with_rules(rules),
+        Some(rules) => pipeline.with_rules(rules).with_rules_of(|settings| catalogue::rules(settings).ok()),
         None => pipeline,
     })
 }
@@ -131,6 +131,10 @@ pub(super) fn recorded_settings(header: &Header) -> Result<Settings> {
         .options
         .get("settings")
         .context("the recording does not say with which settings it was made")?;
+    settings_of(text)
+}
+
+fn settings_of(text: &str) -> Result<Settings> {
     serde_json::from_str(text).context("the recording's settings cannot be read by this version")
 }
 
@@ -141,7 +145,7 @@ fn recorded_show(header: &Header) -> Result<Option<Show>> {
 }
 
 /// Another binary or other options give another result: said, so that nobody takes it for the recorded one.
-fn say_what_differs(header: &Header, args: &cli::Replay, settings: &mut Settings) {
+fn say_what_differs(header: &Header, args: &cli::Replay, settings: &Settings) {
     let version = env!("CARGO_PKG_VERSION");
     if header.observer_version != version {
         eprintln!("observer: recorded by version {}, replayed by {version}", header.observer_version);
@@ -153,8 +157,28 @@ fn say_what_differs(header: &Header, args: &cli::Replay, settings: &mut Settings
             settings.filter.describe(),
             asked.describe()
         );
+    }
+}
+
+/// What is asked for now counts more than what was then.
+fn overrule(settings: &mut Settings, args: &cli::Replay, own: &[Entry]) {
+    let asked = watching::filter(&args.filter);
+    if !asked.is_empty() {
         settings.filter = asked;
     }
+    if args.judging.catalogue.is_some() {
+        settings.catalogue = own.to_vec();
+    }
+    settings.scenario = args.judging.scenario.clone().or(settings.scenario.take());
+}
+
+/// The same, of options that were read again meanwhile.
+fn overruled(input: Input, args: &cli::Replay, own: &[Entry]) -> Result<Input> {
+    let Input::Fact(Fact { time, what: FactKind::Settings(text) }) = input else { return Ok(input) };
+    let mut settings = settings_of(&text)?;
+    overrule(&mut settings, args, own);
+    let text = serde_json::to_string(&settings).context("cannot encode the settings")?;
+    Ok(Input::Fact(Fact { time, what: FactKind::Settings(text) }))
 }
 
 /// What was there before it, and is not in it.

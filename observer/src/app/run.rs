@@ -1,20 +1,23 @@
 //! `observer run`: containers, followed from their start to their end.
 
+use std::cell::RefCell;
+
 use anyhow::Result;
 
 use super::{
-    answers, catalogue, exit, follow,
+    answers, catalogue, config, exit, follow,
+    reload::{self, Reload},
     sinks::{Outlets, Sinks},
-    spans, until,
-    watching::{self, Plan},
+    until,
+    watching::Plan,
 };
-use crate::{cli, pipeline::Settings, probes::Purpose, rules::catalogue::Entry};
+use crate::{cli, probes::Purpose, rules::catalogue::Entry};
 
 /// Runs the command to its end and gives its exit code.
 ///
 /// # Errors
 /// See [`until::the_end`].
-pub fn run(args: &cli::Run) -> Result<i32> {
+pub fn run(args: &cli::Run, options: &config::Options) -> Result<i32> {
     let mut found = false;
     let answers_at = Some(args.service.socket.as_path()).filter(|path| !answers::is_off(path));
     let record = args.watch.record.clone().or_else(super::recording_of_a_service);
@@ -24,17 +27,7 @@ pub fn run(args: &cli::Run) -> Result<i32> {
         purpose: Purpose::Lives,
         watch: &watch,
         listen: &args.listen,
-        settings: Settings {
-            ready_wait_ns: args.watch.ready_wait.as_nanos() as u64,
-            follow: true,
-            stats_interval_ns: args.interval.as_nanos() as u64,
-            filter: watching::filter(&args.filter),
-            webhooks: args.webhooks.clone(),
-            scenario: args.judging.scenario.clone(),
-            catalogue: own_entries(&args.judging)?,
-            evidence: spans::evidence(&args.listen),
-            ..Settings::default()
-        },
+        settings: reload::settings(args)?,
         outlets: Outlets {
             format: args.print.format,
             starts: None,
@@ -51,6 +44,7 @@ pub fn run(args: &cli::Run) -> Result<i32> {
         status_line: true,
         remembers: answers_at.is_some(),
         answers_at,
+        reload: Reload::of(options, &args.webhooks).map(RefCell::new),
     };
     let mut at_end = |sinks: &Sinks| {
         found = sinks.found(args.judging.exit_on.as_deref());

@@ -199,6 +199,14 @@ impl Sinks {
         Ok(())
     }
 
+    /// Shows, and exports, these events from now on.
+    pub fn show(&mut self, outlets: &Outlets) {
+        self.otlp_events = outlets.otlp_events.clone();
+        if let Some(first) = self.outlets.first_mut().filter(|_| !outlets.quiet) {
+            first.shows = outlets.choice();
+        }
+    }
+
     /// How the observer is doing by now, for metrics; which are sent as they are then.
     pub fn measured(&self, health: &Health) {
         let Some(metering) = &self.metering else { return };

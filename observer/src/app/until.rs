@@ -80,6 +80,7 @@ async fn until_the_end(
     let mut measures = interval(MEASURE);
     measures.reset();
     let mut status = StatusLine::new(plan.status_line);
+    let mut hangup = plan.reload.as_ref().map(|_| signal(SignalKind::hangup())).transpose()?;
     let mut ending = Ending::of(plan.watch);
     loop {
         tokio::select! {
@@ -93,6 +94,7 @@ async fn until_the_end(
                 edge.own_cost()?;
                 edge.sinks.measured(&edge.pipeline.health());
             }
+            () = hung_up(&mut hangup) => edge.read_again(plan)?,
             question = service.next() => service.answer(question, edge, plan),
             () = at(ending.deadline()) => return Ok(ending.over()),
         }
@@ -101,6 +103,16 @@ async fn until_the_end(
         if ending.is_settled(edge.pipeline.open_starts()) || edge.sinks.reader_left {
             return Ok(ending.over());
         }
+    }
+}
+
+/// Told to read options again, where there are any to be read.
+async fn hung_up(hangup: &mut Option<Signal>) {
+    match hangup {
+        Some(signal) => {
+            signal.recv().await;
+        }
+        None => std::future::pending().await,
     }
 }
 

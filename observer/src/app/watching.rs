@@ -1,12 +1,13 @@
 //! What every command that watches begins with: look at the host, open what is written to, attach.
 
-use std::{ffi::OsString, os::fd::OwnedFd, path::Path};
+use std::{cell::RefCell, ffi::OsString, os::fd::OwnedFd, path::Path};
 
 use anyhow::{Context, Result, bail};
 use observer_ebpf::Family;
 
 use super::{
     edge::{Edge, now},
+    reload::Reload,
     replay::judged,
     sinks::{Observer, Outlets, Sinks},
     spans::Spans,
@@ -46,6 +47,8 @@ pub struct Plan<'a> {
     pub remembers: bool,
     /// Where questions are answered meanwhile.
     pub answers_at: Option<&'a Path>,
+    /// Reads options again when it is told to.
+    pub reload: Option<RefCell<Reload>>,
 }
 
 pub struct Watching {
@@ -107,9 +110,10 @@ pub fn attach(plan: &Plan) -> Result<Watching> {
         None => None,
     };
     let sockets = cri::sockets(&host_root, plan.watch.host.cri.as_deref());
-    let edge = Edge::new(live, pipeline, sinks, recorder, host_root, &sockets, &plan.settings.webhooks)
+    let mut edge = Edge::new(live, pipeline, sinks, recorder, host_root, &sockets, &plan.settings.webhooks)
         .with_spans(spans)
         .with_history(plan.remembers);
+    edge.keep_within(plan.watch.budget)?;
     Ok(Watching { edge, plans, asked, observer, header })
 }
 

@@ -50,7 +50,7 @@ pub fn find(targets: &[Target]) -> Found {
 /// Asks for names again, beside the run.
 pub struct Names {
     targets: Vec<Target>,
-    asked: Instant,
+    asked: Option<Instant>,
     answer: mpsc::Sender<Found>,
     answers: mpsc::Receiver<Found>,
 }
@@ -59,15 +59,20 @@ impl Names {
     /// `None`: addresses do not change.
     pub fn of(targets: &[Target]) -> Option<Names> {
         let is_name = |target: &Target| target.host != "*" && target.host.parse::<IpAddr>().is_err();
-        let (answer, answers) = mpsc::channel(1);
-        let names = Names { targets: targets.to_vec(), asked: Instant::now(), answer, answers };
+        let names = Names { asked: Some(Instant::now()), ..Names::at_once(targets) };
         targets.iter().any(is_name).then_some(names)
+    }
+
+    /// Asks for all of them now: none was asked for yet.
+    pub fn at_once(targets: &[Target]) -> Names {
+        let (answer, answers) = mpsc::channel(1);
+        Names { targets: targets.to_vec(), asked: None, answer, answers }
     }
 
     /// What was found since, if anything; asks again when it is time.
     pub fn poll(&mut self) -> Option<Vec<Endpoint>> {
-        if self.asked.elapsed() >= AGAIN {
-            self.asked = Instant::now();
+        if self.asked.is_none_or(|asked| asked.elapsed() >= AGAIN) {
+            self.asked = Some(Instant::now());
             let (targets, answer) = (self.targets.clone(), self.answer.clone());
             // Full: the one before was not taken yet.
             tokio::task::spawn_blocking(move || answer.try_send(find(&targets)));

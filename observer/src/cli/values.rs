@@ -16,6 +16,40 @@ pub fn ring(text: &str) -> Result<u32, String> {
     bytes.ok_or_else(|| format!("{text:?} is no power of two from 4KiB to 1GiB; write 8MiB or 32MiB"))
 }
 
+/// What observing may cost.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Budget {
+    /// Of one CPU: what the observer and its kernel programs use of it.
+    pub cpu_percent: Option<f64>,
+    /// Resident memory of the observer.
+    pub memory_bytes: Option<u64>,
+    /// How long it may be more than that.
+    pub over_ns: u64,
+}
+
+/// `cpu=1%,memory=60MiB`, either of them, and `for=30s`.
+pub fn budget(text: &str) -> Result<Budget, String> {
+    let mut budget = Budget { cpu_percent: None, memory_bytes: None, over_ns: 30_000_000_000 };
+    for part in text.split(',') {
+        let wrong = || format!("{part:?} is no budget; write cpu=1% or memory=60MiB");
+        let (what, much) = part.split_once('=').ok_or_else(wrong)?;
+        match what {
+            "cpu" => {
+                let percent = much.strip_suffix('%').and_then(|number| number.parse::<f64>().ok());
+                let is_share = |percent: &f64| percent.is_finite() && *percent > 0.0;
+                budget.cpu_percent = Some(percent.filter(is_share).ok_or_else(wrong)?);
+            }
+            "memory" => budget.memory_bytes = Some(size(much)?),
+            "for" => budget.over_ns = u64::try_from(duration(much)?.as_nanos()).map_err(|_| wrong())?,
+            _ => return Err(wrong()),
+        }
+    }
+    if budget.cpu_percent.is_none() && budget.memory_bytes.is_none() {
+        return Err(format!("{text:?} bounds nothing; write cpu=1%,memory=60MiB"));
+    }
+    Ok(budget)
+}
+
 /// `key=value`.
 pub(super) fn label(text: &str) -> Result<String, String> {
     match text.split_once('=') {
@@ -76,6 +110,20 @@ mod tests {
         assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
         for wrong in ["", "s", "5x", "1h-", "99999999999999999999s", "18446744073709551615h", "0s"] {
             assert!(duration(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn reads_budgets() {
+        let read =
+            |text| budget(text).map(|budget| (budget.cpu_percent, budget.memory_bytes, budget.over_ns));
+        assert_eq!(read("cpu=1%,memory=60MiB"), Ok((Some(1.0), Some(60 << 20), 30_000_000_000)));
+        assert_eq!(read("memory=1GiB,for=90s"), Ok((None, Some(1 << 30), 90_000_000_000)));
+        assert_eq!(read("cpu=0.5%"), Ok((Some(0.5), None, 30_000_000_000)));
+        for wrong in
+            ["", "cpu", "cpu=1", "cpu=0%", "cpu=-1%", "cpu=nan%", "cpu=inf%", "memory=1%", "for=3s", "gpu=1%"]
+        {
+            assert!(budget(wrong).is_err(), "{wrong}");
         }
     }
 

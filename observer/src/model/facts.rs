@@ -35,7 +35,7 @@ impl Model {
             FactKind::Filesystems(all) => make(Made::Filesystems(all.clone())),
             FactKind::Life(life) => self.lives_already(life, fact.time, make),
             FactKind::DropReasons(reasons) => self.drops.name(reasons),
-            FactKind::End(_) => {}
+            FactKind::End(_) | FactKind::Settings(_) => {}
         }
     }
 

@@ -19,6 +19,7 @@ mod owners;
 mod pods;
 mod process;
 mod settle;
+mod shed;
 mod standing;
 mod start;
 mod stdio;
@@ -43,6 +44,7 @@ use coldstart::Context;
 use lives::Lives;
 use pods::Pods;
 use process::{ProcessInfo, Processes};
+use shed::Shed;
 use start::{Start, StartId};
 use webhook::Webhooks;
 
@@ -90,6 +92,7 @@ pub struct Model {
     failures: storage::Failures,
     webhooks: Webhooks,
     clock: ClockOffset,
+    shed: Shed,
     lost: BTreeMap<u8, u64>,
     /// Calls of webhooks as TLS libraries have them, where containers are followed.
     calls: tls::Calls,
@@ -116,6 +119,7 @@ impl Model {
             failures: storage::Failures::default(),
             webhooks: Webhooks::default(),
             clock: ClockOffset { wall_minus_boot_ns: 0, error_ns: 0 },
+            shed: Shed::default(),
             lost: BTreeMap::new(),
             calls: tls::Calls::default(),
             unread_text: 0,
@@ -141,7 +145,8 @@ impl Model {
             }
             Input::Sample(sample) => self.sampled(sample, make),
             Input::Tick(time) => self.settle(*time, make),
-            Input::Probe(_) | Input::Span(_) => {}
+            Input::Probe(report) => self.reported(report, make),
+            Input::Span(_) => {}
         }
     }
 

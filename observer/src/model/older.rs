@@ -169,6 +169,7 @@ mod tests {
             opened: Time(5),
             written: Written { bytes: 3, first: Some(Time(6)), last: Some(Time(7)), broken: 0 },
             pipe: PipeState { alive: true, readers: 1, ..PipeState::default() },
+            unseen: false,
         };
         LifeFact {
             init: 42,

@@ -2,7 +2,7 @@
 
 use super::Pipeline;
 use crate::{
-    input::Input,
+    input::{Fact, FactKind, Input},
     output::{Container, Found, NotMeasured, Standing},
     time::Wall,
 };
@@ -23,6 +23,11 @@ impl Pipeline {
         self.model.lost()
     }
 
+    /// Whether a probe was given up at any time.
+    pub fn has_shed(&self) -> bool {
+        !self.shed.is_empty()
+    }
+
     /// Containers that are followed and have not ended.
     pub fn alive(&self) -> usize {
         self.seen.alive()
@@ -41,7 +46,11 @@ impl Pipeline {
     /// The inputs from which another pipeline would come to where this one is: a recording's checkpoint.
     pub fn open_inputs(&self) -> Vec<Input> {
         let reports = self.statuses.values().cloned().map(Input::Probe);
-        reports.chain(self.model.open_inputs(self.now)).collect()
+        let settings = self
+            .told_settings
+            .iter()
+            .map(|text| Input::Fact(Fact { time: self.now, what: FactKind::Settings(text.clone()) }));
+        reports.chain(settings).chain(self.model.open_inputs(self.now)).collect()
     }
 
     /// How the containers are that live and are asked for.

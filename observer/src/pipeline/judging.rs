@@ -21,16 +21,44 @@ impl Judging {
         Judging { signals: Signals::default(), engine: Some(Engine::new(rules)) }
     }
 
+    /// Judges by other rules from now on; what is open is closed, and why is said with it.
+    pub fn judge_by(&mut self, rules: Rules, why: &str, now: Time, clock: ClockOffset) -> Vec<Output> {
+        let mut said = Vec::new();
+        if let Some(engine) = &mut self.engine {
+            engine.leave(why, |_| true, now, clock, &mut |what| said.push(what));
+            engine.replace(rules, now);
+        }
+        outputs(said)
+    }
+
+    /// Closes what is open about such containers, and says why.
+    pub fn leave(
+        &mut self,
+        why: &str,
+        of: impl Fn(&Container) -> bool,
+        now: Time,
+        clock: ClockOffset,
+    ) -> Vec<Output> {
+        let mut said = Vec::new();
+        if let Some(engine) = &mut self.engine {
+            let is = |container: Option<&Container>| container.is_some_and(&of);
+            engine.leave(why, is, now, clock, &mut |what| said.push(what));
+        }
+        outputs(said)
+    }
+
     pub fn began(&mut self, time: Time) {
         if let Some(engine) = &mut self.engine {
             engine.began(time);
         }
     }
 
-    pub fn report(&mut self, report: &ProbeReport) {
+    pub fn report(&mut self, report: &ProbeReport) -> Vec<Output> {
+        let mut said = Vec::new();
         if let Some(engine) = &mut self.engine {
-            engine.report(report);
+            engine.report(report, &mut |what| said.push(what));
         }
+        outputs(said)
     }
 
     pub fn lost(&mut self, family: u8, count: u64, time: Time) {

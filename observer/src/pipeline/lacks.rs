@@ -2,7 +2,7 @@
 
 use observer_ebpf::Family;
 
-use super::Pipeline;
+use super::{Pipeline, family_name};
 use crate::{
     health::{ProbeHealth, Status},
     layer::Layer,
@@ -11,9 +11,23 @@ use crate::{
 };
 
 impl Pipeline {
+    /// What was given up because observing cost too much.
+    fn given_up(&self) -> impl Iterator<Item = NotMeasured> {
+        self.shed.all(self.now).map(|(family, ns)| {
+            let (name, seconds) = (family_name(family), ns as f64 / 1e9);
+            NotMeasured {
+                layer: Layer::L3,
+                what: gives(name).to_owned(),
+                why: format!("probe {name} was given up for {seconds:.1} s: observing cost more than it may"),
+                how: Some("a larger --budget, or fewer --probes".to_owned()),
+            }
+        })
+    }
+
     pub(super) fn not_measured(&self) -> Vec<NotMeasured> {
         // What waits for something that is not there has missed nothing.
-        let lacking = |probe: &&ProbeHealth| !matches!(probe.status, Status::Attached | Status::Waiting);
+        let lacking =
+            |probe: &&ProbeHealth| !matches!(probe.status, Status::Attached | Status::Waiting | Status::Shed);
         let mut lacks: Vec<NotMeasured> = self
             .probes
             .values()
@@ -25,6 +39,7 @@ impl Pipeline {
                 how: Some("observer doctor says what this node lacks".to_owned()),
             })
             .collect();
+        lacks.extend(self.given_up());
         let counts = [
             (self.model.given_up, "starts", "more containers were being created at once than are followed"),
             (

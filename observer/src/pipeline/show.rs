@@ -237,7 +237,7 @@ pub fn event_needs_attention(event: &Event) -> bool {
 
 /// A probe that gives less than it was asked for.
 pub fn is_a_problem(probe: &ProbeHealth) -> bool {
-    probe.lost > 0 || matches!(probe.status, Status::Failed | Status::Degraded)
+    probe.lost > 0 || matches!(probe.status, Status::Failed | Status::Degraded | Status::Shed)
 }
 
 #[cfg(test)]

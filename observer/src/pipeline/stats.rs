@@ -70,6 +70,11 @@ impl Tally {
         Tally { interval_ns: interval_ns.max(1), from: Time(0), due: None, counted: BTreeMap::new() }
     }
 
+    /// Tells so often from the next time on.
+    pub(super) fn every(&mut self, interval_ns: u64) {
+        self.interval_ns = interval_ns.max(1);
+    }
+
     pub(super) fn start(&mut self, start: &ColdStart) {
         let image = GroupKey::of(&Sample::of(start)).image;
         // Starts are compared only with the same first instant.

@@ -201,6 +201,11 @@ impl Reducer {
         Ok(Reducer { text: text::Lines::new(keywords)?, ..Reducer::default() })
     }
 
+    /// Something of text was not handed over.
+    pub fn forget_lines(&mut self) {
+        self.text.forget();
+    }
+
     /// Never panics, whatever the bytes.
     ///
     /// # Errors

@@ -93,6 +93,13 @@ pub struct Test {
     pub text: String,
 }
 
+impl Rule {
+    /// What it takes to be seen for it to hold.
+    pub fn signals(&self) -> impl Iterator<Item = Signal> {
+        self.when.iter().map(|test| test.condition.of.signal)
+    }
+}
+
 impl Rules {
     /// Rules of these entries. A later entry of the same id replaces an earlier one.
     ///

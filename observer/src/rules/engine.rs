@@ -1,6 +1,7 @@
 //! Judges rules as observations come and time passes, and keeps the findings that are open: one for each root cause
 //! and subject, however often and in however many ways it shows.
 
+mod change;
 mod suspect;
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -15,7 +16,7 @@ use super::{
     windows::{Key, Windows, key},
 };
 use crate::{
-    health::ProbeReport,
+    health::{ProbeReport, Report, Status},
     layer::Layer,
     output::{CheckState, Container, Finding, Found, Grade, NotMeasured, Process, Unproven},
     signals::Observation,
@@ -63,8 +64,12 @@ impl Engine {
         Engine { rules, windows, ..Engine::default() }
     }
 
-    pub fn report(&mut self, report: &ProbeReport) {
+    pub fn report(&mut self, report: &ProbeReport, say: &mut impl FnMut(Said)) {
         self.trust.report(report);
+        if let Report::Status { family, status: Status::Shed, .. } = report.what {
+            self.now = self.now.max(report.time);
+            self.doubt_open(family, say);
+        }
     }
 
     pub fn lost(&mut self, family: u8, total: u64, time: Time) {
@@ -310,7 +315,9 @@ impl Engine {
         let over: Vec<_> = self
             .open
             .iter()
-            .filter(|((at, _), open)| self.now.since(open.last) > self.rules.causes[*at].life.0)
+            .filter(|((at, _), open)| {
+                self.now.since(self.unseen_since(*at, open)) > self.rules.causes[*at].life.0
+            })
             .map(|(key, _)| key.clone())
             .collect();
         for (at, key) in over {

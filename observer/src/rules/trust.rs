@@ -12,6 +12,7 @@ use crate::{
 
 /// Losses remembered of a probe.
 const MAX_LOSSES: usize = 64;
+const FOREVER: Time = Time(u64::MAX);
 
 #[derive(Debug, Default)]
 pub struct Trust {
@@ -19,13 +20,25 @@ pub struct Trust {
     /// When how many records were lost.
     losses: BTreeMap<u8, VecDeque<(Time, u64)>>,
     totals: BTreeMap<u8, u64>,
+    /// Until when a probe was given up last; the end of time while it is.
+    shed: BTreeMap<u8, Time>,
 }
 
 impl Trust {
     pub fn report(&mut self, report: &ProbeReport) {
         if let Report::Status { family, status, why, .. } = &report.what {
             self.statuses.insert(*family, (*status, why.clone()));
+            if *status == Status::Shed {
+                self.shed.insert(*family, FOREVER);
+            } else if let Some(until) = self.shed.get_mut(family).filter(|until| **until == FOREVER) {
+                *until = report.time;
+            }
         }
+    }
+
+    /// Until when a probe was given up last that a signal needs; the end of time while it is.
+    pub fn shed_until(&self, signal: Signal) -> Option<Time> {
+        signal.spec().needs.iter().filter_map(|family| self.shed.get(&(*family as u8)).copied()).max()
     }
 
     /// So many records of a family are lost by now.
@@ -56,8 +69,16 @@ impl Trust {
     }
 
     fn doubt_of(&self, family: Family, from: Time) -> Option<String> {
+        if self.shed.get(&(family as u8)).is_some_and(|until| *until >= from) {
+            return Some(shed(family));
+        }
         let losses = self.losses.get(&(family as u8)).into_iter().flatten();
         let lost: u64 = losses.filter(|(time, _)| *time >= from).map(|(_, count)| count).sum();
         (lost > 0).then(|| format!("{lost} records of probe {} were lost meanwhile", family.name()))
     }
+}
+
+/// What is said of what relies on a probe that was given up.
+pub fn shed(family: Family) -> String {
+    format!("probe {} was given up meanwhile: observing cost more than it may", family.name())
 }

@@ -87,6 +87,7 @@ fn look(args: &cli::Describe, asked: &Asked) -> Result<(Seen, i32)> {
         status_line: false,
         remembers: true,
         answers_at: None,
+        reload: None,
     };
     let mut seen = None;
     let code = until::the_end(&plan, |edge| {

@@ -83,7 +83,7 @@ fn btf(host: &HostFacts) -> Check {
         NAME,
         "no /sys/kernel/btf/vmlinux",
         "processes and control groups cannot be read from the kernel's structures",
-        "use a kernel built with CONFIG_DEBUG_INFO_BTF, as the distributions' are",
+        "use a kernel built with CONFIG_DEBUG_INFO_BTF, as the distributions' are, or name a file with its types: --btf",
     )
 }
 

@@ -108,7 +108,7 @@ fn state(status: Status) -> &'static str {
         Status::Attached => State::Ok.name(),
         Status::Degraded => "in part",
         Status::Failed => State::Lacks.name(),
-        Status::Waiting | Status::Off | Status::NotApplicable => status.name(),
+        Status::Waiting | Status::Off | Status::NotApplicable | Status::Shed => status.name(),
     }
 }
 

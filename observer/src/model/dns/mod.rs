@@ -5,6 +5,8 @@ mod name;
 mod question;
 mod table;
 
+use observer_ebpf::Family;
+
 use super::{Made, Model};
 use crate::{
     output::{Event, Since, What},
@@ -30,7 +32,7 @@ impl Model {
     }
 
     pub(super) fn follow_lookups(&mut self, record: &Record, event: &dns::Event) {
-        if self.lives.is_none() {
+        if self.lives.is_none() || self.shed.missed(Family::Dns, record.time) {
             return;
         }
         match event {

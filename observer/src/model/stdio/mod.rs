@@ -13,6 +13,8 @@ mod verdict;
 
 use std::collections::BTreeMap;
 
+use observer_ebpf::Family;
+
 use super::{Made, Model, lives::Lives};
 use crate::{
     input::StreamFact,
@@ -51,6 +53,7 @@ impl Streams {
         let since = if fact.attach { Since::Attach } else { Since::Start };
         let mut stream = Stream::new(fact.fd, fact.object, since, fact.opened);
         stream.written = fact.written;
+        stream.unseen = fact.unseen;
         stream.sample(time, fact.pipe);
         self.by_fd.insert(fact.fd, stream);
     }
@@ -63,6 +66,7 @@ impl Streams {
             opened: stream.opened,
             written: stream.written,
             pipe: stream.pipe,
+            unseen: stream.unseen,
         };
         self.by_fd.values().map(fact).collect()
     }
@@ -93,6 +97,8 @@ impl Model {
         let before = life.streams.by_fd.remove(&fd);
         let opened = before.as_ref().map_or(time, |before| before.opened);
         let mut stream = Stream::new(fd, *object, since, opened);
+        stream.unseen =
+            self.shed.missed(Family::Stdio, time) || before.as_ref().is_some_and(|before| before.unseen);
         stream.reader = lives.readers.get(object.ino).cloned();
         stream.sample(time, pipe);
         life.streams.by_fd.insert(fd, stream);
@@ -121,7 +127,7 @@ impl Model {
         stream.end = Some(End {
             time,
             now: *now,
-            uncounted: *uncounted,
+            uncounted: *uncounted || stream.unseen,
             taken: pipe.taken,
             queued: pipe.queued.map(u64::from),
         });
@@ -138,6 +144,9 @@ impl Model {
         make: &mut impl FnMut(Made),
     ) {
         let mut concerned = Vec::new();
+        // Whether anything is taken while a writer waits is not known then.
+        let waiting = state.waiting && !self.shed.missed(Family::Stdio, time);
+        let state = PipeState { waiting, ..state };
         for life in self.lives.iter_mut().flat_map(Lives::iter_mut) {
             for stream in life.streams.by_fd.values_mut().filter(|stream| stream.object.ino == ino) {
                 if stream.done || !stream.is_pipe() {
@@ -158,6 +167,24 @@ impl Model {
             self.tell_blocked(init, fd, time, make);
             self.tell_going_on(init, fd, time, make);
             self.settle_stream(init, fd, time, make);
+        }
+    }
+
+    /// From now on, for a while, what is written and taken is not counted: of streams that are open by then, all that is
+    /// known later is the state of their pipes.
+    pub(super) fn streams_unseen(&mut self, time: Time, make: &mut impl FnMut(Made)) {
+        let mut blocked = Vec::new();
+        for life in self.lives.iter_mut().flat_map(Lives::iter_mut) {
+            for stream in life.streams.by_fd.values_mut().filter(|stream| !stream.done) {
+                if stream.see_no_more(time) {
+                    blocked.push((life.init, stream.fd));
+                }
+            }
+        }
+        for (init, fd) in blocked {
+            let queued = self.stream(init, fd).and_then(|stream| stream.queued());
+            let said = Said::new(StdioOutcome::Unknown, Some(verdict::UNSEEN), queued);
+            self.hold(init, fd, time, said, false, make);
         }
     }
 

@@ -21,7 +21,7 @@ impl Model {
         if shared && fd == 2 {
             return None; // told with descriptor 1
         }
-        let uncounted = stream.end.is_some_and(|end| end.uncounted);
+        let uncounted = stream.unseen || stream.end.is_some_and(|end| end.uncounted);
         let written = (!uncounted).then_some(stream.written.bytes);
         let delivered = written.zip(said.left).filter(|_| stream.is_pipe());
         let target_now = stream.end.filter(|end| end.now != stream.object).map(|end| target(end.now.kind));

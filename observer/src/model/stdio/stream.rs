@@ -29,6 +29,8 @@ pub struct Stream {
     pub reader_gone: bool,
     broken: Broken,
     pub end: Option<End>,
+    /// For a while nothing of it was counted.
+    pub unseen: bool,
     /// What is left in the pipe is watched closely.
     pub draining: bool,
     /// Nothing more will come of it.
@@ -83,6 +85,7 @@ impl Stream {
             reader_gone: false,
             broken: Broken::default(),
             end: None,
+            unseen: false,
             draining: false,
             done: false,
             held: None,
@@ -126,6 +129,17 @@ impl Stream {
         self.pipe = state;
     }
 
+    /// Nothing of it is counted from now on. Says whether it was said to be blocked, and is so no longer for all that is
+    /// known.
+    pub fn see_no_more(&mut self, time: Time) -> bool {
+        self.sample(time, PipeState { waiting: false, ..self.pipe });
+        self.unseen = true;
+        if let Some(end) = &mut self.end {
+            end.uncounted = true;
+        }
+        std::mem::take(&mut self.told_blocked)
+    }
+
     /// How long writers have waited for room by now, nanoseconds.
     pub fn blocked_ns(&self, time: Time) -> u64 {
         self.blocked_ns + self.waiting.map_or(0, |waiting| time.since(waiting.from))
@@ -137,6 +151,7 @@ impl Stream {
             ObjectKind::File | ObjectKind::Null | ObjectKind::Closed => StdioOutcome::Redirected,
             ObjectKind::Pipe if self.reader_gone => StdioOutcome::ReaderGone,
             ObjectKind::Pipe if self.told_blocked => StdioOutcome::Blocked,
+            ObjectKind::Pipe if self.unseen => StdioOutcome::Unknown,
             ObjectKind::Pipe if self.written.bytes > 0 && self.pipe.queued == Some(0) => {
                 StdioOutcome::Delivered
             }

@@ -14,6 +14,8 @@ pub const GRACE_NS: u64 = 4_000_000_000;
 const HELD_LIFE_NS: u64 = 5_000_000_000;
 const HELD_LAST_NS: u64 = 500_000_000;
 
+pub const UNSEEN: &str =
+    "what was written and taken was not counted all the time: observing cost more than it may";
 pub const NOBODY_READS: &str = "writes failed: nobody reads the pipe";
 
 /// What is said of a stream.
@@ -49,6 +51,7 @@ impl Stream {
             return None;
         }
         let (outcome, why) = match self.pipe.queued {
+            _ if self.unseen => (StdioOutcome::Unknown, UNSEEN),
             Some(_) => (StdioOutcome::Blocked, "its reader has not taken what was left in the pipe"),
             None => (StdioOutcome::Unknown, "what is in its pipe could not be read"),
         };
@@ -93,6 +96,9 @@ impl Stream {
     }
 
     fn uncounted(&self, left: Option<u64>) -> Said {
+        if self.unseen {
+            return Said::new(StdioOutcome::Unknown, Some(UNSEEN), left);
+        }
         let why = "a process of it writes in a way that is not counted: io_uring, a 32-bit program, or more \
                    streams than are followed";
         Said::new(StdioOutcome::Unknown, Some(why), left)

@@ -157,6 +157,12 @@ impl Model {
         self
     }
 
+    /// Settings have changed. What was named before keeps its place.
+    pub fn go_on_with(&mut self, ready_wait_ns: u64, targets: Vec<Target>) {
+        self.ready_wait_ns = ready_wait_ns;
+        self.webhooks.targets = targets;
+    }
+
     /// Connections to webhooks no longer followed to bound memory.
     pub fn webhooks_given_up(&self) -> u64 {
         self.webhooks.connections.evicted

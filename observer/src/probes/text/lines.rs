@@ -59,6 +59,12 @@ impl Lines {
         Ok(Lines { wanted: Some(wanted), ..Lines::default() })
     }
 
+    /// Forgets the beginnings of lines: what comes next need not be their rest.
+    pub fn forget(&mut self) {
+        self.open.clear();
+        self.used.clear();
+    }
+
     /// Takes in one record. Most give [`Event::Ordinary`].
     ///
     /// # Errors

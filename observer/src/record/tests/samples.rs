@@ -152,6 +152,7 @@ fn facts() -> Vec<FactKind> {
         FactKind::Filesystems(vec![NodeFilesystem { purpose: Purpose::K3s, filesystem: filesystem() }]),
         FactKind::SocketOwner { cookie: u64::MAX, tgid: 3, result: Err(error()) },
         FactKind::SocketOwner { cookie: 1, tgid: 3, result: Ok(owner()) },
+        FactKind::Settings("{}".to_owned()),
         FactKind::End(End { why: EndReason::CommandEnded, command_exit: Some(-9) }),
     ]
 }
@@ -159,6 +160,7 @@ fn facts() -> Vec<FactKind> {
 fn reports() -> Vec<Report> {
     vec![
         Report::Status { family: 1, status: Status::Degraded, hook: Some("btf".into()), why: None },
+        Report::Status { family: 17, status: Status::Shed, hook: None, why: Some("why".into()) },
         Report::Records { family: 2, count: 3 },
         Report::Own(OwnCost { cpu_ns: 1, rss_bytes: 2, bpf_run_ns: None }),
     ]

@@ -84,7 +84,7 @@ impl Rig {
         engine.began(Time(0));
         let what =
             Report::Status { family: Family::Dns as u8, status: Status::Attached, hook: None, why: None };
-        engine.report(&ProbeReport { time: Time(0), what });
+        engine.report(&ProbeReport { time: Time(0), what }, &mut |_| {});
         Rig { engine, said: Vec::new() }
     }
 
@@ -196,6 +196,52 @@ fn what_works_in_between_begins_the_count_anew() {
     assert_eq!(rig.told(), [""; 0]);
     rig.tick(11);
     assert_eq!(rig.told(), ["open down proved x3"]);
+}
+
+#[test]
+fn what_relies_on_a_probe_that_was_given_up_says_so_and_is_not_over_for_that() {
+    let answered = "dns.lookup_answered_count >= 1 over 60s at other server";
+    let shed = |rig: &mut Rig, second: u64, status: Status| {
+        let what = Report::Status { family: Family::Dns as u8, status, hook: None, why: None };
+        let report = ProbeReport { time: Time(Period::seconds(second).0), what };
+        rig.engine.report(&report, &mut |said| rig.said.push(said));
+    };
+    let mut rig = Rig::of(vec![entry("dns", vec![cause("down", &[FAILED], &[answered])])]);
+    (1..=3).for_each(|second| rig.fail(second, "a"));
+    assert_eq!(rig.told(), ["open down proved x3"]);
+    shed(&mut rig, 10, Status::Shed);
+    let Some(Said::Finding(doubted)) = rig.said.first() else { panic!("it is told with its doubt") };
+    assert!(doubted.confidence_note.as_ref().is_some_and(|note| note.contains("probe dns was given up")));
+    assert_eq!(rig.told(), ["updated down proved x3"]);
+    // Nobody looks: that nothing is seen means nothing.
+    rig.tick(1_000);
+    assert_eq!(rig.told(), [""; 0]);
+    shed(&mut rig, 1_001, Status::Attached);
+    rig.tick(1_200);
+    assert_eq!(rig.told(), [""; 0]);
+    rig.tick(1_302);
+    assert_eq!(rig.told(), ["resolved down proved x3"]);
+    // What was given up in the time that a rule looks back at makes it less sure.
+    shed(&mut rig, 1_310, Status::Shed);
+    shed(&mut rig, 1_320, Status::Attached);
+    (1_321..=1_323).for_each(|second| rig.fail(second, "b"));
+    assert_eq!(rig.told(), ["open down likely x3"]);
+}
+
+#[test]
+fn other_rules_begin_anew_and_what_was_open_is_closed() {
+    let mut rig = Rig::of(vec![entry("dns", vec![cause("down", &[FAILED], &[])])]);
+    (1..=3).for_each(|second| rig.fail(second, "a"));
+    assert_eq!(rig.told(), ["open down proved x3"]);
+    let now = Time(Period::seconds(4).0);
+    let rules = Rules::compile(vec![entry("dns", vec![cause("other", &[FAILED], &[])])], None).unwrap();
+    rig.engine.leave("why", |_| true, now, ClockOffset::default(), &mut |said| rig.said.push(said));
+    rig.engine.replace(rules, now);
+    assert_eq!(rig.told(), ["resolved down proved x3"]);
+    rig.fail(5, "a");
+    assert_eq!(rig.told(), [""; 0], "what others have counted does not count");
+    (6..=7).for_each(|second| rig.fail(second, "a"));
+    assert_eq!(rig.told(), ["open other proved x3"]);
 }
 
 #[test]

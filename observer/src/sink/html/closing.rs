@@ -63,7 +63,7 @@ fn probe_row(probe: &ProbeHealth) -> String {
     let class = match probe.status {
         Status::Attached => "good",
         Status::Failed => "bad",
-        Status::Degraded => "warn",
+        Status::Degraded | Status::Shed => "warn",
         Status::Off | Status::NotApplicable | Status::Waiting => "",
     };
     let lost = if probe.lost > 0 { " bad" } else { "" };

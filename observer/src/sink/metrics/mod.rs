@@ -263,7 +263,7 @@ impl Metrics {
         let probe = |name: &str| ("probe", name.to_owned());
         let lost = health.probes.iter().map(|of| number(vec![probe(of.name)], of.lost as f64)).collect();
         let states = health.probes.iter().flat_map(|of| {
-            let is = |status: Status| f64::from(u8::from(of.status == status));
+            let is = |status: Status| f64::from(u8::from(of.status.name() == status.name()));
             ALL_STATUSES
                 .map(|status| number(vec![probe(of.name), ("state", status.name().to_owned())], is(status)))
         });

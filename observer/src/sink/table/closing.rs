@@ -60,7 +60,7 @@ fn probe_lines(page: Page, probe: &ProbeHealth, rest: usize) -> String {
     let tone = match probe.status {
         Status::Attached => Tone::Good,
         Status::Failed => Tone::Bad,
-        Status::Degraded => Tone::Warn,
+        Status::Degraded | Status::Shed => Tone::Warn,
         Status::Off | Status::NotApplicable | Status::Waiting => Tone::Dim,
     };
     let lost = if probe.lost > 0 { Tone::Bad } else { Tone::Plain };

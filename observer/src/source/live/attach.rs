@@ -42,21 +42,37 @@ pub struct Kernel<'a> {
 /// Which families are asked for, and which of them have nothing to watch, and why not.
 pub type Asked<'a> = (&'a [Family], &'a [(Family, &'static str)]);
 
+/// A rung that was taken, and what is attached by it.
+pub struct Taken {
+    pub family: Family,
+    pub rung: &'static Rung,
+    pub links: Vec<Link>,
+}
+
 /// Attaches what the asked families need; says for each how, or why not.
-pub fn attach(ebpf: &mut Ebpf, kernel: &Kernel, asked: Asked, links: &mut Vec<Link>) -> Vec<ProbePlan> {
+pub fn attach(ebpf: &mut Ebpf, kernel: &Kernel, asked: Asked, taken: &mut Vec<Taken>) -> Vec<ProbePlan> {
     early::load(ebpf, kernel, asked);
-    climb(kernel, asked, |rung| attach_rung(ebpf, kernel, rung, links))
+    climb(kernel, asked, |family, rung| {
+        load_rung(ebpf, kernel, rung)?;
+        let mut links = attach_loaded(ebpf, kernel.host, rung)?;
+        if let Rung::SyscallExit { .. } = rung {
+            // Every syscall pays for what sees all exits: attached only once there is something to hand on.
+            syscalls::attach_exits(ebpf, kernel.btf.ok_or("no kernel BTF")?, &mut links)?;
+        }
+        taken.push(Taken { family, rung, links });
+        Ok(())
+    })
 }
 
 /// What there is to attach when nothing could be loaded, and why not.
 pub fn refused(kernel: &Kernel, why: &str) -> Vec<ProbePlan> {
-    climb(kernel, (Family::ALL, &[]), |_| Err(why.to_owned()))
+    climb(kernel, (Family::ALL, &[]), |_, _| Err(why.to_owned()))
 }
 
 fn climb(
     kernel: &Kernel,
     (asked, idle): Asked,
-    mut take: impl FnMut(&Rung) -> Result<(), String>,
+    mut take: impl FnMut(Family, &'static Rung) -> Result<(), String>,
 ) -> Vec<ProbePlan> {
     let mut plans = Vec::new();
     for spec in probes::SPECS {
@@ -72,6 +88,7 @@ fn climb(
         }
         let mut hooks: Vec<HookPlan> = Vec::new();
         for hook in spec.hooks {
+            let mut take = |rung| take(spec.family, rung);
             let plan = covered(hook, &hooks, &plans).unwrap_or_else(|| climb_hook(kernel, hook, &mut take));
             hooks.push(plan);
         }
@@ -88,7 +105,11 @@ fn covered(hook: &Hook, taken: &[HookPlan], before: &[ProbePlan]) -> Option<Hook
     Some(HookPlan { name: hook.name, rung: Some(rung), why: None })
 }
 
-fn climb_hook(kernel: &Kernel, hook: &Hook, take: &mut impl FnMut(&Rung) -> Result<(), String>) -> HookPlan {
+fn climb_hook(
+    kernel: &Kernel,
+    hook: &'static Hook,
+    take: &mut impl FnMut(&'static Rung) -> Result<(), String>,
+) -> HookPlan {
     let mut refused = Vec::new();
     for rung in hook.rungs {
         match kernel.check(rung).and_then(|()| take(rung)) {
@@ -150,65 +171,81 @@ impl Kernel<'_> {
     }
 }
 
-fn attach_rung(ebpf: &mut Ebpf, kernel: &Kernel, rung: &Rung, links: &mut Vec<Link>) -> Result<(), String> {
+fn load_rung(ebpf: &mut Ebpf, kernel: &Kernel, rung: &Rung) -> Result<(), String> {
+    let btf = || kernel.btf.ok_or("no kernel BTF");
     match rung {
         Rung::Btf { program, tracepoint, .. } => {
-            let btf = kernel.btf.ok_or("no kernel BTF")?;
             let program: &mut BtfTracePoint = program_mut(ebpf, program)?;
-            load_once(|| program.load(tracepoint, btf))?;
+            let btf = btf()?;
+            load_once(|| program.load(tracepoint, btf))
+        }
+        Rung::Raw { program, .. } | Rung::OnDemand { program } => {
+            let program: &mut RawTracePoint = program_mut(ebpf, program)?;
+            load_once(|| program.load())
+        }
+        Rung::Functions { programs } => programs.iter().try_for_each(|function| {
+            let program: &mut FExit = program_mut(ebpf, function)?;
+            let btf = btf()?;
+            load_once(|| program.load(function, btf))
+        }),
+        Rung::Iterator { program, over } => {
+            let program: &mut Iter = program_mut(ebpf, program)?;
+            let btf = btf()?;
+            load_once(|| program.load(over, btf))
+        }
+        Rung::Packets { ingress, egress } => [ingress, egress].into_iter().try_for_each(|program| {
+            let program: &mut CgroupSkb = program_mut(ebpf, program)?;
+            load_once(|| program.load())
+        }),
+        Rung::SyscallExit { program, .. } => syscalls::load(ebpf, btf()?, program),
+        Rung::Syscall { enter, exit, .. } => enter.iter().chain([exit]).try_for_each(|program| {
+            let program: &mut TracePoint = program_mut(ebpf, program)?;
+            load_once(|| program.load())
+        }),
+    }
+}
+
+/// Attaches what is loaded: at first, and again after it was detached for a while.
+pub fn attach_loaded(ebpf: &mut Ebpf, host: &HostRoot, rung: &Rung) -> Result<Vec<Link>, String> {
+    Ok(match rung {
+        Rung::Btf { program, .. } => {
+            let program: &mut BtfTracePoint = program_mut(ebpf, program)?;
             let id = program.attach().map_err(|error| explain(&error))?;
-            let link = program.take_link(id).map_err(|error| explain(&error))?;
-            links.push(Link::Raw(link.into()));
+            vec![Link::Raw(program.take_link(id).map_err(|error| explain(&error))?.into())]
         }
         Rung::Raw { program, tracepoint, .. } => {
             let program: &mut RawTracePoint = program_mut(ebpf, program)?;
-            load_once(|| program.load())?;
             let id = program.attach(tracepoint).map_err(|error| explain(&error))?;
-            let link = program.take_link(id).map_err(|error| explain(&error))?;
-            links.push(Link::Raw(link.into()));
+            vec![Link::Raw(program.take_link(id).map_err(|error| explain(&error))?.into())]
         }
-        Rung::Functions { programs } => links.extend(attach_functions(ebpf, kernel, programs)?),
-        Rung::Iterator { program, over } => {
-            let btf = kernel.btf.ok_or("no kernel BTF")?;
-            let program: &mut Iter = program_mut(ebpf, program)?;
-            load_once(|| program.load(over, btf))?;
-        }
+        Rung::Functions { programs } => attach_functions(ebpf, programs)?,
         Rung::Packets { ingress, egress } => {
-            let root = hierarchy::open_root(kernel.host)?;
+            let root = hierarchy::open_root(host)?;
             let ingress = attach_packets(ebpf, ingress, &root, CgroupSkbAttachType::Ingress)?;
             let egress = attach_packets(ebpf, egress, &root, CgroupSkbAttachType::Egress)?;
-            links.extend([Link::Packets(ingress), Link::Packets(egress)]);
+            vec![Link::Packets(ingress), Link::Packets(egress)]
         }
-        Rung::OnDemand { program } => {
-            let program: &mut RawTracePoint = program_mut(ebpf, program)?;
-            load_once(|| program.load())?;
-        }
+        Rung::Iterator { .. } | Rung::OnDemand { .. } => Vec::new(),
         Rung::SyscallExit { syscall, program } => {
-            let btf = kernel.btf.ok_or("no kernel BTF")?;
-            // Every syscall pays for what sees all exits: attached only once there is something to hand on.
-            syscalls::hand_over(ebpf, btf, syscall, program)?;
-            syscalls::attach_exits(ebpf, btf, links)?;
+            syscalls::hand_over(ebpf, syscall, program)?;
+            Vec::new()
         }
         Rung::Syscall { syscall, enter, exit, .. } => {
             // Exit first: an entry that is kept must have an exit that clears it.
-            let exit = attach_tracepoint(ebpf, exit, &format!("sys_exit_{syscall}"))?;
+            let mut links = vec![Link::Trace(attach_tracepoint(ebpf, exit, &format!("sys_exit_{syscall}"))?)];
             if let Some(enter) = enter {
-                let enter = attach_tracepoint(ebpf, enter, &format!("sys_enter_{syscall}"))?;
-                links.push(Link::Trace(enter));
+                links.push(Link::Trace(attach_tracepoint(ebpf, enter, &format!("sys_enter_{syscall}"))?));
             }
-            links.push(Link::Trace(exit));
+            links
         }
-    }
-    Ok(())
+    })
 }
 
 /// All of them, or none: what half of them see is no count.
-fn attach_functions(ebpf: &mut Ebpf, kernel: &Kernel, programs: &[&str]) -> Result<Vec<Link>, String> {
-    let btf = kernel.btf.ok_or("no kernel BTF")?;
+fn attach_functions(ebpf: &mut Ebpf, programs: &[&str]) -> Result<Vec<Link>, String> {
     let mut links = Vec::new();
     for function in programs {
         let program: &mut FExit = program_mut(ebpf, function)?;
-        load_once(|| program.load(function, btf))?;
         let id = program.attach().map_err(|error| explain(&error))?;
         let link = program.take_link(id).map_err(|error| explain(&error))?;
         links.push(Link::Raw(link.into()));
@@ -224,7 +261,6 @@ fn attach_packets(
     to: CgroupSkbAttachType,
 ) -> Result<CgroupSkbLink, String> {
     let program: &mut CgroupSkb = program_mut(ebpf, program)?;
-    load_once(|| program.load())?;
     // A link takes no flags: it is always one of several.
     let id = program.attach(root, to, CgroupAttachMode::Single).map_err(|error| explain(&error))?;
     program.take_link(id).map_err(|error| explain(&error))
@@ -232,7 +268,6 @@ fn attach_packets(
 
 fn attach_tracepoint(ebpf: &mut Ebpf, program: &str, event: &str) -> Result<TracePointLink, String> {
     let program: &mut TracePoint = program_mut(ebpf, program)?;
-    load_once(|| program.load())?;
     let id = program.attach("syscalls", event).map_err(|error| explain(&error))?;
     program.take_link(id).map_err(|error| explain(&error))
 }

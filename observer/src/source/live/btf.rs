@@ -11,6 +11,12 @@ use zerocopy::FromBytes;
 #[error("kernel type information: {0}")]
 pub struct BtfError(String);
 
+impl BtfError {
+    pub fn of(path: &Path, why: &dyn std::fmt::Display) -> BtfError {
+        BtfError(format!("{}: {why}", path.display()))
+    }
+}
+
 /// The kernel's types.
 pub struct KernelTypes {
     btf: Btf,
@@ -20,10 +26,25 @@ impl KernelTypes {
     /// # Errors
     /// When the file is missing or is no BTF.
     pub fn read(path: &Path) -> Result<Self, BtfError> {
-        let said = |error: &dyn std::fmt::Display| BtfError(format!("{}: {error}", path.display()));
+        Self::parse(path, &fs::read(path).map_err(|error| BtfError::of(path, &error))?)
+    }
+
+    /// The same, of a file that somebody has named. Where the kernel has types of its own (`own`), those of another one
+    /// would be read as plausible nonsense.
+    ///
+    /// # Errors
+    /// When the file is missing, is no BTF, or is another kernel's.
+    pub fn read_of_this_kernel(path: &Path, own: &Path) -> Result<Self, BtfError> {
+        let bytes = fs::read(path).map_err(|error| BtfError::of(path, &error))?;
+        if fs::read(own).is_ok_and(|own| own != bytes) {
+            return Err(BtfError::of(path, &"not the types of the running kernel, which has its own"));
+        }
+        Self::parse(path, &bytes)
+    }
+
+    fn parse(path: &Path, bytes: &[u8]) -> Result<Self, BtfError> {
         // At once: read where it lies, each of its types would be sought by itself.
-        let bytes = fs::read(path).map_err(|error| said(&error))?;
-        let btf = Btf::from_bytes(&bytes).map_err(|error| said(&error))?;
+        let btf = Btf::from_bytes(bytes).map_err(|error| BtfError::of(path, &error))?;
         Ok(Self { btf })
     }
 
@@ -241,5 +262,50 @@ fn members(of: &Type) -> Option<&[Member]> {
     match of {
         Type::Struct(found) | Type::Union(found) => Some(&found.members),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OWN: &str = "/sys/kernel/btf/vmlinux";
+
+    fn refusal(bytes: &[u8], own: &Path) -> String {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), bytes).unwrap();
+        let read = KernelTypes::read_of_this_kernel(file.path(), own);
+        let said = read.err().map(|error| error.to_string()).unwrap_or_default();
+        said.replace(&file.path().display().to_string(), "FILE")
+    }
+
+    #[test]
+    fn a_file_with_this_kernels_types_is_as_good_as_its_own_and_no_other_is() {
+        let nowhere = Path::new("/nowhere");
+        let Ok(own) = fs::read(OWN) else {
+            eprintln!("SKIPPED: this kernel keeps no types");
+            return;
+        };
+        assert_eq!(refusal(&own, Path::new(OWN)), "");
+        assert_eq!(refusal(&own, nowhere), "", "a kernel without its own");
+        let (ours, its) = tempfile::tempdir()
+            .map(|folder| {
+                let copy = folder.path().join("vmlinux");
+                fs::write(&copy, &own).unwrap();
+                (
+                    KernelTypes::read_of_this_kernel(&copy, nowhere).unwrap().offsets(),
+                    KernelTypes::read(Path::new(OWN)),
+                )
+            })
+            .unwrap();
+        assert_eq!(ours, its.unwrap().offsets());
+        let mut other = own.clone();
+        other.truncate(own.len() / 2);
+        assert!(refusal(&other, Path::new(OWN)).contains("FILE: not the types of the running kernel"));
+        for broken in [&other[..], b"", b"\x7fELF not types"] {
+            assert!(refusal(broken, nowhere).starts_with("kernel type information: FILE: "), "{broken:?}");
+        }
+        let missing = KernelTypes::read_of_this_kernel(Path::new("/nowhere/vmlinux"), nowhere);
+        assert!(missing.is_err_and(|error| error.to_string().contains("No such file")));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    os::fd::{AsRawFd, BorrowedFd},
+    os::fd::{AsRawFd, BorrowedFd, OwnedFd},
     path::Path,
 };
 
@@ -14,8 +14,8 @@ use observer_ebpf::{
 use zerocopy::IntoBytes;
 
 use super::{
-    attach::{self, Kernel, Link},
-    btf::KernelTypes,
+    attach::{self, Kernel, Link, Taken},
+    btf::{BtfError, KernelTypes},
     cpu::Cpu,
     drops::DropReasons,
     endpoints::Endpoints,
@@ -57,6 +57,10 @@ pub enum LoadError {
     Load(#[from] aya::EbpfError),
     #[error("cannot use a map of the kernel programs: {}", chain(.0))]
     Map(#[from] aya::maps::MapError),
+    #[error(
+        "{0}; --btf names a file with the types of the running kernel, as /sys/kernel/btf/vmlinux has them"
+    )]
+    Types(#[from] BtfError),
     #[error("cannot look for text: {0}")]
     Keyword(#[from] BadKeyword),
     #[error("nothing could be attached: {0}")]
@@ -72,6 +76,9 @@ fn chain(error: &dyn std::error::Error) -> String {
     }
     text
 }
+
+/// Where a kernel keeps its own types.
+pub const OWN_TYPES: &str = "/sys/kernel/btf/vmlinux";
 
 /// What records wait in, bytes, where nothing else is asked for.
 pub const RING: u32 = 8 << 20;
@@ -96,16 +103,20 @@ pub struct Options<'a> {
 
 /// Loaded and attached kernel programs, and their records.
 pub struct Live {
-    ring: Ring,
-    maps: Maps,
+    pub(super) ring: Ring,
+    pub(super) maps: Maps,
     streams: Streams,
     drops: DropReasons,
     reorder: Reorder,
+    /// What the ladder has attached, and what was attached since.
+    pub(super) taken: Vec<Taken>,
     pub(super) links: Vec<Link>,
     pub(super) plans: Vec<ProbePlan>,
     reported_lost: [u64; observer_ebpf::FAMILIES],
     offsets: Offsets,
     log: Option<KernelLog>,
+    /// As long as it is open, the kernel counts how long programs run.
+    pub(super) counting: Option<OwnedFd>,
     pub(super) engines: Engines,
     pub(super) libraries: Libraries,
     pub(super) endpoints: Endpoints,
@@ -132,8 +143,7 @@ impl Live {
         if OBJECT.is_empty() {
             return Err(LoadError::NoObject);
         }
-        let types = KernelTypes::read(options.btf).ok();
-        let btf = Btf::parse_file(options.btf, aya::Endianness::default()).ok();
+        let (types, btf) = types_of(options.btf)?;
         let offsets = types.as_ref().map_or(Offsets::UNKNOWN, |types| types.offsets().0);
         let page_shift = rustix::param::page_size().trailing_zeros();
         let (follow, text) = options.of_streams();
@@ -150,7 +160,6 @@ impl Live {
         let ring = Ring::new(RingBuf::try_from(maps::take(&mut ebpf, "EVENTS")?)?, reducer);
         let maps = Maps::take(&mut ebpf, options.names)?;
         let mut streams = Streams::take(&mut ebpf)?;
-        let libraries = Libraries::take(&mut ebpf)?;
         let drops = DropReasons::take(&mut ebpf, types.as_ref())?;
 
         let kernel = Kernel {
@@ -159,9 +168,9 @@ impl Live {
             tracefs: options.tracefs.clone(),
             host: options.host,
         };
-        let mut links = Vec::new();
-        let plans = attach::attach(&mut ebpf, &kernel, (options.families, options.idle), &mut links);
-        if links.is_empty() {
+        let mut taken = Vec::new();
+        let plans = attach::attach(&mut ebpf, &kernel, (options.families, options.idle), &mut taken);
+        if taken.iter().all(|taken| taken.links.is_empty()) {
             let why = plans.iter().flat_map(|plan| &plan.hooks).find_map(|hook| hook.why.clone());
             return Err(LoadError::NothingAttached(why.unwrap_or_default()));
         }
@@ -176,13 +185,15 @@ impl Live {
             streams,
             drops,
             reorder: Reorder::default(),
-            links,
+            taken,
+            links: Vec::new(),
             plans,
             reported_lost: [0; observer_ebpf::FAMILIES],
             offsets,
             log: KernelLog::find(&mut ebpf),
+            counting: None,
             engines: Engines::default(),
-            libraries,
+            libraries: Libraries::take(&mut ebpf)?,
             endpoints: Endpoints::take(&mut ebpf)?,
             cpu: Cpu::take(&mut ebpf)?,
             failures: Failures::take(&mut ebpf)?,
@@ -253,6 +264,7 @@ impl Live {
     /// Detaches everything, in parallel: one after the other it would take seconds.
     pub fn detach(mut self) {
         let mut links = std::mem::take(&mut self.links);
+        links.extend(self.taken.drain(..).flat_map(|taken| taken.links));
         links.extend(self.libraries.take_links().into_iter().map(Link::User));
         std::thread::scope(|scope| {
             while !links.is_empty() {
@@ -344,6 +356,17 @@ impl Live {
     pub fn quiet(&mut self, init: u32) {
         self.maps.quiet(init);
     }
+}
+
+/// The running kernel's types, as they are looked up and as the kernel is handed them. Only those of a kernel that keeps
+/// none where they are expected may be missing: a file that somebody has named is meant.
+fn types_of(path: &Path) -> Result<(Option<KernelTypes>, Option<Btf>), BtfError> {
+    if path == Path::new(OWN_TYPES) {
+        return Ok((KernelTypes::read(path).ok(), Btf::parse_file(path, aya::Endianness::default()).ok()));
+    }
+    let types = KernelTypes::read_of_this_kernel(path, Path::new(OWN_TYPES))?;
+    let btf = Btf::parse_file(path, aya::Endianness::default());
+    Ok((Some(types), Some(btf.map_err(|error| BtfError::of(path, &error))?)))
 }
 
 /// Kernel types take tens of megabytes while they are read; the allocator would keep them.

@@ -20,6 +20,7 @@ pub struct Maps {
     slots: Array<MapData, u32>,
     lost: PerCpuArray<MapData, [u64; FAMILIES]>,
     stopped: Array<MapData, u32>,
+    shed: Array<MapData, u32>,
     // The programs refer to it by its descriptor until they are loaded.
     _names: HashMap<MapData, [u8; COMM_LEN], u32>,
     _free_slots: Stack<MapData, u32>,
@@ -41,6 +42,7 @@ impl Maps {
             slots: Array::try_from(take(ebpf, "SLOTS")?)?,
             lost: PerCpuArray::try_from(take(ebpf, "LOST")?)?,
             stopped: Array::try_from(take(ebpf, "STOPPED")?)?,
+            shed: Array::try_from(take(ebpf, "SHED")?)?,
             _names: by_name,
             _free_slots: free_slots,
         })
@@ -106,6 +108,11 @@ impl Maps {
     pub fn lost(&self) -> [u64; FAMILIES] {
         let Ok(of_cpus) = self.lost.get(&0, 0) else { return [0; FAMILIES] };
         std::array::from_fn(|family| of_cpus.iter().map(|counters| counters[family]).sum())
+    }
+
+    /// Leaves this out from now on, and nothing else. Bits of [`observer_ebpf::control::shed`].
+    pub fn shed(&mut self, bits: u32) -> Result<(), LoadError> {
+        Ok(self.shed.set(0, bits, 0)?)
     }
 
     pub fn stop(&mut self) {

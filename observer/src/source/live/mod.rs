@@ -15,6 +15,7 @@ mod log;
 mod maps;
 mod reorder;
 mod ring;
+mod shed;
 mod storage;
 mod streams;
 mod syscalls;

@@ -12,7 +12,7 @@ const MAX_TURN: usize = 100_000;
 
 pub struct Ring {
     ring: RingBuf<MapData>,
-    reducer: Reducer,
+    pub reducer: Reducer,
     /// Records that were no records of this version.
     pub malformed: u64,
     pub records: [u64; FAMILIES],

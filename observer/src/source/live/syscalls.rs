@@ -2,7 +2,7 @@
 
 use aya::{
     Btf, Ebpf,
-    maps::ProgramArray,
+    maps::{MapData, ProgramArray},
     programs::{BtfTracePoint, ProgramError},
 };
 
@@ -26,15 +26,29 @@ pub fn attach_exits(ebpf: &mut Ebpf, btf: &Btf, links: &mut Vec<Link>) -> Result
     Ok(())
 }
 
+/// Loads a program that exits can be given to.
+pub fn load(ebpf: &mut Ebpf, btf: &Btf, program: &str) -> Result<(), String> {
+    let program: &mut BtfTracePoint = program_mut(ebpf, program)?;
+    load_once(|| program.load(EXIT, btf))
+}
+
 /// Gives the exits of a syscall to a program.
-pub fn hand_over(ebpf: &mut Ebpf, btf: &Btf, syscall: &str, program: &str) -> Result<(), String> {
+pub fn hand_over(ebpf: &mut Ebpf, syscall: &str, program: &str) -> Result<(), String> {
     let number = number(syscall).ok_or("this architecture has no such call")?;
     let program: &mut BtfTracePoint = program_mut(ebpf, program)?;
-    load_once(|| program.load(EXIT, btf))?;
     let program = program.fd().and_then(|fd| Ok(fd.try_clone()?)).map_err(|error| explain(&error))?;
+    calls(ebpf)?.set(number, &program, 0).map_err(|error| explain(&error))
+}
+
+/// Gives the exits of a syscall to nobody.
+pub fn keep(ebpf: &mut Ebpf, syscall: &str) -> Result<(), String> {
+    let number = number(syscall).ok_or("this architecture has no such call")?;
+    calls(ebpf)?.clear_index(&number).map_err(|error| explain(&error))
+}
+
+fn calls(ebpf: &mut Ebpf) -> Result<ProgramArray<&mut MapData>, String> {
     let calls = ebpf.map_mut("CALLS").ok_or("the kernel programs lack CALLS")?;
-    let mut calls = ProgramArray::try_from(calls).map_err(|error| explain(&error))?;
-    calls.set(number, &program, 0).map_err(|error| explain(&error))
+    ProgramArray::try_from(calls).map_err(|error| explain(&error))
 }
 
 /// The number of a call on this architecture, by the name that its tracepoint has.
