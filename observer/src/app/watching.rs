@@ -7,6 +7,7 @@ use observer_ebpf::Family;
 
 use super::{
     edge::{Edge, now},
+    kube::Api,
     replay::judged,
     sinks::{Observer, Outlets, Sinks},
     spans::Spans,
@@ -46,6 +47,10 @@ pub struct Plan<'a> {
     pub remembers: bool,
     /// Where questions are answered meanwhile.
     pub answers_at: Option<&'a Path>,
+    /// The Kubernetes API, where it may be asked.
+    pub kube: Option<&'a cli::Kubernetes>,
+    /// Proved findings are told there as Events.
+    pub k8s_events: bool,
 }
 
 pub struct Watching {
@@ -65,6 +70,10 @@ pub fn attach(plan: &Plan) -> Result<Watching> {
     let host_root = host_root(&plan.watch.host);
     let host = HostFacts::read(&host_root);
     let observer = observer(&host);
+    let api = plan.kube.map(|args| Api::find(args, &host_root, &host)).transpose()?.flatten();
+    if plan.k8s_events && api.is_none() {
+        bail!("--k8s-events needs the Kubernetes API, and no kubeconfig was found: name one with --kubeconfig FILE");
+    }
     let sinks = Sinks::open(&plan.outlets, &observer)?;
     let spans = Spans::listen(plan.listen, plan.outlets.otlp)?;
     let began = now();
@@ -72,7 +81,7 @@ pub fn attach(plan: &Plan) -> Result<Watching> {
     let names: Vec<_> = names::watched_names().iter().map(|name| (name.name, name.role)).collect();
     let webhooks = webhooks::find(&plan.settings.webhooks);
     webhooks::complain(&webhooks);
-    let idle: &[_] = if plan.settings.webhooks.is_empty() {
+    let idle: &[_] = if plan.settings.webhooks.is_empty() && api.is_none() {
         &[(Family::Webhook, "no webhook is named: --webhook HOST:PORT")]
     } else {
         &[]
@@ -109,7 +118,8 @@ pub fn attach(plan: &Plan) -> Result<Watching> {
     let sockets = cri::sockets(&host_root, plan.watch.host.cri.as_deref());
     let edge = Edge::new(live, pipeline, sinks, recorder, host_root, &sockets, &plan.settings.webhooks)
         .with_spans(spans)
-        .with_history(plan.remembers);
+        .with_history(plan.remembers)
+        .asking(api, plan.k8s_events)?;
     Ok(Watching { edge, plans, asked, observer, header })
 }
 

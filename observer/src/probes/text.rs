@@ -13,6 +13,7 @@ use super::{
     spec::{Spec, covered, syscall},
 };
 pub use keyword::{BadKeyword, Keyword};
+pub use redact::Redactor;
 pub(super) use lines::Lines;
 
 pub const SPEC: Spec = Spec {

@@ -62,6 +62,17 @@ pub fn describe(text: &str, source: Source, seen: Seen, said: Said) -> Descripti
     let sentence = super::sentence::sentence(known, &containers, said.logs.as_ref(), seen.from, seen.now);
     let mut not_measured = seen.not_measured;
     not_measured.extend(lacks(source, said.no_engine, listed));
+    let (api, refused) = match said.api {
+        Some(Ok(api)) => (Some(api), None),
+        Some(Err(why)) => (None, Some(why)),
+        None => (None, said.no_api.then(|| "no kubeconfig was found".to_owned())),
+    };
+    not_measured.extend(refused.map(|why| NotMeasured {
+        layer: Layer::L3,
+        what: "what the Kubernetes API says of it".to_owned(),
+        why,
+        how: Some("--kubeconfig FILE names who may read pods and events".to_owned()),
+    }));
     not_measured.extend(said.errors.iter().map(|error| NotMeasured {
         layer: Layer::L3,
         what: "what the engine knows: restarts, and how earlier containers ended".to_owned(),
@@ -75,6 +86,7 @@ pub fn describe(text: &str, source: Source, seen: Seen, said: Said) -> Descripti
         from: seen.from,
         known,
         said: sentence,
+        api,
         left_out: (all - containers.len()) as u64,
         containers,
         findings: seen.findings,

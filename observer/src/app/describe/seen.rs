@@ -48,6 +48,7 @@ impl Seen {
             None if subject.kind == "image" => {
                 subject.object.as_ref().is_some_and(|image| images.contains(&image))
             }
+            None if subject.kind == "pod" => subject.object.as_deref().is_some_and(|pod| asked.names(pod)),
             None => subject.kind == "node",
         };
         let history = edge.history.as_ref();

@@ -32,7 +32,7 @@ const SECRETS: &[&str] = &[
 const RUN: &str = r"[A-Za-z0-9+_=-]{32,}";
 
 #[derive(Debug)]
-pub(super) struct Redactor {
+pub struct Redactor {
     secrets: Vec<Regex>,
     run: Option<Regex>,
 }
