@@ -24,8 +24,8 @@ use crate::{
 pub use certificate::Certificate;
 pub use cpu::{Bandwidth, CpuCounts, CpuFact, Quota};
 pub use kube::{
-    Allows, Kube, KubeAutoscaler, KubeKind, KubeNamespace, KubeNode, KubePod, KubePolicy, KubeRequirement, KubeService,
-    KubeSlice, KubeWebhook, Requires,
+    Allows, Kube, KubeAutoscaler, KubeKind, KubeNamespace, KubeNode, KubePod, KubePolicy, KubeRequirement,
+    KubeService, KubeSlice, KubeWebhook, Requires,
 };
 pub use node::{CpuTime, NodeCounts};
 pub use storage::{Alike, Device, FailedAt, Filesystem, NodeFilesystem, Purpose, Room};

@@ -92,7 +92,10 @@ impl Asking {
             let _ = end.send(());
         })?;
         let told = Telling { events: Some(events), ended: Some(ended), ..Telling::default() };
-        Ok(Asking { api, told: if tells { told } else { Telling { events: told.events, ..Telling::default() } } })
+        Ok(Asking {
+            api,
+            told: if tells { told } else { Telling { events: told.events, ..Telling::default() } },
+        })
     }
 
     /// Tells of it if it is a proved finding that was not told of before.
@@ -115,7 +118,10 @@ impl Asking {
             talk::say("the Kubernetes API did not take all Events in time");
         }
         if self.told.dropped > 0 {
-            talk::say(format_args!("{} findings were not told as Events: too many at once", self.told.dropped));
+            talk::say(format_args!(
+                "{} findings were not told as Events: too many at once",
+                self.told.dropped
+            ));
         }
     }
 }

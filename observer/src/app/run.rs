@@ -58,7 +58,8 @@ pub fn run(args: &cli::Run) -> Result<i32> {
         found = sinks.found(args.judging.exit_on.as_deref());
         Ok(())
     };
-    let needs_its_own = follow::needs_its_own(&watch, &args.listen) || !args.webhooks.is_empty() || args.k8s_events;
+    let needs_its_own =
+        follow::needs_its_own(&watch, &args.listen) || !args.webhooks.is_empty() || args.k8s_events;
     let code = match answers::find(&args.service)?.filter(|_| !needs_its_own) {
         Some(client) => follow::run(&client, &plan, at_end)?,
         None => {

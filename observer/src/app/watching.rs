@@ -72,7 +72,9 @@ pub fn attach(plan: &Plan) -> Result<Watching> {
     let observer = observer(&host);
     let api = plan.kube.map(|args| Api::find(args, &host_root, &host)).transpose()?.flatten();
     if plan.k8s_events && api.is_none() {
-        bail!("--k8s-events needs the Kubernetes API, and no kubeconfig was found: name one with --kubeconfig FILE");
+        bail!(
+            "--k8s-events needs the Kubernetes API, and no kubeconfig was found: name one with --kubeconfig FILE"
+        );
     }
     let sinks = Sinks::open(&plan.outlets, &observer)?;
     let spans = Spans::listen(plan.listen, plan.outlets.otlp)?;

@@ -72,7 +72,9 @@ impl KubeState {
         self.answers.insert(kind, result.clone());
         let found = self.webhooks_at();
         for target in found {
-            let is_known = |known: &Target| (&known.host, known.port, &known.path) == (&target.host, target.port, &target.path);
+            let is_known = |known: &Target| {
+                (&known.host, known.port, &known.path) == (&target.host, target.port, &target.path)
+            };
             if self.targets.len() < MAX_TARGETS && !self.targets.iter().any(is_known) {
                 self.targets.push(target);
             }
@@ -170,8 +172,7 @@ impl KubeState {
             name: Some(webhook.name.clone()),
         };
         let services = self.services().into_iter().flatten();
-        let Some(service) =
-            services.into_iter().find(|it| it.namespace == *namespace && it.name == *name)
+        let Some(service) = services.into_iter().find(|it| it.namespace == *namespace && it.name == *name)
         else {
             return Vec::new();
         };

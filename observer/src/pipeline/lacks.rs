@@ -79,11 +79,12 @@ impl Pipeline {
         for (kind, error) in self.model.kube().refusals() {
             by_reason.entry(&error.why).or_default().push(kind.name());
         }
+        let how = "--kubeconfig names who may read them; NODE_NAME says what this node is called";
         let lack = |(why, kinds): (&str, Vec<&str>)| NotMeasured {
             layer: Layer::L3,
             what: format!("what the Kubernetes API knows of {}", kinds.join(", ")),
             why: why.to_owned(),
-            how: Some("--kubeconfig names who may read them".to_owned()),
+            how: Some(how.to_owned()),
         };
         by_reason.into_iter().map(lack).collect()
     }

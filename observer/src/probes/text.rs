@@ -13,8 +13,8 @@ use super::{
     spec::{Spec, covered, syscall},
 };
 pub use keyword::{BadKeyword, Keyword};
-pub use redact::Redactor;
 pub(super) use lines::Lines;
+pub use redact::Redactor;
 
 pub const SPEC: Spec = Spec {
     family: Family::Text,

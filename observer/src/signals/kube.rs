@@ -45,7 +45,8 @@ pub fn standing<'a>(
     }
     full_of_idleness(kube, &of, &mut see);
     for pod in kube.pods().into_iter().flatten().filter(is_taken) {
-        if let Some(Wish { mesh, by, words }) = kube.namespace(&pod.namespace).and_then(|its| wish(pod, its)) {
+        if let Some(Wish { mesh, by, words }) = kube.namespace(&pod.namespace).and_then(|its| wish(pod, its))
+        {
             see(of(Signal::KubeNoSidecar, &pod.namespace, &pod.name)
                 .with(Label::Name, mesh)
                 .with(Label::Seen, by)
@@ -73,15 +74,19 @@ fn full_of_idleness<'a>(
     of: &impl Fn(Signal, &str, &str) -> Observation<'a>,
     see: &mut impl FnMut(Observation<'a>),
 ) {
-    let (Some(node), Some(pods), Some(unplaced)) = (kube.node(), kube.pods(), kube.unplaced()) else { return };
+    let (Some(node), Some(pods), Some(unplaced)) = (kube.node(), kube.pods(), kube.unplaced()) else {
+        return;
+    };
     let live = || pods.iter().filter(|pod| !matches!(pod.phase.as_str(), "Succeeded" | "Failed"));
-    let (Some(max), Some(cpus), Some(memory)) = (node.max_pods, node.milli_cpus, node.memory_bytes) else { return };
+    let (Some(max), Some(cpus), Some(memory)) = (node.max_pods, node.milli_cpus, node.memory_bytes) else {
+        return;
+    };
     let asked_cpus: u64 = live().map(|pod| pod.milli_cpus).sum();
     let asked_memory: u64 = live().map(|pod| pod.memory_bytes).sum();
     let is_idle = |asked: u64, all: u64| all > 0 && asked <= all / 100 * (100 - IDLE_PERCENT);
-    let refused = unplaced.iter().find(|pod| {
-        pod.unplaced.as_ref().is_some_and(|(_, message)| message.contains("Too many pods"))
-    });
+    let refused = unplaced
+        .iter()
+        .find(|pod| pod.unplaced.as_ref().is_some_and(|(_, message)| message.contains("Too many pods")));
     if let Some(pod) = refused
         && live().count() as u64 >= max
         && is_idle(asked_cpus, cpus)
@@ -115,16 +120,18 @@ pub(super) fn of_service(kube: &KubeState, net: &Net, observation: &mut Observat
 /// A connection that was made although a policy allows one end of it none at all.
 pub(super) fn of_policy<'a>(
     kube: &KubeState,
-    net: &'a Net,
+    net: &Net,
     event: &Event,
-    of: impl Fn(Signal, f64) -> Observation<'a>,
+    now: Time,
     see: &mut impl FnMut(Observation<'a>),
 ) {
     if (net.action, net.outcome) != (NetAction::Connect, NetOutcome::Connected) {
         return;
     }
     if let Some(Breach { pod, policy, text }) = breach(kube, net, event) {
-        see(of(Signal::KubeForbidden, 1.0)
+        // It is about the pod of the policy, whoever connected.
+        let about = About { probe: "net", ..nobody() };
+        see(Observation::new(now, event.time, Signal::KubeForbidden, 1.0, about)
             .with(Label::Policy, policy.clone())
             .with(Label::Object, policy)
             .with(Label::Pod, pod)
@@ -150,13 +157,17 @@ fn breach(kube: &KubeState, net: &Net, event: &Event) -> Option<Breach> {
         return None;
     }
     let server = kube.pod_at(address);
-    let incoming = || server.and_then(|pod| Some((pod, kube.isolates(pod, Way::In, since)?, "lets nobody connect to")));
+    let incoming =
+        || server.and_then(|pod| Some((pod, kube.isolates(pod, Way::In, since)?, "lets nobody connect to")));
     // Of what is in between, and of the node, a policy says nothing.
     let is_elsewhere = server.is_some() || super::net::kind(address) == "public";
-    let outgoing = || Some((client, kube.isolates(client, Way::Out, since)?, "lets nothing be connected to by"));
+    let outgoing =
+        || Some((client, kube.isolates(client, Way::Out, since)?, "lets nothing be connected to by"));
     let (pod, policy, says) = incoming().or_else(|| outgoing().filter(|_| is_elsewhere))?;
-    let (pod, policy) = (format!("{}/{}", pod.namespace, pod.name), format!("{}/{}", policy.namespace, policy.name));
-    let text = format!("{}/{} connected to {to}: policy {policy} {says} {pod}", client.namespace, client.name);
+    let (pod, policy) =
+        (format!("{}/{}", pod.namespace, pod.name), format!("{}/{}", policy.namespace, policy.name));
+    let text =
+        format!("{}/{} connected to {to}: policy {policy} {says} {pod}", client.namespace, client.name);
     Some(Breach { pod, policy, text })
 }
 
@@ -167,12 +178,15 @@ fn only_node(message: &str) -> bool {
 
 /// What an autoscaler is blind for.
 fn blindness(reason: &str, message: &str) -> &'static str {
-    let gone = ["could not find the requested resource", "unable to handle the request", "service unavailable"];
+    let gone =
+        ["could not find the requested resource", "unable to handle the request", "service unavailable"];
     match reason {
         "FailedGetResourceMetric" | "FailedGetContainerResourceMetric" => {
             if message.contains("missing request for") {
                 "no-request"
-            } else if message.contains("resource metrics API") && gone.iter().any(|words| message.contains(words)) {
+            } else if message.contains("resource metrics API")
+                && gone.iter().any(|words| message.contains(words))
+            {
                 "metrics-api"
             } else {
                 "other"

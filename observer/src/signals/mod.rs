@@ -85,7 +85,7 @@ impl Signals {
                     kube::of_service(kube, net, &mut seen);
                     see(seen);
                 });
-                kube::of_policy(kube, net, event, of, &mut see);
+                kube::of_policy(kube, net, event, now, &mut see);
             }
             What::Webhook(call) => webhook::signals(call, of, &mut see),
             // Every sample of it is seen, not only what is noteworthy.

@@ -101,10 +101,13 @@ fn involved<'a>(finding: &'a Finding, node: &'a str) -> Involved<'a> {
         Some((container.namespace.as_deref()?, container.pod.as_deref()?, container.pod_uid.as_deref()))
     });
     let of_object = subject.object.as_deref().filter(|_| subject.kind == "pod");
-    let of_object = of_object.and_then(|object| object.split_once('/')).map(|(namespace, name)| (namespace, name, None));
+    let of_object =
+        of_object.and_then(|object| object.split_once('/')).map(|(namespace, name)| (namespace, name, None));
     // Names are part of a path.
-    let is_name = |text: &str| !text.is_empty() && text.bytes().all(|of| of.is_ascii_alphanumeric() || b"-.".contains(&of));
-    match of_container.or(of_object).filter(|(namespace, name, _)| is_name(namespace) && is_name(name)) {
+    let is_name = |text: &str| {
+        !text.is_empty() && text.bytes().all(|of| of.is_ascii_alphanumeric() || b"-.".contains(&of))
+    };
+    match of_object.or(of_container).filter(|(namespace, name, _)| is_name(namespace) && is_name(name)) {
         Some((namespace, name, uid)) => {
             Involved { api_version: "v1", kind: "Pod", name, namespace: Some(namespace), uid }
         }
@@ -132,17 +135,31 @@ mod tests {
     #[test]
     fn it_is_about_the_pod_else_about_the_node() {
         let some = |text: &str| Some(text.to_owned());
-        let container = Container { namespace: some("shop"), pod: some("web-0"), pod_uid: some("u1"), ..Container::default() };
-        let (path, body) = told(&proved(Subject { kind: "container", container: Some(container), ..Subject::default() })).unwrap();
+        let container = Container {
+            namespace: some("shop"),
+            pod: some("web-0"),
+            pod_uid: some("u1"),
+            ..Container::default()
+        };
+        let (path, body) =
+            told(&proved(Subject { kind: "container", container: Some(container), ..Subject::default() }))
+                .unwrap();
         assert_eq!(path, "/api/v1/namespaces/shop/events");
         assert_eq!(body["metadata"]["name"], "observer.00ff");
         assert_eq!(body["involvedObject"]["name"], "web-0");
         assert_eq!(body["involvedObject"]["uid"], "u1");
-        let (_, body) = told(&proved(Subject { kind: "pod", object: some("pay/db"), ..Subject::default() })).unwrap();
-        assert_eq!((&body["involvedObject"]["namespace"], &body["involvedObject"]["name"]), (&"pay".into(), &"db".into()));
+        let (_, body) =
+            told(&proved(Subject { kind: "pod", object: some("pay/db"), ..Subject::default() })).unwrap();
+        assert_eq!(
+            (&body["involvedObject"]["namespace"], &body["involvedObject"]["name"]),
+            (&"pay".into(), &"db".into())
+        );
         for object in [None, some("../../x/y"), some("10.0.0.1:80")] {
             let (path, body) = told(&proved(Subject { kind: "pod", object, ..Subject::default() })).unwrap();
-            assert_eq!((path.as_str(), &body["involvedObject"]["kind"]), ("/api/v1/namespaces/default/events", &"Node".into()));
+            assert_eq!(
+                (path.as_str(), &body["involvedObject"]["kind"]),
+                ("/api/v1/namespaces/default/events", &"Node".into())
+            );
         }
     }
 

@@ -74,7 +74,11 @@ fn said_by_api(page: Page, api: &Api) -> String {
     ];
     let mut text = line(page, "kubernetes", &how.into_iter().flatten().collect::<Vec<_>>().join(", "));
     for condition in pod.conditions.iter().filter(|condition| condition.status != "True") {
-        let parts = [Some(format!("{} is {}", condition.kind, condition.status)), condition.reason.clone(), condition.message.clone()];
+        let parts = [
+            Some(format!("{} is {}", condition.kind, condition.status)),
+            condition.reason.clone(),
+            condition.message.clone(),
+        ];
         text.push_str(&line(page, "", &parts.into_iter().flatten().collect::<Vec<_>>().join(", ")));
     }
     for (container, reason, message) in &pod.waiting {
@@ -82,9 +86,15 @@ fn said_by_api(page: Page, api: &Api) -> String {
     }
     match &pod.events {
         Ok(events) => events.iter().for_each(|event| {
-            let time = event.time.map_or_else(|| "at some time".to_owned(), |time| format!("{} UTC", date_time(time)));
+            let time = event
+                .time
+                .map_or_else(|| "at some time".to_owned(), |time| format!("{} UTC", date_time(time)));
             let times = if event.count > 1 { format!(" ({} times)", event.count) } else { String::new() };
-            text.push_str(&line(page, "event", &format!("{time} {}{times}: {}", event.reason, event.message)));
+            text.push_str(&line(
+                page,
+                "event",
+                &format!("{time} {}{times}: {}", event.reason, event.message),
+            ));
         }),
         Err(why) => text.push_str(&line(page, "event", &format!("not known: {why}"))),
     }
@@ -331,6 +341,7 @@ mod tests {
             from: Wall(0),
             known: Known::Here,
             said: HOSTILE.to_owned(),
+            api: None,
             containers: vec![described],
             left_out: 0,
             findings: Vec::new(),

@@ -138,7 +138,8 @@ impl Access {
             Which::Off => Ok(None),
             Which::File(path) => Access::of_file(path).map(Some),
             Which::Auto => {
-                let place = env::var("KUBERNETES_SERVICE_HOST").ok().zip(env::var("KUBERNETES_SERVICE_PORT").ok());
+                let place =
+                    env::var("KUBERNETES_SERVICE_HOST").ok().zip(env::var("KUBERNETES_SERVICE_PORT").ok());
                 if let Some((address, port)) = place
                     && Path::new(IN_POD).join("token").exists()
                 {
@@ -174,8 +175,8 @@ impl Access {
         let text = read(path).map_err(wrong)?;
         let text = std::str::from_utf8(&text).map_err(|_| wrong("it is no text".to_owned()))?;
         // What a parser says of it may quote it.
-        let config: Config =
-            serde_saphyr::from_str(text).map_err(|_| wrong("it is no kubeconfig that can be read".to_owned()))?;
+        let config: Config = serde_saphyr::from_str(text)
+            .map_err(|_| wrong("it is no kubeconfig that can be read".to_owned()))?;
         let folder = path.parent().unwrap_or(Path::new("/"));
         config.access(path, folder).map_err(wrong)
     }
@@ -189,7 +190,9 @@ impl Access {
         let token = match &self.token {
             None => return Ok(None),
             Some(Token::Is(token)) => token.clone(),
-            Some(Token::In(path)) => String::from_utf8(read(path)?).map_err(|_| "the token is no text".to_owned())?,
+            Some(Token::In(path)) => {
+                String::from_utf8(read(path)?).map_err(|_| "the token is no text".to_owned())?
+            }
         };
         Ok(Some(format!("Bearer {}", token.trim())))
     }
@@ -201,11 +204,13 @@ impl Config {
         let context = found.ok_or("its current-context is none of its contexts")?.of.context;
         let found = self.clusters.into_iter().find(|cluster| cluster.name == context.cluster);
         let cluster = found.ok_or("the cluster of its current context is none of its clusters")?.of.cluster;
-        let user = self.users.into_iter().find(|user| user.name == context.user).and_then(|user| user.of.user);
+        let user =
+            self.users.into_iter().find(|user| user.name == context.user).and_then(|user| user.of.user);
         let user = user.unwrap_or_default();
-        for (is_there, what) in
-            [(cluster.insecure_skip_tls_verify, "insecure-skip-tls-verify"), (cluster.proxy_url.is_some(), "proxy-url")]
-        {
+        for (is_there, what) in [
+            (cluster.insecure_skip_tls_verify, "insecure-skip-tls-verify"),
+            (cluster.proxy_url.is_some(), "proxy-url"),
+        ] {
             if is_there {
                 return Err(format!("{what} is not supported: write a kubeconfig without it"));
             }
@@ -219,17 +224,22 @@ impl Config {
             (None, None) => Ok(None),
         };
         let tls = if is_encrypted {
-            let authority =
-                either(cluster.certificate_authority_data, cluster.certificate_authority, "certificate-authority")?;
+            let authority = either(
+                cluster.certificate_authority_data,
+                cluster.certificate_authority,
+                "certificate-authority",
+            )?;
             let authority = authority.map_or_else(of_system, Ok)?;
-            let certificate = either(user.client_certificate_data, user.client_certificate, "client-certificate")?;
+            let certificate =
+                either(user.client_certificate_data, user.client_certificate, "client-certificate")?;
             let key = either(user.client_key_data, user.client_key, "client-key")?;
             let name = server_name(cluster.tls_server_name.as_deref().unwrap_or(&host))?;
             Some((client(&authority, certificate.zip(key))?, name))
         } else {
             None
         };
-        let token = user.token.map(Token::Is).or_else(|| user.token_file.map(|file| Token::In(folder.join(file))));
+        let token =
+            user.token.map(Token::Is).or_else(|| user.token_file.map(|file| Token::In(folder.join(file))));
         Ok(Access { host, port, tls, token, from: from.to_owned() })
     }
 }
@@ -259,7 +269,8 @@ fn of_system() -> Result<Vec<u8>, String> {
 }
 
 fn server_name(host: &str) -> Result<ServerName<'static>, String> {
-    ServerName::try_from(host.to_owned()).map_err(|_| "its server has no name that a certificate could have".to_owned())
+    ServerName::try_from(host.to_owned())
+        .map_err(|_| "its server has no name that a certificate could have".to_owned())
 }
 
 /// A regular file, short, and without waiting for a writer.
@@ -282,10 +293,11 @@ fn client(authority: &[u8], own: Option<(Vec<u8>, Vec<u8>)>) -> Result<std::sync
     if roots.is_empty() {
         return Err("its certificate-authority holds no certificate".to_owned());
     }
-    let builder = ClientConfig::builder_with_provider(tokio_rustls::rustls::crypto::ring::default_provider().into())
-        .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?
-        .with_root_certificates(roots);
+    let builder =
+        ClientConfig::builder_with_provider(tokio_rustls::rustls::crypto::ring::default_provider().into())
+            .with_safe_default_protocol_versions()
+            .map_err(|error| error.to_string())?
+            .with_root_certificates(roots);
     let config = match own {
         None => builder.with_no_client_auth(),
         Some((certificates, key)) => {

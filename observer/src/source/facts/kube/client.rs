@@ -81,7 +81,12 @@ impl<'a> Client<'a> {
     }
 }
 
-fn request(access: &Access, method: Method, path: &str, body: Bytes) -> Result<Request<Full<Bytes>>, Refused> {
+fn request(
+    access: &Access,
+    method: Method,
+    path: &str,
+    body: Bytes,
+) -> Result<Request<Full<Bytes>>, Refused> {
     let host = if access.host.contains(':') { format!("[{}]", access.host) } else { access.host.clone() };
     let mut request = Request::builder()
         .method(method)
@@ -106,10 +111,13 @@ async fn exchange(
     connection: &mut SendRequest<Full<Bytes>>,
     request: Request<Full<Bytes>>,
 ) -> Result<(StatusCode, Bytes), Refused> {
-    let answer = connection.send_request(request).await.map_err(|error| Refused::Unreachable(error.to_string()))?;
+    let answer =
+        connection.send_request(request).await.map_err(|error| Refused::Unreachable(error.to_string()))?;
     let status = answer.status();
     let body = Limited::new(answer.into_body(), MAX_BODY).collect().await;
-    let body = body.map_err(|_| Refused::This(format!("its answer breaks off, or is longer than {} MiB", MAX_BODY >> 20)))?;
+    let body = body.map_err(|_| {
+        Refused::This(format!("its answer breaks off, or is longer than {} MiB", MAX_BODY >> 20))
+    })?;
     Ok((status, body.to_bytes()))
 }
 

@@ -27,7 +27,8 @@ pub async fn round(access: &Access, node: &str) -> Vec<(KubeKind, Result<Kube, L
         if let Err(Refused::Unreachable(why)) = &answer {
             gone = Some(why.clone());
         }
-        let answer = answer.map_err(|why| LookupError { what: "the Kubernetes API".to_owned(), why: why.to_string() });
+        let answer =
+            answer.map_err(|why| LookupError { what: "the Kubernetes API".to_owned(), why: why.to_string() });
         answers.push((kind, answer));
     }
     answers

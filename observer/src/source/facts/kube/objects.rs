@@ -6,8 +6,8 @@ use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::{
     input::{
-        Allows, Kube, KubeAutoscaler, KubeKind, KubeNamespace, KubeNode, KubePod, KubePolicy, KubeRequirement,
-        KubeService, KubeSlice, KubeWebhook, Requires,
+        Allows, Kube, KubeAutoscaler, KubeKind, KubeNamespace, KubeNode, KubePod, KubePolicy,
+        KubeRequirement, KubeService, KubeSlice, KubeWebhook, Requires,
     },
     probes::text::Redactor,
 };
@@ -105,7 +105,11 @@ pub(super) fn whole<T: DeserializeOwned>(expected: &str, json: &[u8]) -> Result<
     serde_json::from_slice(json).map_err(wrong)
 }
 
-pub(super) fn list<T: DeserializeOwned, U>(expected: &str, json: &[u8], of: impl Fn(T) -> U) -> Result<Vec<U>, String> {
+pub(super) fn list<T: DeserializeOwned, U>(
+    expected: &str,
+    json: &[u8],
+    of: impl Fn(T) -> U,
+) -> Result<Vec<U>, String> {
     let list: List<T> = whole(expected, json)?;
     let items = list.items.unwrap_or_default();
     if items.len() > MAX_ITEMS {
@@ -214,11 +218,14 @@ fn pod(it: Object<PodSpec, PodStatus>) -> KubePod {
     let (spec, status) = (it.spec.unwrap_or_default(), it.status.unwrap_or_default());
     let containers = spec.containers.unwrap_or_default();
     let asks = |name: &str| -> u64 {
-        let of = |container: &PodContainer| container.resources.requests.as_ref()?.get(name).and_then(|text| milli(text));
+        let of = |container: &PodContainer| {
+            container.resources.requests.as_ref()?.get(name).and_then(|text| milli(text))
+        };
         containers.iter().filter_map(of).fold(0, u64::saturating_add)
     };
     let (milli_cpus, memory_bytes) = (asks("cpu"), asks("memory") / 1_000);
-    let owner = it.metadata.owner_references.into_iter().flatten().find(|owner| owner.controller == Some(true));
+    let owner =
+        it.metadata.owner_references.into_iter().flatten().find(|owner| owner.controller == Some(true));
     let all = spec.init_containers.into_iter().flatten().chain(containers);
     KubePod {
         namespace: it.metadata.namespace,
@@ -240,7 +247,8 @@ fn pod(it: Object<PodSpec, PodStatus>) -> KubePod {
 
 /// Reason and message of a condition that is false.
 fn failed(conditions: Option<Vec<Condition>>, kind: &str) -> Option<(String, String)> {
-    let found = conditions?.into_iter().find(|condition| condition.kind == kind && condition.status == "False")?;
+    let found =
+        conditions?.into_iter().find(|condition| condition.kind == kind && condition.status == "False")?;
     Some((found.reason.unwrap_or_default(), short(found.message.unwrap_or_default())))
 }
 
@@ -298,7 +306,8 @@ struct EndpointConditions {
 fn slice(it: Slice) -> KubeSlice {
     let labels = it.metadata.labels.unwrap_or_default();
     // Not said is ready.
-    let ready = it.endpoints.into_iter().flatten().filter(|endpoint| endpoint.conditions.ready != Some(false));
+    let ready =
+        it.endpoints.into_iter().flatten().filter(|endpoint| endpoint.conditions.ready != Some(false));
     let mut ready: Vec<IpAddr> =
         ready.flat_map(|endpoint| endpoint.addresses).filter_map(|text| text.parse().ok()).collect();
     ready.sort_unstable();

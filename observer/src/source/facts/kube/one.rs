@@ -103,7 +103,11 @@ pub async fn pod(access: &Access, namespace: &str, name: &str) -> Result<Option<
     let (spec, status) = (pod.spec.unwrap_or_default(), pod.status.unwrap_or_default());
     let waiting = |it: ContainerStatus| {
         let waiting = it.state.waiting?;
-        Some((it.name, waiting.reason.unwrap_or_default(), objects::short(waiting.message.unwrap_or_default())))
+        Some((
+            it.name,
+            waiting.reason.unwrap_or_default(),
+            objects::short(waiting.message.unwrap_or_default()),
+        ))
     };
     Ok(Some(ApiPod {
         node: spec.node_name,
@@ -123,7 +127,12 @@ fn is_name(text: &str) -> bool {
 }
 
 fn condition(it: Condition) -> ApiCondition {
-    ApiCondition { kind: it.kind, status: it.status, reason: it.reason, message: it.message.map(objects::short) }
+    ApiCondition {
+        kind: it.kind,
+        status: it.status,
+        reason: it.reason,
+        message: it.message.map(objects::short),
+    }
 }
 
 fn event(it: Event) -> ApiEvent {
