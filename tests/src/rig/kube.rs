@@ -1,13 +1,16 @@
 //! A small Kubernetes API of our own, filled by the real kubectl, and a kubeconfig for it.
 
-use std::{fs, path::PathBuf, process::Command};
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+};
 
 use serde_json::Value;
 
 use super::{
     Stage, program,
-    stage::Running,
-    stdio::until,
     workload::{SOURCES, build},
 };
 
@@ -18,7 +21,14 @@ pub const TOKEN: &str = "planted-token-that-nobody-may-find";
 pub struct Api {
     folder: PathBuf,
     pub kubeconfig: String,
-    _server: Running,
+    server: Child,
+}
+
+impl Drop for Api {
+    fn drop(&mut self) {
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+    }
 }
 
 impl Api {
@@ -33,7 +43,8 @@ impl Api {
         let path = |name: &str| folder.join(name).display().to_string();
         certificates(&path);
         fs::write(path("modes.json"), "{}").expect("a file");
-        let mut command = stage.command(program("python3"));
+        // Not in the stage, whose network is its own: the observer is not there either.
+        let mut command = Command::new(program("python3"));
         command.arg(format!("{SOURCES}/kube_api.py")).args([
             "0",
             &path("own.pem"),
@@ -41,11 +52,12 @@ impl Api {
             TOKEN,
             &path(""),
         ]);
-        let server = stage.spawn(&mut command).expect("the API");
-        let port = until("the API", || {
-            let said = server.stdout();
-            said.strip_prefix("ready ").and_then(|rest| rest.trim().parse::<u16>().ok())
-        });
+        let mut server = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("the API");
+        let mut said = String::new();
+        let stdout = server.stdout.take().expect("a pipe");
+        BufReader::new(stdout).read_line(&mut said).expect("what it says");
+        let port: u16 =
+            said.strip_prefix("ready ").and_then(|port| port.trim().parse().ok()).expect("its port");
         let kubeconfig = path("kubeconfig");
         let text = format!(
             "apiVersion: v1\nkind: Config\ncurrent-context: test\ncontexts:\n- name: test\n  context:\n    cluster: c\n    user: u\n\
@@ -53,7 +65,7 @@ impl Api {
              users:\n- name: u\n  user:\n    token: {TOKEN}\n"
         );
         fs::write(&kubeconfig, text).expect("a file");
-        Api { folder, kubeconfig, _server: server }
+        Api { folder, kubeconfig, server }
     }
 
     /// Makes objects, by kubectl: a list of YAML documents.

@@ -1,16 +1,18 @@
 //! Objects of the Kubernetes API, as JSON, cut down to facts. What is of another kind, or no JSON, is refused whole.
 
-use std::{collections::BTreeMap, net::IpAddr, sync::LazyLock};
+mod network;
+mod pods;
+
+use std::{collections::BTreeMap, sync::LazyLock};
 
 use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::{
-    input::{
-        Allows, Kube, KubeAutoscaler, KubeKind, KubeNamespace, KubeNode, KubePod, KubePolicy,
-        KubeRequirement, KubeService, KubeSlice, KubeWebhook, Requires,
-    },
+    input::{Kube, KubeAutoscaler, KubeKind, KubeNamespace, KubeWebhook},
     probes::text::Redactor,
 };
+use network::{policy, service, slice};
+use pods::{node, pod};
 
 /// Objects of a list.
 pub const MAX_ITEMS: usize = 2_000;
@@ -154,227 +156,11 @@ pub(super) struct Condition {
     pub message: Option<String>,
 }
 
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct NodeStatus {
-    allocatable: BTreeMap<String, String>,
-    addresses: Option<Vec<Address>>,
-}
-
-#[derive(Deserialize)]
-struct Address {
-    address: String,
-}
-
-fn node(it: Object<(), NodeStatus>) -> KubeNode {
-    let status = it.status.unwrap_or_default();
-    let of = |name: &str| status.allocatable.get(name);
-    KubeNode {
-        name: it.metadata.name,
-        max_pods: of("pods").and_then(|text| text.parse().ok()),
-        milli_cpus: of("cpu").and_then(|text| milli(text)),
-        memory_bytes: of("memory").and_then(|text| milli(text)).map(|milli| milli / 1_000),
-        addresses: status.addresses.into_iter().flatten().filter_map(|it| it.address.parse().ok()).collect(),
-    }
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct PodSpec {
-    host_network: Option<bool>,
-    automount_service_account_token: Option<bool>,
-    containers: Option<Vec<PodContainer>>,
-    init_containers: Option<Vec<PodContainer>>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct PodContainer {
-    name: String,
-    resources: Resources,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Resources {
-    requests: Option<BTreeMap<String, String>>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct PodStatus {
-    phase: String,
-    #[serde(rename = "podIPs")]
-    pod_ips: Option<Vec<PodIp>>,
-    conditions: Option<Vec<Condition>>,
-}
-
-#[derive(Deserialize)]
-struct PodIp {
-    ip: String,
-}
-
-fn pod(it: Object<PodSpec, PodStatus>) -> KubePod {
-    let (spec, status) = (it.spec.unwrap_or_default(), it.status.unwrap_or_default());
-    let containers = spec.containers.unwrap_or_default();
-    let asks = |name: &str| -> u64 {
-        let of = |container: &PodContainer| {
-            container.resources.requests.as_ref()?.get(name).and_then(|text| milli(text))
-        };
-        containers.iter().filter_map(of).fold(0, u64::saturating_add)
-    };
-    let (milli_cpus, memory_bytes) = (asks("cpu"), asks("memory") / 1_000);
-    let owner =
-        it.metadata.owner_references.into_iter().flatten().find(|owner| owner.controller == Some(true));
-    let all = spec.init_containers.into_iter().flatten().chain(containers);
-    KubePod {
-        namespace: it.metadata.namespace,
-        name: it.metadata.name,
-        phase: status.phase,
-        is_ending: it.metadata.deletion_timestamp.is_some(),
-        ips: status.pod_ips.into_iter().flatten().filter_map(|it| it.ip.parse().ok()).collect(),
-        host_network: spec.host_network == Some(true),
-        owner: owner.map(|owner| (owner.kind, owner.name)),
-        labels: it.metadata.labels.unwrap_or_default().into_iter().take(MAX_LABELS).collect(),
-        annotations: of_meshes(it.metadata.annotations),
-        unplaced: failed(status.conditions, "PodScheduled"),
-        containers: all.map(|container| container.name).collect(),
-        has_token: spec.automount_service_account_token != Some(false),
-        milli_cpus,
-        memory_bytes,
-    }
-}
-
 /// Reason and message of a condition that is false.
 fn failed(conditions: Option<Vec<Condition>>, kind: &str) -> Option<(String, String)> {
     let found =
         conditions?.into_iter().find(|condition| condition.kind == kind && condition.status == "False")?;
     Some((found.reason.unwrap_or_default(), short(found.message.unwrap_or_default())))
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct ServiceSpec {
-    #[serde(rename = "clusterIPs")]
-    cluster_ips: Option<Vec<String>>,
-    ports: Option<Vec<Port>>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Port {
-    name: Option<String>,
-    port: Option<u16>,
-}
-
-fn ports(all: Option<Vec<Port>>) -> Vec<(String, u16)> {
-    let named = |port: Port| Some((port.name.unwrap_or_default(), port.port?));
-    all.into_iter().flatten().filter_map(named).collect()
-}
-
-fn service(it: Object<ServiceSpec, ()>) -> KubeService {
-    let spec = it.spec.unwrap_or_default();
-    KubeService {
-        namespace: it.metadata.namespace,
-        name: it.metadata.name,
-        // Headless ones say "None".
-        addresses: spec.cluster_ips.into_iter().flatten().filter_map(|text| text.parse().ok()).collect(),
-        ports: ports(spec.ports),
-    }
-}
-
-#[derive(Deserialize)]
-struct Slice {
-    metadata: Meta,
-    endpoints: Option<Vec<Endpoint>>,
-    ports: Option<Vec<Port>>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Endpoint {
-    addresses: Vec<String>,
-    conditions: EndpointConditions,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct EndpointConditions {
-    ready: Option<bool>,
-}
-
-fn slice(it: Slice) -> KubeSlice {
-    let labels = it.metadata.labels.unwrap_or_default();
-    // Not said is ready.
-    let ready =
-        it.endpoints.into_iter().flatten().filter(|endpoint| endpoint.conditions.ready != Some(false));
-    let mut ready: Vec<IpAddr> =
-        ready.flat_map(|endpoint| endpoint.addresses).filter_map(|text| text.parse().ok()).collect();
-    ready.sort_unstable();
-    KubeSlice {
-        namespace: it.metadata.namespace,
-        service: labels.get("kubernetes.io/service-name").cloned().unwrap_or_default(),
-        ready,
-        ports: ports(it.ports),
-    }
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct PolicySpec {
-    pod_selector: Selector,
-    policy_types: Option<Vec<String>>,
-    ingress: Option<Vec<serde::de::IgnoredAny>>,
-    egress: Option<Vec<serde::de::IgnoredAny>>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct Selector {
-    match_labels: Option<BTreeMap<String, String>>,
-    match_expressions: Option<Vec<Expression>>,
-}
-
-#[derive(Deserialize)]
-struct Expression {
-    key: String,
-    operator: String,
-    values: Option<Vec<String>>,
-}
-
-fn policy(it: Object<PolicySpec, ()>) -> KubePolicy {
-    let spec = it.spec.unwrap_or_default();
-    let types = spec.policy_types.unwrap_or_else(|| {
-        // As the API has it where they are not said.
-        let egress = spec.egress.as_ref().map(|_| "Egress".to_owned());
-        std::iter::once("Ingress".to_owned()).chain(egress).collect()
-    });
-    let says = |name: &str, rules: Option<Vec<serde::de::IgnoredAny>>| {
-        let is_none = rules.is_none_or(|rules| rules.is_empty());
-        types.iter().any(|kind| kind == name).then_some(if is_none { Allows::Nothing } else { Allows::Some })
-    };
-    let is_in = |(key, value)| KubeRequirement { key, how: Requires::In, values: vec![value] };
-    let labels = spec.pod_selector.match_labels.unwrap_or_default().into_iter().map(is_in);
-    let expressions = spec.pod_selector.match_expressions.into_iter().flatten().map(|it| KubeRequirement {
-        how: match it.operator.as_str() {
-            "In" => Requires::In,
-            "NotIn" => Requires::NotIn,
-            "Exists" => Requires::Exists,
-            "DoesNotExist" => Requires::DoesNotExist,
-            _ => Requires::Other,
-        },
-        key: it.key,
-        values: it.values.unwrap_or_default(),
-    });
-    KubePolicy {
-        selector: labels.chain(expressions).collect(),
-        ingress: says("Ingress", spec.ingress),
-        egress: says("Egress", spec.egress),
-        // Not said: too young to be judged by.
-        created: it.metadata.creation_timestamp.as_deref().and_then(seconds).unwrap_or(i64::MAX),
-        namespace: it.metadata.namespace,
-        name: it.metadata.name,
-    }
 }
 
 #[derive(Default, Deserialize)]
@@ -450,7 +236,7 @@ fn of_meshes(all: Option<BTreeMap<String, String>>) -> BTreeMap<String, String> 
 
 /// Bounded, and without what looks like a secret: whoever wrote it may have quoted anything.
 pub(super) fn short(mut text: String) -> String {
-    static REDACTOR: LazyLock<Redactor> = LazyLock::new(Redactor::new);
+    static REDACTOR: LazyLock<Redactor> = LazyLock::new(Redactor::default);
     let end = text.char_indices().map(|(at, _)| at).take_while(|at| *at <= MAX_TEXT).last().unwrap_or(0);
     if text.len() > MAX_TEXT {
         text.truncate(end);

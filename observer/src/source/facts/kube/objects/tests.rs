@@ -1,4 +1,5 @@
 use super::*;
+use crate::input::Allows;
 
 fn read_list(kind: KubeKind, items: &str) -> Result<Kube, String> {
     let (expected, _) = place(kind, "worker-1");
