@@ -130,7 +130,7 @@ impl Judge {
             match output {
                 Output::Event(event) => {
                     self.signals.of_event(event, &KubeState::default(), *now, |seen| {
-                        engine.observe(&seen, clock, &mut say)
+                        engine.observe(&seen, clock, &mut say);
                     });
                 }
                 Output::ColdStart(start) => {
