@@ -5,6 +5,7 @@ use std::{fs, path::Path, process::ExitCode};
 
 use observer::{
     input::{Fact, FactKind, Input},
+    model::kube::KubeState,
     output::{Container, Output},
     pipeline::{Pipeline, Settings},
     record::RecordingReader,
@@ -128,7 +129,9 @@ impl Judge {
             let mut say = |_| *told += 1;
             match output {
                 Output::Event(event) => {
-                    self.signals.of_event(event, *now, |seen| engine.observe(&seen, clock, &mut say));
+                    self.signals.of_event(event, &KubeState::default(), *now, |seen| {
+                        engine.observe(&seen, clock, &mut say);
+                    });
                 }
                 Output::ColdStart(start) => {
                     self.signals.of_start(start, *now, |seen| engine.observe(&seen, clock, &mut say));

@@ -1,5 +1,6 @@
 //! What can be typed. One declaration a command; `app` gives it its meaning.
 
+mod kubernetes;
 mod matrix;
 mod questions;
 mod values;
@@ -17,6 +18,7 @@ use crate::{
     },
 };
 
+pub use kubernetes::Kubernetes;
 pub use matrix::{CatalogueArgs, Matrix, MatrixCheck, MatrixCommand, MatrixList, MatrixShow};
 pub use questions::{Describe, Explain, Report, SOCKET, Service};
 pub use values::{Budget, budget, duration, ring, size};
@@ -115,6 +117,11 @@ pub struct Run {
     /// Leave what containers and components write to their standard streams alone: look for no keywords in it.
     #[arg(long)]
     pub no_text: bool,
+    #[command(flatten)]
+    pub kubernetes: Kubernetes,
+    /// Tell proved findings as Events of Kubernetes, too, on their pod or node: it takes the right to create events.
+    #[arg(long)]
+    pub k8s_events: bool,
     #[command(flatten)]
     pub print: Print,
     #[command(flatten)]

@@ -4,6 +4,7 @@
 
 mod certificate;
 mod cpu;
+mod kube;
 mod node;
 mod storage;
 
@@ -15,12 +16,17 @@ use crate::{
     probes::{
         packet::Owner,
         stdio::{Object, PipeState, Written},
+        webhook::Target,
     },
     span::Span,
     time::{ClockOffset, Time},
 };
 pub use certificate::Certificate;
 pub use cpu::{Bandwidth, CpuCounts, CpuFact, Quota};
+pub use kube::{
+    Allows, Kube, KubeAutoscaler, KubeKind, KubeNamespace, KubeNode, KubePod, KubePolicy, KubeRequirement,
+    KubeService, KubeSlice, KubeWebhook, Requires,
+};
 pub use node::{CpuTime, NodeCounts};
 pub use storage::{Alike, Device, FailedAt, Filesystem, NodeFilesystem, Purpose, Room};
 
@@ -149,6 +155,13 @@ pub enum FactKind {
     DropReasons(Vec<(u32, String)>),
     /// Options from here on: the pipeline's settings, as a recording's header has them.
     Settings(String),
+    /// What the Kubernetes API says of what is of this kind.
+    Kube {
+        kind: KubeKind,
+        result: Box<Result<Kube, LookupError>>,
+    },
+    /// The webhooks that the Kubernetes API has named so far, in the order in which it did.
+    KubeTargets(Vec<Target>),
     /// The run is over: nothing later is coming.
     End(End),
 }

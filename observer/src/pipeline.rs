@@ -233,7 +233,7 @@ impl Pipeline {
         if let Some(tally) = &mut self.tally {
             tally.event(&event);
         }
-        let said = self.judging.event(&event, self.now, self.model.clock());
+        let said = self.judging.event(&event, self.model.kube(), self.now, self.model.clock());
         if let Some(correlator) = self.correlator.as_mut().filter(|_| evidence::explains_a_span(&event)) {
             correlator.told(self.now, Told::Event(event.clone()));
         }
@@ -258,6 +258,7 @@ impl Pipeline {
             tally.tick(time, self.model.clock()).into_iter().map(Output::Stats).for_each(&mut *out);
         }
         let mut said = Vec::new();
+        said.extend(self.judging.kube(self.model.kube(), &self.settings.filter, time, self.model.clock()));
         self.judging.tick(time, self.model.clock(), &mut |what| said.push(what));
         self.say(said, out);
         if let Some(correlator) = &mut self.correlator {

@@ -24,7 +24,7 @@ use crate::{
     record::Header,
     service::{Answer, Ask, Client, Line, Page, Question, Server, State},
     sink::{Identity, is_broken_pipe, table},
-    source::facts::{HostRoot, cri::Cri},
+    source::facts::{HostRoot, cri::Cri, kube::Access},
 };
 
 /// The socket of an observer that is to answer, if any.
@@ -63,7 +63,8 @@ impl Service {
                 Ok(asked) => {
                     let seen = Seen::of(edge, &asked);
                     let (host, cri) = edge.places();
-                    let subject = Subject { who, asked, page, host, cri };
+                    let access = edge.api().map(|api| Arc::clone(&api.access));
+                    let subject = Subject { who, asked, page, host, cri, access };
                     Answer::Lines(Box::pin(describe(subject, seen, self.identity.clone())))
                 }
             },
@@ -104,10 +105,11 @@ struct Subject {
     page: Page,
     host: HostRoot,
     cri: Arc<Cri>,
+    access: Option<Arc<Access>>,
 }
 
 async fn describe(of: Subject, seen: Seen, identity: Identity) -> Vec<Line> {
-    let said = Said::ask(&of.host, &of.cri, &of.asked).await;
+    let said = Said::ask(&of.host, &of.cri, of.access.as_deref(), &of.asked).await;
     let mut description = merge::describe(&of.who, Source::Observer, seen, said);
     engine::measure_logs(&of.host, &mut description);
     let format = if of.page.json { cli::Format::Json } else { cli::Format::Table };

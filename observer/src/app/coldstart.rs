@@ -47,6 +47,8 @@ pub fn run(args: &cli::Coldstart) -> Result<i32> {
         remembers: false,
         answers_at: None,
         reload: None,
+        kube: None,
+        k8s_events: false,
     };
     let at_end = |sinks: &Sinks| if args.learn { super::learn(sinks.samples()) } else { Ok(()) };
     let needs_its_own = follow::needs_its_own(&args.watch, &args.listen);

@@ -17,8 +17,18 @@ use observer_ebpf::Family;
 use tokio::sync::{Mutex, Semaphore, mpsc};
 
 use super::{
-    budget::Keeper, follow::Followers, groups::Groups, linear::Linears, node::Node, pipes::Pipes,
-    sinks::Sinks, spans::Spans, storage::Storage, talk, webhooks::Names,
+    budget::Keeper,
+    follow::Followers,
+    groups::Groups,
+    kube::{Api, Asking},
+    linear::Linears,
+    node::Node,
+    pipes::Pipes,
+    sinks::Sinks,
+    spans::Spans,
+    storage::Storage,
+    talk,
+    webhooks::{self, Names},
 };
 use crate::{
     health::{ProbeReport, Report},
@@ -69,6 +79,9 @@ pub struct Edge {
     spans: Option<Spans>,
     /// Bounds what all of this costs.
     keeper: Option<Keeper>,
+    kube: Option<Asking>,
+    /// Webhooks whose endpoints are watched by now.
+    targets: usize,
 }
 
 impl Edge {
@@ -79,7 +92,7 @@ impl Edge {
         recorder: Option<RecordingWriter>,
         host: HostRoot,
         cri: &[PathBuf],
-        webhooks: &[Target],
+        named: &[Target],
     ) -> Self {
         let follows = pipeline.follows();
         let (answer, answers) = mpsc::channel(MAX_LOOKUPS);
@@ -105,15 +118,30 @@ impl Edge {
             node: Node::default(),
             storage: Storage::default(),
             samples: VecDeque::new(),
-            webhooks: Names::of(webhooks),
+            webhooks: Names::of(named),
             spans: None,
             keeper: None,
+            kube: None,
+            targets: named.len(),
         }
     }
 
     /// Remembers what is told of each container, too.
     pub fn with_history(self, remembers: bool) -> Self {
         Edge { history: remembers.then(History::default), ..self }
+    }
+
+    /// Asks the Kubernetes API, too.
+    ///
+    /// # Errors
+    /// There can be no thread for it.
+    pub fn asking(self, api: Option<Api>, tells: bool) -> Result<Self> {
+        let begin = |api| Asking::begin(api, self.answer.clone(), tells);
+        Ok(Edge { kube: api.map(begin).transpose()?, ..self })
+    }
+
+    pub fn api(&self) -> Option<&Api> {
+        self.kube.as_ref().map(|asking| &asking.api)
     }
 
     /// Where more can be asked of the node.
@@ -188,12 +216,25 @@ impl Edge {
             if matches!(answer, FactKind::Filesystems(_)) {
                 self.storage.has_looked();
             }
+            let of_kube = matches!(answer, FactKind::Kube { .. });
             self.fact(answer)?;
+            if of_kube {
+                self.watch_named_webhooks();
+            }
         }
         for want in std::mem::take(&mut self.wants) {
             self.execute(want)?;
         }
         Ok(())
+    }
+
+    /// Those that the Kubernetes API has named since.
+    fn watch_named_webhooks(&mut self) {
+        let endpoints = webhooks::addressed(self.pipeline.webhook_targets(), self.targets);
+        self.targets = self.pipeline.webhook_targets().len();
+        if let Err(error) = self.live.watch_endpoints(&endpoints) {
+            talk::say(format_args!("webhooks: what does not fit is not watched: {error}"));
+        }
     }
 
     pub fn clock(&mut self) -> Result<()> {
@@ -228,12 +269,16 @@ impl Edge {
         }
         self.followers.write(input);
         let (wants, sinks, history) = (&mut self.wants, &mut self.sinks, &mut self.history);
+        let kube = &mut self.kube;
         let mut result = Ok(());
         self.pipeline.step(input, |output| match output {
             Output::Want(want) => wants.push(want),
             output => {
                 if let Some(history) = history {
                     history.take(&output);
+                }
+                if let Some(kube) = kube {
+                    kube.take(&output);
                 }
                 let written = sinks.output(&output);
                 if result.is_ok() {
@@ -242,6 +287,13 @@ impl Edge {
             }
         });
         result
+    }
+
+    /// Tells the Kubernetes API what it is yet to be told.
+    pub fn stop_asking(&mut self) {
+        if let Some(asking) = self.kube.take() {
+            asking.end();
+        }
     }
 
     /// Ends the recording; says what it lacks.

@@ -41,17 +41,17 @@ impl Reload {
         })
     }
 
-    /// What the run goes on with; says what has changed, and what cannot.
+    /// What the run goes on with; says what has changed, and what cannot. `api`: the Kubernetes API names webhooks, too.
     ///
     /// # Errors
     /// The options cannot be read, or not be: then nothing changes.
-    pub fn again(&mut self) -> Result<Reloaded> {
+    pub fn again(&mut self, api: bool) -> Result<Reloaded> {
         let options = config::read(&self.typed)?;
         let Command::Run(args) = &options.cli.command else {
             anyhow::bail!("what was typed is not `observer run`");
         };
         let mut settings = settings(args)?;
-        let has_new_webhooks = self.take_webhooks(&mut settings.webhooks);
+        let has_new_webhooks = self.take_webhooks(&mut settings.webhooks, api);
         let mut changed = Vec::new();
         for option in config::changed(&self.given, &options.given) {
             match stays(&option) {
@@ -72,7 +72,7 @@ impl Reload {
     }
 
     /// Records name webhooks by their places, which must not change: what is new comes behind what was there.
-    fn take_webhooks(&mut self, asked: &mut Vec<Target>) -> bool {
+    fn take_webhooks(&mut self, asked: &mut Vec<Target>, api: bool) -> bool {
         if self.webhooks.is_empty() && !asked.is_empty() {
             talk::say(
                 "--webhook: none was named at the beginning, so nothing is attached for it; restart for that",
@@ -84,6 +84,13 @@ impl Reload {
         }
         let fresh: Vec<Target> =
             asked.iter().filter(|target| !self.webhooks.contains(target)).cloned().collect();
+        if api && !fresh.is_empty() {
+            talk::say(
+                "--webhook: those that the Kubernetes API names have the places behind; restart for more",
+            );
+            asked.clone_from(&self.webhooks);
+            return false;
+        }
         let has_new = !fresh.is_empty();
         self.webhooks.extend(fresh);
         asked.clone_from(&self.webhooks);
@@ -139,10 +146,14 @@ mod tests {
         };
         let mut asked = vec![c.clone(), b.clone()];
         let mut before = reload(&[a.clone(), b.clone()]);
-        assert!(before.take_webhooks(&mut asked));
+        let before_api = asked.clone();
+        assert!(!before.take_webhooks(&mut asked, true), "the API's have the places behind");
+        assert_eq!(asked, [a.clone(), b.clone()]);
+        asked = before_api;
+        assert!(before.take_webhooks(&mut asked, false));
         assert_eq!(asked, [a, b, c.clone()]);
-        assert!(!before.take_webhooks(&mut vec![c.clone()]));
+        assert!(!before.take_webhooks(&mut vec![c.clone()], false));
         let mut none = vec![c];
-        assert!(!reload(&[]).take_webhooks(&mut none) && none.is_empty());
+        assert!(!reload(&[]).take_webhooks(&mut none, false) && none.is_empty());
     }
 }

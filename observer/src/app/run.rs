@@ -45,12 +45,15 @@ pub fn run(args: &cli::Run, options: &config::Options) -> Result<i32> {
         remembers: answers_at.is_some(),
         answers_at,
         reload: Reload::of(options, &args.webhooks).map(RefCell::new),
+        kube: Some(&args.kubernetes),
+        k8s_events: args.k8s_events,
     };
     let mut at_end = |sinks: &Sinks| {
         found = sinks.found(args.judging.exit_on.as_deref());
         Ok(())
     };
-    let needs_its_own = follow::needs_its_own(&watch, &args.listen) || !args.webhooks.is_empty();
+    let needs_its_own =
+        follow::needs_its_own(&watch, &args.listen) || !args.webhooks.is_empty() || args.k8s_events;
     let code = match answers::find(&args.service)?.filter(|_| !needs_its_own) {
         Some(client) => follow::run(&client, &plan, at_end)?,
         None => {

@@ -55,6 +55,7 @@ async fn watch(plan: &Plan<'_>, at_end: impl FnOnce(&Edge) -> Result<()>) -> Res
         signals.next().await;
         std::process::exit(exit::RAN);
     });
+    edge.stop_asking();
     edge.finish_recording();
     edge.sinks.finish()?;
     at_end(&edge)?;

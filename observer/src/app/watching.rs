@@ -7,6 +7,7 @@ use observer_ebpf::Family;
 
 use super::{
     edge::{Edge, now},
+    kube::Api,
     reload::Reload,
     replay::judged,
     sinks::{Observer, Outlets, Sinks},
@@ -49,6 +50,10 @@ pub struct Plan<'a> {
     pub answers_at: Option<&'a Path>,
     /// Reads options again when it is told to.
     pub reload: Option<RefCell<Reload>>,
+    /// The Kubernetes API, where it may be asked.
+    pub kube: Option<&'a cli::Kubernetes>,
+    /// Proved findings are told there as Events.
+    pub k8s_events: bool,
 }
 
 pub struct Watching {
@@ -68,6 +73,12 @@ pub fn attach(plan: &Plan) -> Result<Watching> {
     let host_root = host_root(&plan.watch.host);
     let host = HostFacts::read(&host_root);
     let observer = observer(&host);
+    let api = plan.kube.map(|args| Api::find(args, &host_root, &host)).transpose()?.flatten();
+    if plan.k8s_events && api.is_none() {
+        bail!(
+            "--k8s-events needs the Kubernetes API, and no kubeconfig was found: name one with --kubeconfig FILE"
+        );
+    }
     let sinks = Sinks::open(&plan.outlets, &observer)?;
     let spans = Spans::listen(plan.listen, plan.outlets.otlp)?;
     let began = now();
@@ -75,7 +86,7 @@ pub fn attach(plan: &Plan) -> Result<Watching> {
     let names: Vec<_> = names::watched_names().iter().map(|name| (name.name, name.role)).collect();
     let webhooks = webhooks::find(&plan.settings.webhooks);
     webhooks::complain(&webhooks);
-    let idle: &[_] = if plan.settings.webhooks.is_empty() {
+    let idle: &[_] = if plan.settings.webhooks.is_empty() && api.is_none() {
         &[(Family::Webhook, "no webhook is named: --webhook HOST:PORT")]
     } else {
         &[]
@@ -112,7 +123,8 @@ pub fn attach(plan: &Plan) -> Result<Watching> {
     let sockets = cri::sockets(&host_root, plan.watch.host.cri.as_deref());
     let mut edge = Edge::new(live, pipeline, sinks, recorder, host_root, &sockets, &plan.settings.webhooks)
         .with_spans(spans)
-        .with_history(plan.remembers);
+        .with_history(plan.remembers)
+        .asking(api, plan.k8s_events)?;
     edge.keep_within(plan.watch.budget)?;
     Ok(Watching { edge, plans, asked, observer, header })
 }

@@ -47,6 +47,16 @@ pub fn find(targets: &[Target]) -> Found {
     found
 }
 
+/// Where those are that come after the first so many, which are known by their addresses.
+pub fn addressed(targets: &[Target], after: usize) -> Vec<Endpoint> {
+    let numbered = targets.iter().enumerate().skip(after);
+    let endpoint = |(place, target): (usize, &Target)| {
+        let address = target.host.parse::<IpAddr>().ok()?.to_canonical();
+        Some(Endpoint { address: Some(address), port: target.port, target: place as u32 + 1 })
+    };
+    numbered.filter_map(endpoint).collect()
+}
+
 /// Asks for names again, beside the run.
 pub struct Names {
     targets: Vec<Target>,

@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::Args;
 
-use super::{Print, Watch, duration};
+use super::{Kubernetes, Print, Watch, duration};
 use crate::sink::table::Lang;
 
 /// Where an observer answers questions, unless told otherwise.
@@ -38,6 +38,8 @@ pub struct Describe {
     pub service: Service,
     #[command(flatten)]
     pub watch: Watch,
+    #[command(flatten)]
+    pub kubernetes: Kubernetes,
     #[command(flatten)]
     pub print: Print,
     /// Language of titles and remedies in the table [default: the locale's].

@@ -39,6 +39,14 @@ impl Asked {
             }
         }
     }
+
+    /// Whether it is about this pod, NAMESPACE/NAME.
+    pub fn names(&self, pod: &str) -> bool {
+        match self {
+            Asked::Pod { namespace, name } => pod.split_once('/') == Some((namespace, name)),
+            Asked::One(text) => pod.split_once('/').is_some_and(|(_, name)| name == text),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ impl Model {
             Some(fact(FactKind::RuntimeVersion { exe: exe.clone(), result }))
         };
         inputs.extend(self.versions.iter().filter_map(version));
+        inputs.extend(self.kube.inputs(now).map(Input::Fact));
         inputs.extend(self.processes.alive().map(|process| fact(FactKind::Process(process))));
         let mut records: Vec<&Record> = self.pods.records().collect();
         records.extend(self.starts.values().flat_map(|start| &start.records));

@@ -35,6 +35,11 @@ impl Model {
             FactKind::Filesystems(all) => make(Made::Filesystems(all.clone())),
             FactKind::Life(life) => self.lives_already(life, fact.time, make),
             FactKind::DropReasons(reasons) => self.drops.name(reasons),
+            FactKind::Kube { kind, result } => {
+                self.kube.take(*kind, result);
+                self.webhooks.named(self.kube.targets());
+            }
+            FactKind::KubeTargets(targets) => self.kube.named(targets),
             FactKind::End(_) | FactKind::Settings(_) => {}
         }
     }

@@ -8,6 +8,7 @@ mod dns;
 mod facts;
 mod failure;
 pub mod identity;
+pub mod kube;
 mod lives;
 mod markers;
 mod memory;
@@ -96,6 +97,7 @@ pub struct Model {
     lost: BTreeMap<u8, u64>,
     /// Calls of webhooks as TLS libraries have them, where containers are followed.
     calls: tls::Calls,
+    kube: kube::KubeState,
     /// Writes whose text was not looked at.
     pub unread_text: u64,
     pub given_up: u64,
@@ -122,6 +124,7 @@ impl Model {
             shed: Shed::default(),
             lost: BTreeMap::new(),
             calls: tls::Calls::default(),
+            kube: kube::KubeState::default(),
             unread_text: 0,
             given_up: 0,
             late: 0,
@@ -130,6 +133,11 @@ impl Model {
 
     pub fn clock(&self) -> ClockOffset {
         self.clock
+    }
+
+    /// What the Kubernetes API has said.
+    pub fn kube(&self) -> &kube::KubeState {
+        &self.kube
     }
 
     pub fn lost(&self) -> u64 {

@@ -30,6 +30,8 @@ pub struct Description {
     pub known: Known,
     /// The same in a sentence.
     pub said: String,
+    /// What the Kubernetes API says, where it was asked and has answered.
+    pub api: Option<Api>,
     pub containers: Vec<Described>,
     /// Containers that there was no room for.
     pub left_out: u64,
@@ -112,4 +114,43 @@ pub struct PastExit {
 pub struct Limits {
     pub memory_bytes: Option<u64>,
     pub milli_cpus: Option<u64>,
+}
+
+/// What the Kubernetes API says of a pod.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Api {
+    /// It has none of that name.
+    Absent,
+    Pod(Box<ApiPod>),
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct ApiPod {
+    /// The node that it is to run on.
+    pub node: Option<String>,
+    pub phase: Option<String>,
+    pub reason: Option<String>,
+    pub message: Option<String>,
+    pub conditions: Vec<ApiCondition>,
+    /// Containers that wait: name, reason, message.
+    pub waiting: Vec<(String, String, String)>,
+    /// What was said of it, the latest last, or why that is not known.
+    pub events: Result<Vec<ApiEvent>, String>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ApiCondition {
+    pub kind: String,
+    pub status: String,
+    pub reason: Option<String>,
+    pub message: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ApiEvent {
+    pub time: Option<Wall>,
+    pub is_warning: bool,
+    pub reason: String,
+    pub message: String,
+    pub count: u64,
 }

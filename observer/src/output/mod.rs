@@ -25,7 +25,10 @@ use crate::{
 };
 
 pub use cpu::{Cpu, CpuOutcome, CpuUse, Throttling};
-pub use describe::{Condition, Described, Description, Known, Limits, PastExit, Source, Standing};
+pub use describe::{
+    Api, ApiCondition, ApiEvent, ApiPod, Condition, Described, Description, Known, Limits, PastExit, Source,
+    Standing,
+};
 pub use dns::{Dns, DnsOutcome, DnsQuestion, DnsTransport};
 pub use event::{
     CallOutcome, CallPhases, CallSeen, Drop, Event, FaultKind, FaultRegion, LogFile, Memory, Net, NetAction,

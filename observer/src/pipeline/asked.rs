@@ -4,6 +4,7 @@ use super::Pipeline;
 use crate::{
     input::{Fact, FactKind, Input},
     output::{Container, Found, NotMeasured, Standing},
+    probes::webhook::Target,
     time::Wall,
 };
 
@@ -61,6 +62,11 @@ impl Pipeline {
     /// What was looked at by now, and what could not be.
     pub fn looked_at(&self) -> (Option<Found>, Vec<NotMeasured>) {
         (self.judging.outcome(), self.not_measured())
+    }
+
+    /// All webhooks that are named: kernel records name them by their place here, from 1.
+    pub fn webhook_targets(&self) -> &[Target] {
+        self.model.webhook_targets()
     }
 
     /// Which containers are watched, where that is not all of them.

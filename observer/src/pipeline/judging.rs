@@ -1,8 +1,10 @@
 //! What the model makes, as signals, to the rules: findings and suspicions, where rules were given.
 
 use crate::{
+    filter::Filter,
     health::ProbeReport,
     input::{Certificate, NodeFilesystem},
+    model::kube::KubeState,
     output::{ColdStart, Container, CpuUse, Event, Found, NodeUse, NotMeasured, Output, Resident},
     rules::{Engine, Rules, Said},
     signals::{Signals, certificate},
@@ -67,11 +69,11 @@ impl Judging {
         }
     }
 
-    pub fn event(&mut self, event: &Event, now: Time, clock: ClockOffset) -> Vec<Output> {
+    pub fn event(&mut self, event: &Event, kube: &KubeState, now: Time, clock: ClockOffset) -> Vec<Output> {
         let mut said = Vec::new();
         if let Some(engine) = &mut self.engine {
             self.signals
-                .of_event(event, now, |seen| engine.observe(&seen, clock, &mut |what| said.push(what)));
+                .of_event(event, kube, now, |seen| engine.observe(&seen, clock, &mut |what| said.push(what)));
         }
         outputs(said)
     }
@@ -148,6 +150,22 @@ impl Judging {
             let see =
                 |seen: crate::signals::Observation| engine.observe(&seen, clock, &mut |what| said.push(what));
             certificate::signals(found, now, clock.wall(now), see);
+        }
+        outputs(said)
+    }
+
+    /// What the Kubernetes API says, of whom the user asks for.
+    pub fn kube(&mut self, kube: &KubeState, filter: &Filter, now: Time, clock: ClockOffset) -> Vec<Output> {
+        let mut said = Vec::new();
+        if let Some(engine) = &mut self.engine {
+            let takes = |namespace: &str, pod: &str| {
+                let (namespace, pod) = (Some(namespace.to_owned()), Some(pod.to_owned()));
+                filter.is_empty() || filter.takes(&Container { namespace, pod, ..Container::default() })
+            };
+            let when = (now, clock.wall(now));
+            let see =
+                |seen: crate::signals::Observation| engine.observe(&seen, clock, &mut |what| said.push(what));
+            self.signals.kube(kube, takes, !filter.is_empty(), when, see);
         }
         outputs(said)
     }

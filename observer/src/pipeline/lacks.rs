@@ -1,5 +1,7 @@
 //! What was missing for a complete picture, and what it would have given.
 
+use std::collections::BTreeMap;
+
 use observer_ebpf::Family;
 
 use super::{Pipeline, family_name};
@@ -76,11 +78,30 @@ impl Pipeline {
             ),
             (self.model.late, "records", "they came so late that others may have been judged without them"),
         ];
+        lacks.extend(self.not_said());
         lacks.extend(self.judging.not_measured());
         lacks.extend(counts.into_iter().filter(|(count, ..)| *count > 0).map(|(count, what, why)| {
             NotMeasured { layer: Layer::L3, what: format!("{count} {what}"), why: why.to_owned(), how: None }
         }));
         lacks
+    }
+}
+
+impl Pipeline {
+    /// What the Kubernetes API was asked and has not said. What has one reason is told once.
+    fn not_said(&self) -> Vec<NotMeasured> {
+        let mut by_reason: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for (kind, error) in self.model.kube().refusals() {
+            by_reason.entry(&error.why).or_default().push(kind.name());
+        }
+        let how = "--kubeconfig names who may read them; NODE_NAME says what this node is called";
+        let lack = |(why, kinds): (&str, Vec<&str>)| NotMeasured {
+            layer: Layer::L3,
+            what: format!("what the Kubernetes API knows of {}", kinds.join(", ")),
+            why: why.to_owned(),
+            how: Some(how.to_owned()),
+        };
+        by_reason.into_iter().map(lack).collect()
     }
 }
 

@@ -14,6 +14,7 @@ use super::{
 };
 pub use keyword::{BadKeyword, Keyword};
 pub(super) use lines::Lines;
+pub use redact::Redactor;
 
 pub const SPEC: Spec = Spec {
     family: Family::Text,

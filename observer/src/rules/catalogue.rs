@@ -72,6 +72,17 @@ impl Entry {
     }
 }
 
+impl Cause {
+    /// Whether anything finds it: here, or here by what the Kubernetes API says.
+    pub fn is_found(&self, entry: &Entry) -> bool {
+        match self.detect.unwrap_or(entry.detect) {
+            Detect::Node => true,
+            Detect::KubernetesApi => !self.when.is_empty(),
+            Detect::NotYet | Detect::NotOnANode => false,
+        }
+    }
+}
+
 const HURRIED: Period = Period::seconds(2);
 /// For what must hold all the time, and for what must grow in each part of it: samples come every five seconds.
 const HURRIED_GAUGES: [(&str, Period); 2] = [("min(", Period::seconds(12)), ("grew(", Period::seconds(35))];

@@ -131,7 +131,7 @@ impl Rules {
     fn entry(&mut self, entry: &Arc<Entry>, scenario: Option<&str>, problems: &mut Vec<Problem>) {
         let mut finds = false;
         for (rank, cause) in entry.causes.iter().enumerate() {
-            if cause.detect.unwrap_or(entry.detect) != Detect::Node {
+            if !cause.is_found(entry) {
                 continue;
             }
             finds = true;

@@ -13,8 +13,8 @@ use crate::{
 /// An open finding is told again after this, where it has grown tenfold or this is long ago.
 const TELL_AGAIN_NS: u64 = 60_000_000_000;
 
-/// What may be in trouble without a container: of one nothing follows for another.
-const OBJECTS: [Label; 2] = [Label::Webhook, Label::Image];
+/// What may be in trouble without a container that is followed: of one nothing follows for another.
+const OBJECTS: [Label; 3] = [Label::Webhook, Label::Image, Label::Pod];
 
 /// A rule that holds, and who it was seen of.
 #[derive(Debug)]

@@ -5,6 +5,7 @@
 pub mod certificate;
 mod cpu;
 mod dns;
+pub mod kube;
 mod list;
 mod memory;
 mod net;
@@ -20,6 +21,7 @@ mod webhook;
 
 use crate::{
     input::NodeFilesystem,
+    model::kube::KubeState,
     output::{ColdStart, Container, CpuUse, Event, NodeUse, Resident, Runtime, RuntimeAction, What},
     time::{Time, Wall},
 };
@@ -42,11 +44,19 @@ pub struct Signals {
     broken: stdio::Counted,
     residents: Residents,
     uses: cpu::Uses,
+    /// When what the Kubernetes API says was seen last.
+    of_kube: Option<Time>,
 }
 
 impl Signals {
     /// The signals of an event that became known at `now`.
-    pub fn of_event<'a>(&mut self, event: &'a Event, now: Time, mut see: impl FnMut(Observation<'a>)) {
+    pub fn of_event<'a>(
+        &mut self,
+        event: &'a Event,
+        kube: &KubeState,
+        now: Time,
+        mut see: impl FnMut(Observation<'a>),
+    ) {
         let in_teardown = self.teardowns.covers(event);
         // That it ends is evidence; what it does from then on is none.
         self.teardowns.note(event, now);
@@ -70,7 +80,13 @@ impl Signals {
             }
             What::Memory(memory) => memory::signals(memory, of, &mut see),
             What::Dns(dns) => dns::signals(dns, of, &mut see),
-            What::Net(net) => net::signals(net, of, &mut see),
+            What::Net(net) => {
+                net::signals(net, of, &mut |mut seen| {
+                    kube::of_service(kube, net, &mut seen);
+                    see(seen);
+                });
+                kube::of_policy(kube, net, event, now, &mut see);
+            }
             What::Webhook(call) => webhook::signals(call, of, &mut see),
             // Every sample of it is seen, not only what is noteworthy.
             What::Cpu(_) => {}
@@ -114,6 +130,22 @@ impl Signals {
     /// How much of its linear memories a container may access.
     pub fn linear<'a>(&self, container: &'a Container, bytes: u64, now: Time, at: Wall) -> Observation<'a> {
         resident::linear(container, bytes, now, at)
+    }
+
+    /// What the Kubernetes API says, as long as it says so; `takes` a namespace and a pod. `is_asked`: the user has
+    /// named whom it is about.
+    pub fn kube<'a>(
+        &mut self,
+        kube: &'a KubeState,
+        takes: impl Fn(&str, &str) -> bool,
+        is_asked: bool,
+        (now, at): (Time, Wall),
+        see: impl FnMut(Observation<'a>),
+    ) {
+        if !kube.is_silent() && self.of_kube.is_none_or(|last| now.since(last) >= kube::EVERY_NS) {
+            self.of_kube = Some(now);
+            kube::standing(kube, takes, is_asked, (now, at), see);
+        }
     }
 
     /// Time has passed: what was told once and still is so is seen again, with the time that it has lasted.

@@ -53,7 +53,7 @@ fn was_rejected(net: &Net) -> bool {
 }
 
 /// What kind of address it is: whom a packet to it can reach.
-fn kind(address: std::net::IpAddr) -> &'static str {
+pub(super) fn kind(address: std::net::IpAddr) -> &'static str {
     let address = address.to_canonical();
     let is_private = match address {
         std::net::IpAddr::V4(address) => {

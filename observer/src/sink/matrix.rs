@@ -33,13 +33,15 @@ pub fn page(entries: &[&Entry]) -> String {
 
 /// How many of its causes are told, where some are not.
 fn detected(entry: &Entry) -> String {
-    if entry.detect != Detect::Node {
-        return how(entry.detect).to_owned();
-    }
-    let told = entry.causes.iter().filter(|cause| cause.detect.is_none_or(|how| how == Detect::Node)).count();
+    let told = entry.causes.iter().filter(|cause| cause.is_found(entry)).count();
+    let where_told = match entry.detect {
+        Detect::Node => "on a node",
+        Detect::KubernetesApi if told > 0 => "with the Kubernetes API",
+        nowhere => return how(nowhere).to_owned(),
+    };
     match entry.causes.len() {
-        all if all == told => "on a node".to_owned(),
-        all => format!("on a node, {told} of {all} causes"),
+        all if all == told => where_told.to_owned(),
+        all => format!("{where_told}, {told} of {all} causes"),
     }
 }
 

@@ -12,6 +12,7 @@ mod group;
 pub mod html;
 pub mod json;
 mod keep;
+pub mod kube_event;
 mod markdown;
 pub mod matrix;
 pub mod metrics;

@@ -13,7 +13,12 @@ pub(super) fn rfc3339(wall: Wall) -> String {
     format!("{:.9}", timestamp(wall))
 }
 
-/// The same to the second, easier on the eye.
+/// The same to the second.
+pub(super) fn rfc3339_seconds(wall: Wall) -> String {
+    format!("{:.0}", timestamp(wall))
+}
+
+/// The same, easier on the eye.
 pub(super) fn date_time(wall: Wall) -> String {
     timestamp(wall).strftime("%Y-%m-%d %H:%M:%S").to_string()
 }

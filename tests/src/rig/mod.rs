@@ -4,6 +4,7 @@ pub mod bpftrace;
 pub mod dns;
 pub mod engines;
 pub mod group;
+pub mod kube;
 pub mod memory;
 pub mod net;
 pub mod run;

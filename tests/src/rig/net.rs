@@ -140,6 +140,18 @@ impl Cable {
         self.contains(stage, name, "agent", words)
     }
 
+    /// The same in a pod, NAMESPACE and NAME.
+    pub fn agent_in(&self, stage: &Stage, (namespace, pod): (&str, &str), words: &str) -> Dialed {
+        let args: Vec<&str> = ["/bin/agent"].into_iter().chain(words.split(' ')).collect();
+        let bytes = fs::read(built(stage, "agent")).expect("the workload just built");
+        let of_pod = |bundle: Bundle, (key, value): (&str, &str)| {
+            bundle.annotation(&format!("io.kubernetes.cri.{key}"), value)
+        };
+        let pod_of = [("sandbox-namespace", namespace), ("sandbox-name", pod), ("container-name", "app")];
+        let bundle = pod_of.into_iter().fold(Bundle::new(&args).file("bin/agent", &bytes), of_pod);
+        self.holds(stage, pod, bundle)
+    }
+
     fn contains(&self, stage: &Stage, name: &str, workload: &str, words: &str) -> Dialed {
         let program = format!("/bin/{workload}");
         let args: Vec<&str> = [program.as_str()].into_iter().chain(words.split(' ')).collect();

@@ -41,6 +41,7 @@ pub const APT: &[Apt] = &[
     apt("musl-tools", Test, Program("musl-gcc"), "builds programs with musl's resolver"),
     apt("libc-ares-dev", Test, File("/usr/include/ares.h"), "is the resolver of curl and Node.js"),
     apt("curl", Test, Program("curl"), "calls webhooks and says how long it took"),
+    apt("kubernetes-client", Test, Program("kubectl"), "fills a small Kubernetes API"),
     apt("openssl", Test, Program("openssl"), "makes certificates"),
     apt("nginx-light", Test, Program("nginx"), "is a server with OpenSSL"),
     apt("caddy", Test, Program("caddy"), "is a server by Go, without symbols"),

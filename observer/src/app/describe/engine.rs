@@ -6,10 +6,11 @@ use std::{fs, time::UNIX_EPOCH};
 use crate::{
     filter::Asked,
     input::LookupError,
-    output::Description,
+    output::{Api, Description},
     source::facts::{
         HostRoot,
         cri::{Cri, Listed},
+        kube::{self, Access},
     },
     time::Wall,
 };
@@ -28,6 +29,10 @@ pub struct Said {
     /// There is none that could be asked.
     pub no_engine: bool,
     pub logs: Option<Logs>,
+    /// What the Kubernetes API says of the pod; `None`: it was not asked, as it was no pod or there is none to ask.
+    pub api: Option<Result<Api, String>>,
+    /// It is a pod, and there is no API that could be asked.
+    pub no_api: bool,
 }
 
 /// A folder of logs of a pod, and when it was changed last.
@@ -38,10 +43,18 @@ pub struct Logs {
 }
 
 impl Said {
-    pub async fn ask(host: &HostRoot, cri: &Cri, asked: &Asked) -> Said {
+    pub async fn ask(host: &HostRoot, cri: &Cri, access: Option<&Access>, asked: &Asked) -> Said {
         let (listed, errors) = cri.list(asked).await;
         let logs = if listed.is_empty() { logs(host, asked) } else { None };
-        Said { listed, errors, no_engine: cri.is_alone(), logs }
+        let api = match (access, asked) {
+            (Some(access), Asked::Pod { namespace, name }) => {
+                let answer = kube::pod(access, namespace, name).await;
+                Some(answer.map(|pod| pod.map_or(Api::Absent, |pod| Api::Pod(Box::new(pod)))))
+            }
+            _ => None,
+        };
+        let no_api = access.is_none() && matches!(asked, Asked::Pod { .. });
+        Said { listed, errors, no_engine: cri.is_alone(), logs, api, no_api }
     }
 }
 

@@ -7,7 +7,8 @@ use super::{engine::Said, seen::Seen};
 use crate::{
     layer::Layer,
     output::{
-        Condition, Container, Described, Description, Known, LogFile, NotMeasured, PastExit, Source, Standing,
+        Api, Condition, Container, Described, Description, Known, LogFile, NotMeasured, PastExit, Source,
+        Standing,
     },
     pipeline::Past,
     source::facts::cri::{Listed, MAX_ASKED},
@@ -62,6 +63,8 @@ pub fn describe(text: &str, source: Source, seen: Seen, said: Said) -> Descripti
     let sentence = super::sentence::sentence(known, &containers, said.logs.as_ref(), seen.from, seen.now);
     let mut not_measured = seen.not_measured;
     not_measured.extend(lacks(source, said.no_engine, listed));
+    let (api, lack) = said_by_api(said.api, said.no_api);
+    not_measured.extend(lack);
     not_measured.extend(said.errors.iter().map(|error| NotMeasured {
         layer: Layer::L3,
         what: "what the engine knows: restarts, and how earlier containers ended".to_owned(),
@@ -75,6 +78,7 @@ pub fn describe(text: &str, source: Source, seen: Seen, said: Said) -> Descripti
         from: seen.from,
         known,
         said: sentence,
+        api,
         left_out: (all - containers.len()) as u64,
         containers,
         findings: seen.findings,
@@ -176,6 +180,21 @@ fn filled(seen: Container, said: &Container) -> Container {
         started_at: said.started_at.or(seen.started_at),
         ..seen
     }
+}
+
+fn said_by_api(said: Option<Result<Api, String>>, there_is_none: bool) -> (Option<Api>, Option<NotMeasured>) {
+    let (api, refused) = match said {
+        Some(Ok(api)) => (Some(api), None),
+        Some(Err(why)) => (None, Some(why)),
+        None => (None, there_is_none.then(|| "no kubeconfig was found".to_owned())),
+    };
+    let lack = |why| NotMeasured {
+        layer: Layer::L3,
+        what: "what the Kubernetes API says of it".to_owned(),
+        why,
+        how: Some("--kubeconfig FILE names who may read pods and events".to_owned()),
+    };
+    (api, refused.map(lack))
 }
 
 /// What such an answer cannot have.

@@ -15,6 +15,7 @@ use anyhow::{Context, Result};
 
 use super::{
     Usage, answers, exit,
+    kube::Api,
     sinks::{self, Outlets},
     until,
     watching::{self, Plan},
@@ -47,11 +48,14 @@ pub fn run(args: &cli::Describe) -> Result<i32> {
     let (seen, code) = look(args, &asked)?;
     let host = watching::host_root(&args.watch.host);
     let sockets = cri::sockets(&host, args.watch.host.cri.as_deref());
+    let facts = HostFacts::read(&host);
+    let api = Api::find(&args.kubernetes, &host, &facts)?;
+    let access = api.as_ref().map(|api| api.access.as_ref());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let said = runtime.block_on(async { Said::ask(&host, &cri::Cri::new(&sockets), &asked).await });
+    let said = runtime.block_on(async { Said::ask(&host, &cri::Cri::new(&sockets), access, &asked).await });
     let mut description = merge::describe(&args.who, Source::Snapshot, seen, said);
     engine::measure_logs(&host, &mut description);
-    let identity = watching::observer(&HostFacts::read(&host)).identity;
+    let identity = watching::observer(&facts).identity;
     let stdout = io::stdout();
     show(&mut stdout.lock(), args.print.format, &identity, sinks::page_options(args.lang), &description)?;
     Ok(if code == exit::RAN && description.known == Known::Never { exit::NO_MATCH } else { code })
@@ -88,6 +92,8 @@ fn look(args: &cli::Describe, asked: &Asked) -> Result<(Seen, i32)> {
         remembers: true,
         answers_at: None,
         reload: None,
+        kube: Some(&args.kubernetes),
+        k8s_events: false,
     };
     let mut seen = None;
     let code = until::the_end(&plan, |edge| {

@@ -44,6 +44,9 @@ impl Seen {
             .filter_map(|container| container.image.as_ref())
             .collect();
         let concerns = |subject: &Subject| match &subject.container {
+            _ if subject.kind == "pod" && subject.object.as_deref().is_some_and(|pod| asked.names(pod)) => {
+                true
+            }
             Some(container) => asked.takes(container),
             None if subject.kind == "image" => {
                 subject.object.as_ref().is_some_and(|image| images.contains(&image))

@@ -12,7 +12,7 @@ impl Edge {
     /// Reads the plan's options again. What cannot be read or understood changes nothing.
     pub fn read_again(&mut self, plan: &Plan) -> Result<()> {
         let Some(reload) = &plan.reload else { return Ok(()) };
-        match reload.borrow_mut().again() {
+        match reload.borrow_mut().again(self.kube.is_some()) {
             Ok(reloaded) => self.go_on_with(&reloaded, plan),
             Err(error) => {
                 talk::say(format_args!("options stay as they were: {error:#}"));

@@ -19,10 +19,7 @@ use crate::{
         exit,
     },
     cli::{self, SCENARIOS},
-    rules::{
-        Problem, Rules,
-        catalogue::{Detect, Entry},
-    },
+    rules::{Problem, Rules, catalogue::Entry},
     sink::{is_broken_pipe, json, table::matrix as table},
 };
 
@@ -96,7 +93,7 @@ pub(super) fn check(dir: Option<&Path>) -> Result<Checked> {
 
 fn judged(entry: &Entry) -> usize {
     let causes = entry.causes.iter();
-    causes.filter(|cause| cause.detect.unwrap_or(entry.detect) == Detect::Node).count()
+    causes.filter(|cause| cause.is_found(entry)).count()
 }
 
 /// Some causes are told only in a scenario: what is wrong with them shows only there.

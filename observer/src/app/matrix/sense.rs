@@ -85,7 +85,7 @@ impl Lacks<'_> {
         if !has(&cause.remedy, &self.entry.remedy) || !has(&cause.remedy_zh, &self.entry.remedy_zh) {
             self.say_of_cause("it needs a remedy and a remedy_zh, or its entry does");
         }
-        if cause.detect.unwrap_or(self.entry.detect) != Detect::Node {
+        if !cause.is_found(self.entry) {
             return;
         }
         let shows = |case: &&Case| case.cause.as_ref() == Some(&cause.id) && is_told(case.expect);

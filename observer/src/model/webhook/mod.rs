@@ -46,6 +46,8 @@ const SWEEP_NS: u64 = 60_000_000_000;
 #[derive(Default)]
 pub struct Webhooks {
     targets: Vec<Target>,
+    /// So many of them are the user's; those that the Kubernetes API names come after them.
+    configured: usize,
     connections: Connections,
     swept: Option<Time>,
     served: served::Served,
@@ -69,6 +71,12 @@ struct Ended {
 }
 
 impl Webhooks {
+    /// These are named by the Kubernetes API. There may only be more of them than before.
+    pub fn named(&mut self, more: &[Target]) {
+        self.targets.truncate(self.configured);
+        self.targets.extend_from_slice(more);
+    }
+
     /// The records from which a recording's next segment goes on.
     pub fn records(&self) -> impl Iterator<Item = &Record> {
         self.connections.records()
@@ -153,6 +161,7 @@ fn deadline_said(call: &Call) -> Option<u64> {
 impl Model {
     /// With these taken for webhooks; kernel records name them by their places, from 1.
     pub fn with_webhooks(mut self, targets: Vec<Target>) -> Model {
+        self.webhooks.configured = targets.len();
         self.webhooks.targets = targets;
         self
     }
@@ -160,7 +169,13 @@ impl Model {
     /// Settings have changed. What was named before keeps its place.
     pub fn go_on_with(&mut self, ready_wait_ns: u64, targets: Vec<Target>) {
         self.ready_wait_ns = ready_wait_ns;
-        self.webhooks.targets = targets;
+        let before = std::mem::replace(&mut self.webhooks.configured, targets.len());
+        self.webhooks.targets.splice(..before, targets);
+    }
+
+    /// All webhooks that are named, by whomever: kernel records name them by their place here, from 1.
+    pub fn webhook_targets(&self) -> &[Target] {
+        &self.webhooks.targets
     }
 
     /// Connections to webhooks no longer followed to bound memory.

@@ -55,7 +55,7 @@ impl Lines {
     /// # Errors
     /// [`BadKeyword`]: one of them cannot be looked for.
     pub fn new(keywords: Vec<Keyword>) -> Result<Lines, BadKeyword> {
-        let wanted = Wanted { keywords: Keywords::new(keywords)?, redactor: Redactor::new() };
+        let wanted = Wanted { keywords: Keywords::new(keywords)?, redactor: Redactor::default() };
         Ok(Lines { wanted: Some(wanted), ..Lines::default() })
     }
 

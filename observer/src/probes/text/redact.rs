@@ -32,17 +32,19 @@ const SECRETS: &[&str] = &[
 const RUN: &str = r"[A-Za-z0-9+_=-]{32,}";
 
 #[derive(Debug)]
-pub(super) struct Redactor {
+pub struct Redactor {
     secrets: Vec<Regex>,
     run: Option<Regex>,
 }
 
-impl Redactor {
-    pub fn new() -> Redactor {
+impl Default for Redactor {
+    fn default() -> Redactor {
         let build = |pattern: &&str| RegexBuilder::new(pattern).unicode(false).build().ok();
         Redactor { secrets: SECRETS.iter().filter_map(build).collect(), run: build(&RUN) }
     }
+}
 
+impl Redactor {
     pub fn redact(&self, line: &[u8]) -> Vec<u8> {
         let mut line = Cow::Borrowed(line);
         for secret in &self.secrets {
@@ -82,12 +84,12 @@ mod tests {
     use super::*;
 
     fn redacted(line: &str) -> String {
-        String::from_utf8(Redactor::new().redact(line.as_bytes())).unwrap()
+        String::from_utf8(Redactor::default().redact(line.as_bytes())).unwrap()
     }
 
     #[test]
     fn every_pattern_is_one() {
-        let redactor = Redactor::new();
+        let redactor = Redactor::default();
         assert_eq!((redactor.secrets.len(), redactor.run.is_some()), (SECRETS.len(), true));
     }
 

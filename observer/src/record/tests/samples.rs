@@ -1,6 +1,7 @@
 //! One input of every variant.
 
 mod events;
+mod kube;
 
 use std::collections::BTreeMap;
 
@@ -30,7 +31,8 @@ pub(super) fn all() -> Vec<Input> {
             event,
         })
     });
-    let facts = facts().into_iter().map(|what| Input::Fact(Fact { time: Time(u64::MAX), what }));
+    let facts =
+        facts().into_iter().chain(kube::facts()).map(|what| Input::Fact(Fact { time: Time(u64::MAX), what }));
     let reports = reports().into_iter().map(|what| Input::Probe(ProbeReport { time: Time(0), what }));
     let used = MemoryUse {
         current: 1,

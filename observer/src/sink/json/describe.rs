@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::{
+    api::ApiJson,
     coldstart::ColdStartBody,
     container::ContainerJson,
     cpu::CpuUseJson,
@@ -26,6 +27,7 @@ pub(super) struct DescribeBody<'a> {
     from: String,
     known: &'static str,
     said: &'a str,
+    kubernetes: Option<ApiJson<'a>>,
     containers: Vec<DescribedJson<'a>>,
     left_out: u64,
     findings: Vec<FindingBody<'a>>,
@@ -85,6 +87,7 @@ impl<'a> DescribeBody<'a> {
             from: rfc3339(description.from),
             known: description.known.name(),
             said: &description.said,
+            kubernetes: description.api.as_ref().map(ApiJson::of),
             containers: description.containers.iter().map(DescribedJson::of).collect(),
             left_out: description.left_out,
             findings: description.findings.iter().map(FindingBody::of).collect(),

@@ -2,6 +2,7 @@
 //! never renamed, and written in the order in which they are declared.
 
 mod address;
+mod api;
 mod coldstart;
 mod comparison;
 mod container;

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     output::{
-        CheckState, Condition, Described, Description, Known, NotMeasured, PastExit, Since, Stdio,
+        Api, CheckState, Condition, Described, Description, Known, NotMeasured, PastExit, Since, Stdio,
         StdioTarget,
     },
     sink::{
@@ -44,6 +44,7 @@ pub(super) fn screen(page: Page, lang: Lang, of: &Description) -> String {
     );
     text.push_str(&page.paint(Tone::Dim, page.wrapped(2, &watched).trim_end()));
     text.push('\n');
+    text.push_str(&of.api.as_ref().map(|api| said_by_api(page, api)).unwrap_or_default());
     of.containers.iter().for_each(|described| text.push_str(&container(page, described)));
     if of.left_out > 0 {
         text.push_str(&page.wrapped(0, &format!("and {} more containers", of.left_out)));
@@ -58,6 +59,45 @@ pub(super) fn screen(page: Page, lang: Lang, of: &Description) -> String {
         of.unproven.iter().for_each(|found| text.push_str(&finding::unproven(page, lang, found)));
     }
     text.push_str(&not_measured(page, &of.not_measured));
+    text
+}
+
+/// What the Kubernetes API says: how the pod is, what is not as it should be, and the latest Events.
+fn said_by_api(page: Page, api: &Api) -> String {
+    let Api::Pod(pod) = api else { return line(page, "kubernetes", "has no pod of this name") };
+    let with = |name: &str, text: &Option<String>| text.as_ref().map(|text| format!("{name}{text}"));
+    let how = [
+        with("phase ", &pod.phase),
+        with("node ", &pod.node).or_else(|| Some("no node yet".to_owned())),
+        with("", &pod.reason),
+        with("", &pod.message),
+    ];
+    let mut text = line(page, "kubernetes", &how.into_iter().flatten().collect::<Vec<_>>().join(", "));
+    for condition in pod.conditions.iter().filter(|condition| condition.status != "True") {
+        let parts = [
+            Some(format!("{} is {}", condition.kind, condition.status)),
+            condition.reason.clone(),
+            condition.message.clone(),
+        ];
+        text.push_str(&line(page, "", &parts.into_iter().flatten().collect::<Vec<_>>().join(", ")));
+    }
+    for (container, reason, message) in &pod.waiting {
+        text.push_str(&line(page, "", &format!("{container} waits: {reason} {message}")));
+    }
+    match &pod.events {
+        Ok(events) => events.iter().for_each(|event| {
+            let time = event
+                .time
+                .map_or_else(|| "at some time".to_owned(), |time| format!("{} UTC", date_time(time)));
+            let times = if event.count > 1 { format!(" ({} times)", event.count) } else { String::new() };
+            text.push_str(&line(
+                page,
+                "event",
+                &format!("{time} {}{times}: {}", event.reason, event.message),
+            ));
+        }),
+        Err(why) => text.push_str(&line(page, "event", &format!("not known: {why}"))),
+    }
     text
 }
 
@@ -301,6 +341,7 @@ mod tests {
             from: Wall(0),
             known: Known::Here,
             said: HOSTILE.to_owned(),
+            api: None,
             containers: vec![described],
             left_out: 0,
             findings: Vec::new(),

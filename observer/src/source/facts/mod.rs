@@ -9,6 +9,7 @@ pub mod cpu;
 pub mod cri;
 pub mod files;
 pub mod host;
+pub mod kube;
 pub mod memory;
 pub mod node;
 pub mod procfs;
