@@ -4,6 +4,7 @@
 
 mod certificate;
 mod cpu;
+mod hardware;
 mod node;
 mod storage;
 
@@ -21,6 +22,7 @@ use crate::{
 };
 pub use certificate::Certificate;
 pub use cpu::{Bandwidth, CpuCounts, CpuFact, Quota};
+pub use hardware::{BlockCounts, CheckCounts, HardwareCounts, SyncCounts};
 pub use node::{CpuTime, NodeCounts};
 pub use storage::{Alike, Device, FailedAt, Filesystem, NodeFilesystem, Purpose, Room};
 

@@ -13,6 +13,7 @@ pub mod exit;
 pub mod explain;
 mod follow;
 mod groups;
+mod hardware;
 mod linear;
 pub mod matrix;
 mod metering;

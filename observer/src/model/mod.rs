@@ -7,6 +7,7 @@ mod cpu;
 mod dns;
 mod facts;
 mod failure;
+mod hardware;
 pub mod identity;
 mod lives;
 mod markers;
@@ -88,6 +89,8 @@ pub struct Model {
     drops: net::Drops,
     /// Calls that failed for want of room.
     failures: storage::Failures,
+    /// Requests to block devices that took long.
+    slowest: hardware::Slowest,
     webhooks: Webhooks,
     clock: ClockOffset,
     lost: BTreeMap<u8, u64>,
@@ -114,6 +117,7 @@ impl Model {
             unanswered: BTreeSet::new(),
             drops: net::Drops::default(),
             failures: storage::Failures::default(),
+            slowest: hardware::Slowest::default(),
             webhooks: Webhooks::default(),
             clock: ClockOffset { wall_minus_boot_ns: 0, error_ns: 0 },
             lost: BTreeMap::new(),
@@ -159,6 +163,7 @@ impl Model {
             Event::Tls(event) => self.calls.record(record, event),
             Event::Dns(event) => self.follow_lookups(record, event),
             Event::Cpu(probes::cpu::Event::Mark(mark)) => self.marked(mark),
+            Event::Hardware(_) => self.slowest.note(record),
             _ => {}
         }
         self.pods.keep(record);

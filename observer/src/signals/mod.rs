@@ -5,6 +5,7 @@
 pub mod certificate;
 mod cpu;
 mod dns;
+mod hardware;
 mod list;
 mod memory;
 mod net;
@@ -42,6 +43,7 @@ pub struct Signals {
     broken: stdio::Counted,
     residents: Residents,
     uses: cpu::Uses,
+    devices: hardware::Devices,
 }
 
 impl Signals {
@@ -97,7 +99,9 @@ impl Signals {
     }
 
     /// How the node did in an interval.
-    pub fn node(&mut self, used: &NodeUse, now: Time, at: Wall, see: impl FnMut(Observation)) {
+    pub fn node(&mut self, used: &NodeUse, now: Time, at: Wall, mut see: impl FnMut(Observation)) {
+        let measured = hardware::Measured { interval_ns: used.interval_ns, of: &used.hardware, now, at };
+        self.devices.signals(&measured, &mut see);
         cpu::of_node(used, now, at, see);
     }
 

@@ -83,6 +83,15 @@ fn records() -> Vec<(&'static str, Vec<u8>)> {
     let mount = wire::mount::Mount { header, syscall, op: 1, role: runtime, target_len: 4, pad: 0 };
     let file = wire::file::File { header, syscall, flags: 0, role: runtime, path_len: 4, op: 1 };
     let mark = wire::cpu::Mark { header, cookie: 7, at_ns: 9, spent_ns: [1, 2, 3, 4], what: 2, flags: 3 };
+    let slow = wire::hardware::Slow {
+        header,
+        took_ns: 200_000_000,
+        device: 7 << 20,
+        op: wire::hardware::op::FLUSH,
+        bytes: 0,
+        count: 3,
+        name: *b"loop0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0",
+    };
     let fault = wire::fault::Delivered {
         header,
         signal: 11,
@@ -120,6 +129,7 @@ fn records() -> Vec<(&'static str, Vec<u8>)> {
         ("mount", record(mount, b"/dev")),
         ("file", record(file, b"/lib")),
         ("cpu", record(mark, b"")),
+        ("hardware", record(slow, b"")),
     ]
 }
 

@@ -20,6 +20,7 @@ use super::{
     drops::DropReasons,
     endpoints::Endpoints,
     engine::Engines,
+    hardware::Hardware,
     log::KernelLog,
     maps::{self, Maps},
     reorder::{HOLD_NS, Reorder},
@@ -111,6 +112,7 @@ pub struct Live {
     pub(super) endpoints: Endpoints,
     pub(super) cpu: Cpu,
     pub(super) failures: Failures,
+    pub(super) hardware: Hardware,
     // Holds the programs; dropped last.
     pub(super) ebpf: Ebpf,
 }
@@ -186,6 +188,7 @@ impl Live {
             endpoints: Endpoints::take(&mut ebpf)?,
             cpu: Cpu::take(&mut ebpf)?,
             failures: Failures::take(&mut ebpf)?,
+            hardware: Hardware::take(&mut ebpf)?,
             ebpf,
         })
     }

@@ -7,6 +7,7 @@ mod cpu;
 mod drops;
 mod endpoints;
 mod engine;
+mod hardware;
 mod hierarchy;
 mod load;
 mod loaded;
@@ -21,5 +22,7 @@ mod tls;
 mod tracefs;
 
 pub use endpoints::Endpoint;
+pub use hardware::{Counted as Hardware, text};
 pub use load::{Live, LoadError, Options, RING, plan};
+pub use observer_ebpf::wire::hardware::{Block, Syncing};
 pub use tracefs::Tracefs;
