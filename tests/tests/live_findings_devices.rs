@@ -14,6 +14,9 @@ use observer_tests::rig::{
 };
 use serde_json::Value;
 
+/// What others on this machine do is of no interest here.
+const PROBES: &str = "process,stdio,hardware";
+
 const NO_LIMITS: &str = "this machine has no control groups that limit requests to devices (v1)";
 
 /// The workload, and the same under etcd's name.
@@ -48,7 +51,7 @@ fn devices_that_keep_their_users_waiting() {
     let Some(mut slow) = Disk::slow("slow", Limit::Requests(5)) else { return skip(TEST, NO_LIMITS) };
     let mut busy = Disk::slow("busy", Limit::Requests(50)).expect("another one");
     let mut stuck = Disk::slow("stuck", Limit::Byte).expect("a third one");
-    let verdicts = Verdicts::begin_of(&stage, "storage-slow", &["etcd-unreachable"], &[]);
+    let verdicts = Verdicts::begin_of(&stage, "storage-slow", &["etcd-unreachable"], &["--probes", PROBES]);
 
     slow.runs(&etcd, &["sync", &at(&slow.upper)]);
     busy.runs(&program, &["read", &at(&busy.upper), "16"]);
@@ -73,8 +76,12 @@ fn a_device_whose_users_are_limited_is_not_slow() {
     let stage = stage();
     let (program, etcd) = programs(&stage);
     let Some(mut disk) = Disk::slow("limited", Limit::Requests(20)) else { return skip(TEST, NO_LIMITS) };
-    let verdicts =
-        Verdicts::begin_of(&stage, "storage-slow-not-limited", &["etcd-unreachable"], &["--interval", "6s"]);
+    let verdicts = Verdicts::begin_of(
+        &stage,
+        "storage-slow-not-limited",
+        &["etcd-unreachable"],
+        &["--probes", PROBES, "--interval", "6s"],
+    );
     disk.runs(&program, &["read", &at(&disk.lower), "8"]);
     // In memory: there is nothing to wait for.
     disk.runs(&etcd, &["sync", "/dev/shm/not-on-any-disk"]);

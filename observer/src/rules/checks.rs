@@ -58,10 +58,10 @@ const PLANS: &[Plan] = &[
     Plan(
         Layer::L2,
         "waiting for paravirtual block devices",
-        "io.latency_p50_ms{kind=paravirtual}",
+        "io.latency_p90_ms{kind=paravirtual}",
         Func::Max,
         Op::Above,
-        20.0,
+        100.0,
         false,
     ),
     Plan(
@@ -83,7 +83,7 @@ const PLANS: &[Plan] = &[
         1.0,
         false,
     ),
-    Plan(Layer::Host, "waiting for block devices", "io.latency_p50_ms", Func::Max, Op::Above, 20.0, false),
+    Plan(Layer::Host, "waiting for block devices", "io.latency_p90_ms", Func::Max, Op::Above, 100.0, false),
     Plan(Layer::Host, "waiting for a CPU", "cpu.runqueue_p99_ms", Func::Max, Op::Above, 20.0, false),
     Plan(
         Layer::Host,

@@ -132,24 +132,24 @@ fn block(
     if used.is_stuck {
         let ms = interval_ns as f64 / 1e6;
         let text = format!("nothing that was asked of {name} was done within {:.1} s", ms / 1e3);
-        for signal in [Signal::IoLatency, Signal::IoMedian] {
+        for signal in [Signal::IoLatency, Signal::IoMost] {
             see(of(signal, ms).with(Label::State, "stuck").saying(text.clone()));
         }
         return;
     }
     let count = used.waited.count();
-    let percentiles = percentile(&used.waited, 50).zip(percentile(&used.waited, 99));
-    let Some((median, p99)) = percentiles.filter(|_| count >= LEAST_AT_LAST) else { return };
+    let percentiles = percentile(&used.waited, 90).zip(percentile(&used.waited, 99));
+    let Some((p90, p99)) = percentiles.filter(|_| count >= LEAST_AT_LAST) else { return };
     let under_way = used.under_way(interval_ns).unwrap_or_default();
     let state = if under_way > MANY_UNDER_WAY { "busy" } else { "calm" };
     let slowest = used.slowest.as_ref().map_or_else(String::new, |slow| {
         format!("; a {} of {} bytes took {:.1} ms", slow.op.name(), slow.bytes, slow.took_ns as f64 / 1e6)
     });
     let text = format!(
-        "half of the {count} requests to {name} that somebody waited for took up to {median:.1} ms, 99 of 100 up to \
+        "of {count} requests to {name} that somebody waited for 90 of 100 took up to {p90:.1} ms, 99 of 100 up to \
          {p99:.1} ms, with {under_way:.1} under way at a time{slowest}"
     );
-    see(of(Signal::IoMedian, median).with(Label::State, state).saying(text.clone()));
+    see(of(Signal::IoMost, p90).with(Label::State, state).saying(text.clone()));
     see(of(Signal::IoLatency, p99).with(Label::State, state).saying(text));
 }
 

@@ -69,7 +69,7 @@ signals! {
     CpuUsed "cpu.used_percent" [] "of one CPU"
     CpuRunqueue "cpu.runqueue_p99_ms" [Cpu] "how long tasks of the node wait for a CPU"
     CpuSteal "cpu.steal_percent" [] "CPU time that the hypervisor gave to others"
-    IoMedian "io.latency_p50_ms" [Hardware] "how long requests to a block device take that somebody waits for: half of them"
+    IoMost "io.latency_p90_ms" [Hardware] "how long requests to a block device take that somebody waits for: 90 of 100"
     IoLatency "io.latency_p99_ms" [Hardware] "the same: 99 of 100"
     IoSync "io.fsync_p99_ms" [Hardware] "how long a component waits until its files are on their device"
     CertificateValid "node.certificate_valid_days" [] "for how long a certificate of the control plane or the kubelet is valid"

@@ -34,7 +34,7 @@ fn few_requests_are_put_together() {
     assert_eq!(see(&mut devices, &of(vec![block("sda", 6, 500)])), [""; 0]);
     let seen = see(&mut devices, &of(vec![block("sda", 6, 500)]));
     assert_eq!(seen.len(), 2, "{seen:?}");
-    assert!(seen[0].starts_with("io.latency_p50_ms 5") && seen[0].ends_with(" calm sda"), "{seen:?}");
+    assert!(seen[0].starts_with("io.latency_p90_ms 5") && seen[0].ends_with(" calm sda"), "{seen:?}");
     assert!(seen[1].starts_with("io.latency_p99_ms 5"), "{seen:?}");
     // What was judged is not judged again.
     assert_eq!(see(&mut devices, &of(vec![block("sda", 6, 500)])), [""; 0]);
@@ -67,7 +67,7 @@ fn a_device_that_is_asked_for_much_is_busy() {
 fn a_device_that_does_nothing_is_stuck() {
     let stuck = ("vda".to_owned(), BlockUse { is_stuck: true, ..BlockUse::default() });
     let seen = see(&mut Devices::default(), &of(vec![stuck]));
-    assert_eq!(seen, ["io.latency_p99_ms 5000 stuck vda", "io.latency_p50_ms 5000 stuck vda"]);
+    assert_eq!(seen, ["io.latency_p99_ms 5000 stuck vda", "io.latency_p90_ms 5000 stuck vda"]);
 }
 
 #[test]
