@@ -23,6 +23,10 @@ fn record<R: wire::Record>(mut record: R, text: &[u8]) -> Vec<u8> {
     [record.as_bytes(), text].concat()
 }
 
+fn zeroed<R: wire::Record>() -> Vec<u8> {
+    record(R::new_zeroed(), b"")
+}
+
 fn exec(role: u32, filename: &str, argv: &str, environ: &str) -> Vec<u8> {
     let fixed = wire::process::Exec {
         header: HEADER,
@@ -83,15 +87,6 @@ fn records() -> Vec<(&'static str, Vec<u8>)> {
     let mount = wire::mount::Mount { header, syscall, op: 1, role: runtime, target_len: 4, pad: 0 };
     let file = wire::file::File { header, syscall, flags: 0, role: runtime, path_len: 4, op: 1 };
     let mark = wire::cpu::Mark { header, cookie: 7, at_ns: 9, spent_ns: [1, 2, 3, 4], what: 2, flags: 3 };
-    let slow = wire::hardware::Slow {
-        header,
-        took_ns: 200_000_000,
-        device: 7 << 20,
-        op: wire::hardware::op::FLUSH,
-        bytes: 0,
-        count: 3,
-        name: *b"loop0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0",
-    };
     let fault = wire::fault::Delivered {
         header,
         signal: 11,
@@ -129,7 +124,7 @@ fn records() -> Vec<(&'static str, Vec<u8>)> {
         ("mount", record(mount, b"/dev")),
         ("file", record(file, b"/lib")),
         ("cpu", record(mark, b"")),
-        ("hardware", record(slow, b"")),
+        ("hardware", zeroed::<wire::hardware::Slow>()),
     ]
 }
 

@@ -55,12 +55,12 @@ fn hardware(node: &NodeUse) -> Vec<String> {
     let slowest = slowest.and_then(|(name, used)| Some((name, used.waited.percentile(50)?, p99(used)?)));
     let mut parts = Vec::new();
     parts.extend(slowest.map(|(name, p50, p99)| {
-        format!("requests to {} waited for p50 {} p99 {} ms", name, ms_text(p50), ms_text(p99))
+        format!("requests to {name} waited for p50 {} p99 {} ms", ms_text(p50), ms_text(p99))
     }));
     let stuck = of.block.iter().flatten().filter(|(_, used)| used.is_stuck);
-    parts.extend(stuck.map(|(name, _)| format!("{} does nothing of what is asked of it", name)));
+    parts.extend(stuck.map(|(name, _)| format!("{name} does nothing of what is asked of it")));
     let timed_out = of.timed_out.iter().flatten();
-    parts.extend(timed_out.map(|(name, count)| format!("{} did not send in time {count} times", name)));
+    parts.extend(timed_out.map(|(name, count)| format!("{name} did not send in time {count} times")));
     let checked: u64 = of.checked.iter().flatten().map(|(_, count)| count).sum();
     if checked > 0 {
         parts.push(format!("{checked} machine checks"));

@@ -20,7 +20,7 @@ pub fn progress(host: &HostRoot) -> BTreeMap<String, Progress> {
 
 /// Whether it is a whole device that is given requests, as those are that are counted.
 pub fn is_given_requests(host: &HostRoot, name: &str) -> bool {
-    host.read(&format!("/sys/block/{name}/mq/0/nr_tags")).is_ok()
+    host.read(format!("/sys/block/{name}/mq/0/nr_tags")).is_ok()
 }
 
 /// `major minor name`, then numbers: reads done at the first, writes at the 5th, under way at the 9th, discards and

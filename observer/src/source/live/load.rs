@@ -170,8 +170,7 @@ impl Live {
         if streams::by_functions(&plans) {
             streams.pipes_are_hooked();
         }
-        drop((types, btf));
-        give_back_memory();
+        give_back_memory((types, btf));
         Ok(Self {
             ring,
             maps,
@@ -350,7 +349,8 @@ impl Live {
 }
 
 /// Kernel types take tens of megabytes while they are read; the allocator would keep them.
-fn give_back_memory() {
+fn give_back_memory<T>(types: T) {
+    drop(types);
     #[cfg(target_env = "gnu")]
     {
         // SAFETY: may be called at any time, from any thread.
