@@ -136,6 +136,22 @@ offsets! {
     skb_device: "sk_buff.dev",
     skb_sock: "sk_buff.sk",
     device_net: "net_device.nd_net.net",
+    device_name: "net_device.name",
+    request_flags: "request.cmd_flags",
+    request_bytes: "request.__data_len",
+    /// When it was made; CLOCK_MONOTONIC. 0 where the device counts nothing.
+    request_began: "request.start_time_ns",
+    request_queue: "request.q",
+    queue_disk: "request_queue.disk",
+    disk_major: "gendisk.major",
+    disk_minor: "gendisk.first_minor",
+    disk_name: "gendisk.disk_name",
+    /// Since Linux 6.13 one structure deeper.
+    mce_status: "mce_hw_err.m.status|mce.status",
+    mce_bank: "mce_hw_err.m.bank|mce.bank",
+    mce_cpu: "mce_hw_err.m.extcpu|mce.extcpu",
+    /// Not an offset: the bit of `request_flags` that says that somebody waits.
+    request_sync: "enum req_flag_bits.__REQ_SYNC",
     /// Not an offset: the value of `memory_cgrp_id` in `enum cgroup_subsys_id`.
     memory_cgrp_id: "enum cgroup_subsys_id.memory_cgrp_id",
 }

@@ -30,6 +30,7 @@ macro_rules! for_each_probe {
             16 cpu Cpu
             17 text Text
             18 storage Storage
+            19 hardware Hardware
         }
     };
 }

@@ -4,6 +4,7 @@
 
 mod certificate;
 mod cpu;
+mod hardware;
 mod kube;
 mod node;
 mod storage;
@@ -23,6 +24,7 @@ use crate::{
 };
 pub use certificate::Certificate;
 pub use cpu::{Bandwidth, CpuCounts, CpuFact, Quota};
+pub use hardware::{BlockCounts, CheckCounts, HardwareCounts, SyncCounts};
 pub use kube::{
     Allows, Kube, KubeAutoscaler, KubeKind, KubeNamespace, KubeNode, KubePod, KubePolicy, KubeRequirement,
     KubeService, KubeSlice, KubeWebhook, Requires,

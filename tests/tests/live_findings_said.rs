@@ -122,6 +122,56 @@ fn what_a_server_says_and_what_a_workload_only_repeats() {
     assert_eq!(of_no_container(&stage, &seen), expected, "{}", seen.stdout);
 }
 
+/// What the kubelet says of a volume that it could not mount.
+fn volume(name: &str, why: &str) -> String {
+    format!(
+        r#"E1122 07:00:00.000000 1 nestedpendingoperations.go:348] Operation for "{{volumeName:kubernetes.io/x/1-{name} podName:1 nodeName:}}" failed. No retries permitted until later. Error: MountVolume.SetUp failed for volume "{name}" (UniqueName: "kubernetes.io/x/1-{name}") pod "web-0" (UID: "1") : {why}"#
+    )
+}
+
+#[test]
+fn volumes_that_the_kubelet_cannot_mount() {
+    let stage = stage();
+    let verdicts = Verdicts::begin(&stage, "volume-mount-failed", &["--probes", "process,text"]);
+    let lines = [
+        volume("shared", "mount failed: exit status 32"),
+        volume(
+            "disk",
+            "kubernetes.io/csi: mounter.SetUpAt failed to get CSI client: driver name csi.example.com not found in \
+             the list of registered CSI drivers",
+        ),
+        volume("settings", r#"configmap "settings" not found"#),
+    ];
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    // Other reasons are for the kubelet's log to tell: a symptom without a cause.
+    let other = volume("other", "rpc error: code = Internal desc = nobody knows");
+    says(&stage, "kubelet", &[&lines[..], &lines, &lines, &[&other, &other, &other]].concat());
+    let told = [("shared", "mount-refused"), ("disk", "class-or-driver"), ("settings", "object-missing")];
+    for (name, _) in told {
+        verdicts.awaits("volume-mount-failed", name);
+    }
+    let seen = verdicts.end();
+    for (name, cause) in told {
+        only(&seen, name, &format!("volume-mount-failed/{cause} proved"));
+    }
+    assert!(!seen.of_type("finding").any(|finding| finding["subject"]["object"] == "other"));
+}
+
+#[test]
+fn volumes_that_are_mounted_in_the_end() {
+    let stage = stage();
+    let case = "volume-mount-failed-not-in-the-end";
+    let verdicts = Verdicts::begin(&stage, case, &["--probes", "process,text"]);
+    let twice = volume("shared", "mount failed: exit status 32");
+    // Its pod is deleted, and it with it.
+    let going = volume("kube-api-access", r#"object "shop"/"kube-root-ca.crt" not registered"#);
+    let done =
+        "I1122 07:00:09.000000 1 operation_generator.go:1] MountVolume.SetUp succeeded for volume shared";
+    says(&stage, "kubelet", &[&twice, &twice, &going, &going, done]);
+    let seen = verdicts.end();
+    ["shared", "kube-api-access"].iter().for_each(|name| quiet(&seen, name));
+}
+
 #[test]
 fn a_webhook_without_which_requests_go_on() {
     let stage = stage();

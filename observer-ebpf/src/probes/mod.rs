@@ -5,6 +5,7 @@ pub mod cpu;
 mod dns;
 mod fault;
 mod file;
+mod hardware;
 mod memory;
 mod mount;
 mod namespace;

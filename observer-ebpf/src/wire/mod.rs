@@ -8,6 +8,7 @@ pub mod cpu;
 pub mod dns;
 pub mod fault;
 pub mod file;
+pub mod hardware;
 pub mod memory;
 pub mod mount;
 pub mod namespace;

@@ -163,7 +163,7 @@ impl Edge {
         self.live.poll(now(), fresh, |input| inputs.push(input));
         self.pipes.look(&mut self.live);
         let of_groups = self.groups.samples(&self.host).into_iter().chain(self.linears.samples(&self.host));
-        let of_node = if self.follows { self.node.sample(&self.live, &self.host) } else { None };
+        let of_node = if self.follows { self.node.sample(&mut self.live, &self.host) } else { None };
         let of_storage = if self.follows { self.storage.sample(&mut self.live) } else { None };
         let certificates = if self.follows { self.node.certificates(&self.host) } else { None };
         let of_node = of_node.into_iter().chain(of_storage).chain(certificates);

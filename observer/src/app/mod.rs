@@ -15,6 +15,7 @@ pub mod exit;
 pub mod explain;
 mod follow;
 mod groups;
+mod hardware;
 mod kube;
 mod linear;
 pub mod matrix;

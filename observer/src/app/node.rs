@@ -2,7 +2,10 @@
 
 use observer_ebpf::wire::cpu::BUCKETS;
 
-use super::edge::now;
+use super::{
+    edge::now,
+    hardware::{Hardware, moved},
+};
 use crate::{
     input::{CpuTime, NodeCounts, Sample, SampleKind},
     source::{
@@ -23,6 +26,7 @@ const CERTIFICATES_EVERY_NS: u64 = 300_000_000_000;
 pub struct Node {
     last: Option<Last>,
     certificates: Option<Time>,
+    hardware: Hardware,
 }
 
 struct Last {
@@ -44,28 +48,24 @@ impl Node {
     }
 
     /// What was counted since the last sample, if it is time for one.
-    pub fn sample(&mut self, live: &Live, host: &HostRoot) -> Option<Sample> {
+    pub fn sample(&mut self, live: &mut Live, host: &HostRoot) -> Option<Sample> {
         let time = now();
         if self.last.as_ref().is_some_and(|last| time.since(last.time) < EVERY_NS) {
             return None;
         }
         let counted = Last { time, run_queue: live.run_queue(), cpu_time: node::cpu_time(host) };
+        let hardware = self.hardware.look(live, host);
         let before = self.last.replace(counted)?;
         let now = self.last.as_ref()?;
         let counts = NodeCounts {
             interval_ns: time.since(before.time),
-            run_queue: before.run_queue.zip(now.run_queue).map(|(before, now)| moved(&before, &now)),
+            run_queue: before.run_queue.zip(now.run_queue).map(|(before, now)| moved(Some(&before), &now)),
             cpu_time: before.cpu_time.zip(now.cpu_time).map(|(before, now)| CpuTime {
                 all: now.all.saturating_sub(before.all),
                 stolen: now.stolen.saturating_sub(before.stolen),
             }),
+            hardware,
         };
         Some(Sample { time, what: SampleKind::Node(Box::new(counts)) })
     }
-}
-
-/// The buckets that have grown, and by how much.
-fn moved(before: &[u64; BUCKETS], now: &[u64; BUCKETS]) -> Vec<(u16, u64)> {
-    let grown = before.iter().zip(now).enumerate().filter(|(_, (before, now))| now > before);
-    grown.map(|(bucket, (before, now))| (bucket as u16, now - before)).collect()
 }

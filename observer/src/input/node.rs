@@ -11,6 +11,8 @@ pub struct NodeCounts {
     pub run_queue: Option<Vec<(u16, u64)>>,
     /// `None`: it could not be read.
     pub cpu_time: Option<CpuTime>,
+    #[serde(default)]
+    pub hardware: super::HardwareCounts,
 }
 
 /// Time of all CPUs, in ticks of the kernel.

@@ -143,7 +143,7 @@ impl Model {
             SampleKind::Failures(counts) => self.failed_again(sample.time, counts, make),
             SampleKind::Certificates(found) => make(Made::Certificates(found.clone())),
             SampleKind::Linear { init, tgid, bytes } => self.linear_sampled(*init, *tgid, *bytes, make),
-            SampleKind::Node(counts) => make(Made::Node(node::node_use(counts))),
+            SampleKind::Node(counts) => make(Made::Node(node::node_use(counts, &mut self.slowest))),
         }
     }
 

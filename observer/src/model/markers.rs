@@ -111,6 +111,7 @@ impl<'a> Reading<'a> {
             | Event::Storage(_)
             | Event::Tls(_)
             | Event::Cpu(_)
+            | Event::Hardware(_)
             | Event::Webhook(_) => {}
         }
     }
@@ -317,6 +318,7 @@ pub fn call_of(event: &Event) -> Option<Call> {
         | Event::Text(_)
         | Event::Storage(_)
         | Event::Cpu(_)
+        | Event::Hardware(_)
         | Event::Webhook(_) => None,
     }
 }

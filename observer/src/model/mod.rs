@@ -7,6 +7,7 @@ mod cpu;
 mod dns;
 mod facts;
 mod failure;
+mod hardware;
 pub mod identity;
 pub mod kube;
 mod lives;
@@ -91,6 +92,8 @@ pub struct Model {
     drops: net::Drops,
     /// Calls that failed for want of room.
     failures: storage::Failures,
+    /// Requests to block devices that took long.
+    slowest: hardware::Slowest,
     webhooks: Webhooks,
     clock: ClockOffset,
     shed: Shed,
@@ -119,6 +122,7 @@ impl Model {
             unanswered: BTreeSet::new(),
             drops: net::Drops::default(),
             failures: storage::Failures::default(),
+            slowest: hardware::Slowest::default(),
             webhooks: Webhooks::default(),
             clock: ClockOffset { wall_minus_boot_ns: 0, error_ns: 0 },
             shed: Shed::default(),
@@ -173,6 +177,7 @@ impl Model {
             Event::Tls(event) => self.calls.record(record, event),
             Event::Dns(event) => self.follow_lookups(record, event),
             Event::Cpu(probes::cpu::Event::Mark(mark)) => self.marked(mark),
+            Event::Hardware(_) => self.slowest.note(record),
             _ => {}
         }
         self.pods.keep(record);

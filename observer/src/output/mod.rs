@@ -9,6 +9,7 @@ mod event;
 mod evidence;
 mod file;
 mod finding;
+mod hardware;
 mod node;
 pub mod signal;
 mod stats;
@@ -40,6 +41,7 @@ pub use file::{File, FileOutcome};
 pub use finding::{
     Bilingual, Check, CheckState, Finding, FindingStatus, Found, Grade, Missing, Proof, Subject, Unproven,
 };
+pub use hardware::{BlockUse, HardwareUse, SyncUse};
 pub use node::{Histogram, NodeUse};
 pub use stats::{Resident, Stats};
 

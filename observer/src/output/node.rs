@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use observer_ebpf::wire::cpu::longest;
 
+use super::HardwareUse;
+
 /// What was measured of the node within an interval. `None`: not measured.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NodeUse {
@@ -12,6 +14,7 @@ pub struct NodeUse {
     pub run_queue: Option<Histogram>,
     /// Ticks of all CPUs, and those of them that the machine below kept for itself.
     pub cpu_ticks: Option<(u64, u64)>,
+    pub hardware: HardwareUse,
 }
 
 impl NodeUse {
@@ -31,6 +34,7 @@ impl NodeUse {
             .cpu_ticks
             .zip(next.cpu_ticks)
             .map(|(one, other)| (one.0.saturating_add(other.0), one.1.saturating_add(other.1)));
+        self.hardware.add(&next.hardware);
     }
 }
 
@@ -47,7 +51,7 @@ impl Histogram {
         histogram
     }
 
-    fn add(&mut self, more: &Histogram) {
+    pub fn add(&mut self, more: &Histogram) {
         more.counts.iter().for_each(|(bucket, count)| self.count_more(*bucket, *count));
     }
 
@@ -103,8 +107,12 @@ mod tests {
 
     #[test]
     fn what_one_interval_lacks_the_sum_lacks() {
-        let one =
-            NodeUse { interval_ns: 5, run_queue: Some(Histogram::of(&[(1, 2)])), cpu_ticks: Some((100, 10)) };
+        let one = NodeUse {
+            interval_ns: 5,
+            run_queue: Some(Histogram::of(&[(1, 2)])),
+            cpu_ticks: Some((100, 10)),
+            ..NodeUse::default()
+        };
         let mut sum = one.clone();
         sum.add(&one);
         assert_eq!(

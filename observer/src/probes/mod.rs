@@ -7,6 +7,7 @@ pub mod cpu;
 pub mod dns;
 pub mod fault;
 pub mod file;
+pub mod hardware;
 pub mod invocation;
 pub mod memory;
 pub mod mount;
@@ -156,6 +157,7 @@ const fn is_for_starts(family: Family) -> bool {
         Family::Text => false,
         Family::Storage => false,
         Family::Cpu => false,
+        Family::Hardware => false,
     }
 }
 

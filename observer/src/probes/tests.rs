@@ -11,6 +11,7 @@ use zerocopy::IntoBytes;
 mod calls;
 mod cpu;
 mod faults;
+mod hardware;
 mod net;
 mod packets;
 mod storage;
@@ -229,6 +230,7 @@ fn every_kind(op: u32) -> Vec<(Vec<u8>, Event)> {
     .chain(net::every_kind())
     .chain(webhooks::every_kind())
     .chain(cpu::every_kind())
+    .chain(hardware::every_kind())
     .chain(storage::every_kind())
     .collect()
 }

@@ -27,6 +27,7 @@ pub struct Check {
     pub series: usize,
 }
 
+/// Of what is counted in samples, nothing is a sample, too: the sum of none would be told for nothing.
 struct Plan(Layer, &'static str, &'static str, Func, Op, f64, bool);
 
 /// In the order of the dependency chain: application, container, guest, machine, node.
@@ -49,9 +50,18 @@ const PLANS: &[Plan] = &[
         Layer::L2,
         "transmit queues of virtual network devices that hung",
         "net.tx_timeout_count",
-        Func::Sum,
+        Func::Max,
         Op::AtLeast,
         1.0,
+        false,
+    ),
+    Plan(
+        Layer::L2,
+        "waiting for paravirtual block devices",
+        "io.latency_p90_ms{kind=paravirtual}",
+        Func::Max,
+        Op::Above,
+        100.0,
         false,
     ),
     Plan(
@@ -63,7 +73,7 @@ const PLANS: &[Plan] = &[
         10.0,
         false,
     ),
-    Plan(Layer::L0, "machine checks", "node.machine_check_count", Func::Sum, Op::AtLeast, 1.0, false),
+    Plan(Layer::L0, "machine checks", "node.machine_check_count", Func::Max, Op::AtLeast, 1.0, false),
     Plan(
         Layer::Host,
         "operations that failed for want of room, or of a device",
@@ -73,6 +83,7 @@ const PLANS: &[Plan] = &[
         1.0,
         false,
     ),
+    Plan(Layer::Host, "waiting for block devices", "io.latency_p90_ms", Func::Max, Op::Above, 100.0, false),
     Plan(Layer::Host, "waiting for a CPU", "cpu.runqueue_p99_ms", Func::Max, Op::Above, 20.0, false),
     Plan(
         Layer::Host,

@@ -226,9 +226,6 @@ impl Rules {
 
     fn test(&mut self, text: &str, scope: Scope) -> Result<Test, String> {
         let condition = Condition::parse(text)?;
-        if !condition.of.signal.is_measured() {
-            return Err(format!("nothing measures {} yet", condition.of.signal.name()));
-        }
         if condition.of.signal.is_count() && condition.bound > MAX_COUNT {
             return Err(format!("no more than {MAX_COUNT} of anything are counted"));
         }

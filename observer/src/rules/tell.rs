@@ -165,9 +165,7 @@ pub fn checked(rules: &Rules, bench: Bench, workload: Option<&Arc<str>>) -> Vec<
             Func::Sum => Some(kept.iter().fold(0.0, |sum, value| sum + value)),
             _ => kept.iter().copied().reduce(f64::max),
         };
-        let not_yet = || format!("no probe of this version measures {}", check.signal.name());
-        let absent =
-            if check.signal.is_measured() { bench.trust.absent(check.signal) } else { Some(not_yet()) };
+        let absent = bench.trust.absent(check.signal);
         let is_measured = absent.is_none() && value.is_some();
         let value = value.filter(|_| is_measured);
         let state = match value {
@@ -175,7 +173,10 @@ pub fn checked(rules: &Rules, bench: Bench, workload: Option<&Arc<str>>) -> Vec<
             Some(value) if check.op.holds(value, check.bound) => CheckState::Abnormal,
             Some(_) => CheckState::Ok,
         };
-        let no_sample = || "there was no sample of it in the last 5 minutes".to_owned();
+        let no_sample = || {
+            let why = bench.trust.said(check.signal).map(|why| format!("; {why}")).unwrap_or_default();
+            format!("there was no sample of it in the last 5 minutes{why}")
+        };
         Check {
             layer: check.layer,
             what: check.what.to_owned(),

@@ -63,6 +63,14 @@ impl Trust {
         })
     }
 
+    /// What the probes of a signal say of hooks that they could not take, or not as they would.
+    pub fn said(&self, signal: Signal) -> Option<String> {
+        signal.spec().needs.iter().find_map(|family| {
+            let (_, why) = self.statuses.get(&(*family as u8))?;
+            Some(format!("probe {} says: {}", family.name(), why.as_ref()?))
+        })
+    }
+
     /// Why a signal may not be all that was, from then on.
     pub fn doubt(&self, signal: Signal, from: Time) -> Option<String> {
         signal.spec().needs.iter().find_map(|family| self.doubt_of(*family, from))

@@ -54,8 +54,8 @@ signals! {
     DnsAnswered "dns.lookup_answered_count" [Dns] "look-ups of names that were answered"
     NetFailed "net.connect_failed_count" [Net] "connections that could not be made"
     NetOk "net.connect_ok_count" [Net] "connections that were made"
-    NetTxTimeout "net.tx_timeout_count" [] "a network device did not send in time what it was given"
-    MachineCheck "node.machine_check_count" [] "the machine reported an error of its hardware"
+    NetTxTimeout "net.tx_timeout_count" [Hardware] "a network device did not send in time what it was given"
+    MachineCheck "node.machine_check_count" [Hardware] "the machine reported an error of its hardware"
     NetStalled "net.stalled_count" [Net] "connections on which nothing is acknowledged any more"
     WebhookFailed "webhook.call_failed_count" [Webhook] "calls of webhooks without an answer"
     WebhookAnswered "webhook.call_answered_count" [Webhook] "calls of webhooks that were answered"
@@ -69,7 +69,9 @@ signals! {
     CpuUsed "cpu.used_percent" [] "of one CPU"
     CpuRunqueue "cpu.runqueue_p99_ms" [Cpu] "how long tasks of the node wait for a CPU"
     CpuSteal "cpu.steal_percent" [] "CPU time that the hypervisor gave to others"
-    IoLatency "io.latency_p99_ms" [] "how long requests to a block device take"
+    IoMost "io.latency_p90_ms" [Hardware] "how long requests to a block device take that somebody waits for: 90 of 100"
+    IoLatency "io.latency_p99_ms" [Hardware] "the same: 99 of 100"
+    IoSync "io.fsync_p99_ms" [Hardware] "how long a component waits until its files are on their device"
     CertificateValid "node.certificate_valid_days" [] "for how long a certificate of the control plane or the kubelet is valid"
     KubeUnplaced "kube.pod_unplaced_count" [] "a pod for which the scheduler finds no node"
     KubeRefused "kube.pod_refused_count" [] "a pod that a node refuses that has as many as it takes, and little to do"
@@ -87,11 +89,6 @@ impl Signal {
 
     pub const fn name(self) -> &'static str {
         self.spec().name
-    }
-
-    /// Whether anything measures it by now: rules may not wait for what never comes.
-    pub const fn is_measured(self) -> bool {
-        !matches!(self, Signal::IoLatency | Signal::MachineCheck | Signal::NetTxTimeout)
     }
 
     /// Whether it is counted; others are measured.

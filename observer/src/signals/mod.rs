@@ -5,6 +5,7 @@
 pub mod certificate;
 mod cpu;
 mod dns;
+mod hardware;
 pub mod kube;
 mod list;
 mod memory;
@@ -46,6 +47,7 @@ pub struct Signals {
     uses: cpu::Uses,
     /// When what the Kubernetes API says was seen last.
     of_kube: Option<Time>,
+    devices: hardware::Devices,
 }
 
 impl Signals {
@@ -113,7 +115,9 @@ impl Signals {
     }
 
     /// How the node did in an interval.
-    pub fn node(&mut self, used: &NodeUse, now: Time, at: Wall, see: impl FnMut(Observation)) {
+    pub fn node(&mut self, used: &NodeUse, now: Time, at: Wall, mut see: impl FnMut(Observation)) {
+        let measured = hardware::Measured { interval_ns: used.interval_ns, of: &used.hardware, now, at };
+        self.devices.signals(&measured, &mut see);
         cpu::of_node(used, now, at, see);
     }
 

@@ -31,6 +31,7 @@ fn label(capture: &str) -> Option<Label> {
         "server" | "address" => Label::Server,
         "name" | "host" => Label::Name,
         "path" => Label::Path,
+        "volume" => Label::Filesystem,
         _ => return None,
     })
 }

@@ -23,6 +23,10 @@ fn record<R: wire::Record>(mut record: R, text: &[u8]) -> Vec<u8> {
     [record.as_bytes(), text].concat()
 }
 
+fn zeroed<R: wire::Record>() -> Vec<u8> {
+    record(R::new_zeroed(), b"")
+}
+
 fn exec(role: u32, filename: &str, argv: &str, environ: &str) -> Vec<u8> {
     let fixed = wire::process::Exec {
         header: HEADER,
@@ -120,6 +124,7 @@ fn records() -> Vec<(&'static str, Vec<u8>)> {
         ("mount", record(mount, b"/dev")),
         ("file", record(file, b"/lib")),
         ("cpu", record(mark, b"")),
+        ("hardware", zeroed::<wire::hardware::Slow>()),
     ]
 }
 

@@ -1,6 +1,14 @@
 //! A container that its limit keeps from CPU time.
 
-use observer::output::{Cpu, CpuOutcome, CpuUse, Event, Histogram, NodeUse, Throttling, What};
+use observer::{
+    output::{
+        BlockUse, Cpu, CpuOutcome, CpuUse, Event, HardwareUse, Histogram, NodeUse, SyncUse, Throttling, What,
+    },
+    probes::{
+        hardware::{Op, Slow},
+        storage::Device,
+    },
+};
 
 use super::event;
 use crate::starts::cri_pod;
@@ -35,5 +43,32 @@ pub fn node() -> NodeUse {
         interval_ns: 10_000_000_000,
         run_queue: Some(Histogram::of(&[(54, 9_000), (92, 400)])),
         cpu_ticks: Some((2_000, 30)),
+        hardware: hardware(),
+    }
+}
+
+/// A disk that is slow, network devices that do what they should; machine checks are not counted.
+fn hardware() -> HardwareUse {
+    let slowest = Slow {
+        device: Device { major: 8, minor: 0 },
+        name: "sda".to_owned(),
+        op: Op::Flush,
+        took_ns: 812_000_000,
+        bytes: 0,
+        count: 3,
+    };
+    let slow = BlockUse {
+        waited: Histogram::of(&[(92, 40), (110, 10)]),
+        behind: 7,
+        taken_ns: 5_000_000_000,
+        slowest: Some(slowest),
+        ..BlockUse::default()
+    };
+    let etcd = SyncUse { comm: "etcd".to_owned(), waited: Histogram::of(&[(110, 4)]) };
+    HardwareUse {
+        block: Some([("sda".to_owned(), slow)].into()),
+        synced: Some([(4_711, etcd)].into()),
+        timed_out: Some([].into()),
+        checked: None,
     }
 }

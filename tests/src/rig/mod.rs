@@ -1,6 +1,7 @@
 //! Rigs: the stage of `observer demo`, and what tests need beside it.
 
 pub mod bpftrace;
+pub mod disk;
 pub mod dns;
 pub mod engines;
 pub mod group;

@@ -9,7 +9,7 @@ use crate::{
     health::{OwnCost, ProbeReport, Report, Status},
     input::*,
     probes::{
-        Call, Event, cgroup, cpu, dns, fault, file,
+        Call, Event, cgroup, cpu, dns, fault, file, hardware,
         invocation::*,
         memory, mount, namespace, net, output,
         packet::{Flow, Owner, Transport},
@@ -66,6 +66,19 @@ fn node_counts() -> NodeCounts {
         interval_ns: 5,
         run_queue: Some(vec![(0, 1), (u16::MAX, u64::MAX)]),
         cpu_time: Some(CpuTime { all: u64::MAX, stolen: 0 }),
+        hardware: HardwareCounts {
+            block: Some(vec![BlockCounts {
+                name: "sda\u{1b}".to_owned(),
+                waited: vec![(u16::MAX, u64::MAX)],
+                behind: 1,
+                taken_ns: u64::MAX,
+                untimed: 2,
+                is_stuck: true,
+            }]),
+            synced: Some(vec![SyncCounts { tgid: 9, comm: "etcd".to_owned(), waited: vec![(0, 1)] }]),
+            timed_out: Some(vec![("eth0".to_owned(), u64::MAX)]),
+            checked: Some(vec![CheckCounts { cpu: 1, bank: 2, uncorrected: true, count: 3 }]),
+        },
     }
 }
 

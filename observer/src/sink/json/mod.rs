@@ -13,6 +13,7 @@ mod event;
 mod evidence;
 mod file;
 mod finding;
+mod hardware;
 mod health;
 mod line;
 pub mod matrix;

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::hardware::HardwareJson;
 use crate::{
     output::{Histogram, NodeUse},
     sink::units::ms,
@@ -14,6 +15,8 @@ pub(super) struct NodeUseJson {
     run_queue_p50_ms: Option<f64>,
     run_queue_p99_ms: Option<f64>,
     steal_percent: Option<f64>,
+    #[serde(flatten)]
+    hardware: HardwareJson,
 }
 
 impl NodeUseJson {
@@ -25,6 +28,7 @@ impl NodeUseJson {
             run_queue_p50_ms: percentile(50),
             run_queue_p99_ms: percentile(99),
             steal_percent: node.steal_percent(),
+            hardware: HardwareJson::of(node),
         }
     }
 }

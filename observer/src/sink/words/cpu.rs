@@ -1,7 +1,7 @@
 //! CPU time, in words.
 
 use crate::{
-    output::{Cpu, CpuOutcome, CpuUse, NodeUse},
+    output::{BlockUse, Cpu, CpuOutcome, CpuUse, NodeUse},
     sink::units::ms_text,
 };
 
@@ -43,5 +43,27 @@ pub(super) fn node(node: &NodeUse) -> String {
         None => parts.push("how long tasks wait for a CPU is not known".to_owned()),
     }
     parts.extend(node.steal_percent().map(|percent| format!("{percent:.1} % of CPU time stolen")));
+    parts.extend(hardware(node));
     parts.join(", ")
+}
+
+/// `requests to vda waited for p50 0.40 p99 2.10 ms`, of the device that was waited for longest; and what is wrong.
+fn hardware(node: &NodeUse) -> Vec<String> {
+    let of = &node.hardware;
+    let p99 = |used: &BlockUse| used.waited.percentile(99);
+    let slowest = of.block.iter().flatten().max_by_key(|(_, used)| p99(used));
+    let slowest = slowest.and_then(|(name, used)| Some((name, used.waited.percentile(50)?, p99(used)?)));
+    let mut parts = Vec::new();
+    parts.extend(slowest.map(|(name, p50, p99)| {
+        format!("requests to {name} waited for p50 {} p99 {} ms", ms_text(p50), ms_text(p99))
+    }));
+    let stuck = of.block.iter().flatten().filter(|(_, used)| used.is_stuck);
+    parts.extend(stuck.map(|(name, _)| format!("{name} does nothing of what is asked of it")));
+    let timed_out = of.timed_out.iter().flatten();
+    parts.extend(timed_out.map(|(name, count)| format!("{name} did not send in time {count} times")));
+    let checked: u64 = of.checked.iter().flatten().map(|(_, count)| count).sum();
+    if checked > 0 {
+        parts.push(format!("{checked} machine checks"));
+    }
+    parts
 }

@@ -7,6 +7,7 @@ pub mod certificates;
 pub mod containers;
 pub mod cpu;
 pub mod cri;
+pub mod disks;
 pub mod files;
 pub mod host;
 pub mod kube;

@@ -70,6 +70,9 @@ impl KernelTypes {
     pub fn check_tracepoint(&self, tracepoint: &str, arguments: &[&str]) -> Result<(), String> {
         let name = format!("btf_trace_{tracepoint}");
         let types = self.btf.resolve_types_by_name(&name).map_err(|_| "not in this kernel".to_owned())?;
+        if types.is_empty() {
+            return Err("not in this kernel".to_owned());
+        }
         let proto = types
             .into_iter()
             .find_map(|found| self.prototype(found))

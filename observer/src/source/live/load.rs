@@ -20,6 +20,7 @@ use super::{
     drops::DropReasons,
     endpoints::Endpoints,
     engine::Engines,
+    hardware::Hardware,
     log::KernelLog,
     maps::{self, Maps},
     reorder::{HOLD_NS, Reorder},
@@ -122,6 +123,7 @@ pub struct Live {
     pub(super) endpoints: Endpoints,
     pub(super) cpu: Cpu,
     pub(super) failures: Failures,
+    pub(super) hardware: Hardware,
     // Holds the programs; dropped last.
     pub(super) ebpf: Ebpf,
 }
@@ -177,8 +179,7 @@ impl Live {
         if streams::by_functions(&plans) {
             streams.pipes_are_hooked();
         }
-        drop((types, btf));
-        give_back_memory();
+        give_back_memory((types, btf));
         Ok(Self {
             ring,
             maps,
@@ -197,6 +198,7 @@ impl Live {
             endpoints: Endpoints::take(&mut ebpf)?,
             cpu: Cpu::take(&mut ebpf)?,
             failures: Failures::take(&mut ebpf)?,
+            hardware: Hardware::take(&mut ebpf)?,
             ebpf,
         })
     }
@@ -370,7 +372,8 @@ fn types_of(path: &Path) -> Result<(Option<KernelTypes>, Option<Btf>), BtfError>
 }
 
 /// Kernel types take tens of megabytes while they are read; the allocator would keep them.
-fn give_back_memory() {
+fn give_back_memory<T>(types: T) {
+    drop(types);
     #[cfg(target_env = "gnu")]
     {
         // SAFETY: may be called at any time, from any thread.

@@ -8,6 +8,7 @@ mod drops;
 mod early;
 mod endpoints;
 mod engine;
+mod hardware;
 mod hierarchy;
 mod load;
 mod loaded;
@@ -23,5 +24,7 @@ mod tls;
 mod tracefs;
 
 pub use endpoints::Endpoint;
+pub use hardware::{Counted as Hardware, text};
 pub use load::{Live, LoadError, Options, RING, plan};
+pub use observer_ebpf::wire::hardware::{Block, Syncing};
 pub use tracefs::Tracefs;

@@ -235,6 +235,14 @@ pub(super) fn events() -> Vec<Event> {
     ]);
     events.extend(webhooks());
     events.push(Event::Cpu(cpu::Event::Mark(mark())));
+    events.push(Event::Hardware(hardware::Event::Slow(hardware::Slow {
+        device: alike().device,
+        name: "sda\u{1b}".into(),
+        op: hardware::Op::Flush,
+        took_ns: u64::MAX,
+        bytes: 0,
+        count: 1,
+    })));
     events
 }
 

@@ -1,0 +1,99 @@
+//! What is concluded of block devices that are slow, have too much to do or do nothing at all, and of components that
+//! wait for them; and nothing about a device that only its users' limits keep from being asked.
+
+use std::{fs, path::PathBuf};
+
+use observer_tests::rig::{
+    Stage,
+    disk::{Disk, Limit},
+    engines::skip,
+    stage,
+    verdict::{Verdicts, only, quiet},
+    watch::Seen,
+    workload,
+};
+use serde_json::Value;
+
+/// What others on this machine do is of no interest here.
+const PROBES: &str = "process,stdio,hardware";
+
+const NO_LIMITS: &str = "this machine has no control groups that limit requests to devices (v1)";
+
+/// The workload, and the same under etcd's name.
+fn programs(stage: &Stage) -> (PathBuf, PathBuf) {
+    let disk = workload::static_program("disk", &stage.path(""));
+    let etcd = stage.path("etcd");
+    fs::copy(&disk, &etcd).expect("a copy");
+    (disk, etcd)
+}
+
+fn at(device: &str) -> String {
+    format!("/dev/{device}")
+}
+
+/// What is concluded of etcd.
+fn of_etcd(seen: &Seen) -> Vec<String> {
+    let told = seen.of_type("finding").filter(|finding| is_of_etcd(finding) && finding["status"] == "open");
+    told.map(|finding| format!("{} {}", finding["cause"], finding["grade"])).collect()
+}
+
+fn is_of_etcd(object: &Value) -> bool {
+    object["type"] == "finding"
+        && object["id"] == "etcd-unreachable"
+        && object["subject"]["process"]["comm"] == "etcd"
+}
+
+#[test]
+fn devices_that_keep_their_users_waiting() {
+    const TEST: &str = "devices_that_keep_their_users_waiting";
+    let stage = stage();
+    let (program, etcd) = programs(&stage);
+    let Some(mut slow) = Disk::slow("slow", Limit::Requests(5)) else { return skip(TEST, NO_LIMITS) };
+    let mut busy = Disk::slow("busy", Limit::Requests(50)).expect("another one");
+    let mut stuck = Disk::slow("stuck", Limit::Byte).expect("a third one");
+    let verdicts = Verdicts::begin_of(&stage, "storage-slow", &["etcd-unreachable"], &["--probes", PROBES]);
+
+    slow.runs(&etcd, &["sync", &at(&slow.upper)]);
+    busy.runs(&program, &["read", &at(&busy.upper), "16"]);
+    stuck.runs(&program, &["read", &at(&stuck.upper), "1"]);
+    for disk in [&slow, &busy, &stuck] {
+        verdicts.awaits("storage-slow", &disk.upper);
+    }
+    verdicts.run.wait_for("etcd's disk", is_of_etcd);
+    let seen = verdicts.end();
+
+    only(&seen, &slow.upper, "storage-slow/device-slow proved");
+    only(&seen, &busy.upper, "storage-slow/saturated proved");
+    only(&seen, &stuck.upper, "storage-slow/stuck proved");
+    assert_eq!(of_etcd(&seen), ["\"slow-disk\" \"proved\""]);
+    // What they are made of is as fast as ever.
+    [&slow, &busy, &stuck].iter().for_each(|disk| quiet(&seen, &disk.lower));
+}
+
+#[test]
+fn a_device_whose_users_are_limited_is_not_slow() {
+    const TEST: &str = "a_device_whose_users_are_limited_is_not_slow";
+    let stage = stage();
+    let (program, etcd) = programs(&stage);
+    let Some(mut disk) = Disk::slow("limited", Limit::Requests(20)) else { return skip(TEST, NO_LIMITS) };
+    let verdicts = Verdicts::begin_of(
+        &stage,
+        "storage-slow-not-limited",
+        &["etcd-unreachable"],
+        &["--probes", PROBES, "--interval", "6s"],
+    );
+    disk.runs(&program, &["read", &at(&disk.lower), "8"]);
+    // In memory: there is nothing to wait for.
+    disk.runs(&etcd, &["sync", "/dev/shm/not-on-any-disk"]);
+    let mut times = 0;
+    verdicts.run.wait_for("requests to it, for some time", |object| {
+        let block = object["block_devices"].as_array();
+        let was_asked = |of: &Value| of["device"] == disk.lower.as_str() && of["waited"].as_u64() >= Some(50);
+        times += u32::from(block.is_some_and(|all| all.iter().any(was_asked)));
+        times == 3
+    });
+    let seen = verdicts.end();
+    let _ = fs::remove_file("/dev/shm/not-on-any-disk");
+    quiet(&seen, &disk.lower);
+    assert_eq!(of_etcd(&seen), [""; 0]);
+}
