@@ -17,6 +17,7 @@ fn connection(address: u64, socket: Option<Socket>, tunnel: Option<&str>) -> Con
         is_client: true,
         start: Time(1),
         comm: "k3s".to_owned(),
+        stream: None,
     }
 }
 
@@ -43,14 +44,15 @@ fn asks(calls: &mut Calls, seconds: u64, uid: &str, connection: Connection) {
     let event = Event::Request(Request {
         connection,
         began: Time(seconds * SECOND),
-        method: "POST".to_owned(),
-        path: "/v".to_owned(),
+        method: Some("POST".to_owned()),
+        path: Some("/v".to_owned()),
         host: Some("hook.ns.svc".to_owned()),
         deadline_ns: Some(10 * SECOND),
         is_admission: true,
         is_review: true,
         uid: Some(uid.to_owned()),
         length: Some(2),
+        is_unresolved: false,
     });
     calls.record(&record(seconds, event.clone()), &event);
 }
@@ -59,7 +61,7 @@ fn answers(calls: &mut Calls, seconds: u64, connection: Connection) {
     let event = Event::Response(Response {
         connection,
         began: Time(seconds * SECOND),
-        status: 200,
+        status: Some(200),
         is_review: true,
         uid: None,
         allowed: Some(true),

@@ -99,6 +99,8 @@ pub struct Followed {
     pub call: Option<Call>,
     /// Requests on this connection cannot be told apart.
     pub shared: Option<&'static str>,
+    /// Its streams are read by a library of this end, and told one by one.
+    pub is_read: bool,
     /// Alerts of TLS that passed: bits of `what`.
     pub alerts: u32,
     /// Something came of it before the first request, and was told.
@@ -123,6 +125,7 @@ impl Followed {
             hello: None,
             call: None,
             shared: None,
+            is_read: false,
             alerts: 0,
             told: false,
             calls: 0,

@@ -3,7 +3,7 @@
 use super::{
     Webhooks,
     answer::Answer,
-    call::{Call, Followed, Said},
+    call::{Call, End, Followed, Said},
 };
 use crate::{
     model::{
@@ -11,6 +11,7 @@ use crate::{
         tls::{self, Wire},
     },
     output::Side,
+    probes::tls::{Event, Request},
     time::Time,
 };
 
@@ -18,6 +19,17 @@ impl Webhooks {
     /// Whether what is said there is told with its connection, or not at all.
     pub(in crate::model) fn follows(&self, wire: &Wire) -> bool {
         self.targets.iter().any(|target| target.port == wire.server.port())
+    }
+
+    /// What the user calls what is asked there, of a connection that is followed, and the deadline that he says its
+    /// callers have.
+    pub(in crate::model) fn named(&self, cookie: u64, path: Option<&str>) -> Option<(String, Option<u64>)> {
+        self.target_at(self.connections.get(cookie)?, path)
+    }
+
+    /// Whether a connection is followed, and what is asked there is nothing that the user has named.
+    pub(in crate::model) fn is_unasked(&self, cookie: u64, path: Option<&str>) -> bool {
+        self.connections.get(cookie).is_some_and(|followed| self.target_at(followed, path).is_none())
     }
 
     /// The connection by the sockets of its ends: this one and the other. Of one that is told of its other end, none.
@@ -43,6 +55,28 @@ fn wire(followed: &Followed) -> Wire {
 }
 
 impl Model {
+    /// Of connections whose streams are read, calls are told, not the connection.
+    pub(in crate::model) fn followed_streams(&mut self, event: &Event) {
+        match event {
+            Event::Request(Request { connection, .. }) if connection.stream.is_some() => {
+                let cookie = connection.socket.and_then(|socket| socket.cookie);
+                if let Some(followed) = cookie.and_then(|cookie| self.webhooks.connections.get_mut(cookie)) {
+                    followed.is_read = true;
+                }
+            }
+            Event::Several(events) => events.iter().for_each(|event| self.followed_streams(event)),
+            _ => {}
+        }
+    }
+
+    /// A connection is closed, and with it its streams.
+    pub(super) fn close_streams(&mut self, cookie: u64, end: End, at: Time) {
+        let (End::Closed { by_client, .. }, Some(followed)) = (end, self.webhooks.connections.get(cookie)) else {
+            return;
+        };
+        self.calls.close(&wire(followed), at, by_client);
+    }
+
     /// Whose socket it is, may say more.
     pub(super) fn ask_owner(&mut self, cookie: u64, make: &mut impl FnMut(Made)) {
         let Some(followed) = self.webhooks.connections.get(cookie) else { return };
@@ -113,10 +147,10 @@ fn said_until(followed: &Followed, call: &Call, at: Time) -> Time {
 fn said(call: &tls::Call) -> Said {
     let response = call.response.as_ref();
     Said {
-        method: Some(call.request.method.clone()),
-        path: Some(call.request.path.clone()),
+        method: call.request.method.clone(),
+        path: call.request.path.clone(),
         deadline_ns: call.request.deadline_ns,
-        status: response.map(|response| response.status),
+        status: response.and_then(|response| response.status),
         allowed: response.and_then(|response| response.allowed),
         message: response.and_then(|response| response.message.clone()),
     }

@@ -87,6 +87,10 @@ impl Webhooks {
         if other.is_some() && !followed.seen.is_clients() {
             return None;
         }
+        let is_read = followed.is_read || other.is_some_and(|other| other.is_read);
+        if is_read && followed.shared.is_some() {
+            return None;
+        }
         let clear = at;
         let at = if matches!(end, End::Quiet | End::Next) { say::end_of(call.as_ref(), at) } else { at };
         let others = other.and_then(|other| other.owner.clone());
@@ -95,7 +99,6 @@ impl Webhooks {
 
     /// What the user calls the webhook, and the deadline that he says its callers have.
     fn target_of(&self, followed: &Followed, call: Option<&Call>) -> Option<(String, Option<u64>)> {
-        let matched = self.targets.get(usize::from(followed.seen.endpoint).checked_sub(1)?)?;
         let head = call.and_then(|call| call.head.as_ref());
         let said = call.and_then(|call| call.said.as_ref());
         let method = said.and_then(|said| said.method.as_ref()).or(head.map(|head| &head.method));
@@ -104,11 +107,17 @@ impl Webhooks {
         if call.is_some() && is_read && method.is_none_or(|method| method != "POST") {
             return None;
         }
+        self.target_at(followed, path.map(String::as_str))
+    }
+
+    /// The same of a path.
+    fn target_at(&self, followed: &Followed, path: Option<&str>) -> Option<(String, Option<u64>)> {
+        let matched = self.targets.get(usize::from(followed.seen.endpoint).checked_sub(1)?)?;
         let mut alike = self
             .targets
             .iter()
             .filter(|target| (&target.host, target.port) == (&matched.host, matched.port))
-            .filter(|target| target.takes(path.map(String::as_str)));
+            .filter(|target| target.takes(path));
         let first = alike.next()?;
         // Several by path, and no path: it may be any of them.
         if alike.next().is_some() && path.is_none() {
@@ -267,6 +276,7 @@ impl Model {
 
     fn end_calls(&mut self, cookie: u64, ended: Vec<(Option<Call>, End)>, at: Time) {
         for (mut call, end) in ended {
+            self.close_streams(cookie, end, at);
             if let Some(call) = &mut call {
                 self.hear(cookie, call, at);
             }
