@@ -177,19 +177,20 @@ impl Calls {
 
     fn begin(&mut self, record: &Record, request: &Request) {
         let call = Call { tgid: record.tgid, tid: record.tid, request: request.clone(), response: None, over: None };
-        if let Some(stream) = call.stream()
-            && let Some(before) = self.streams.insert(stream.clone(), self.next)
-        {
-            let other = self.calls.get(&before).map(Call::side);
-            match (call.side(), other) {
-                // What both ends say is told of the client.
-                (Side::Server, Some(Side::Client)) => {
-                    self.streams.insert(stream, before);
-                    return;
+        if let Some(stream) = call.stream() {
+            let before = self.streams.get(&stream).copied();
+            match before.and_then(|before| self.calls.get(&before)) {
+                Some(other) if other.side() != call.side() => {
+                    // What both ends say is told of the one that knows more, or else of the client.
+                    let worth = |call: &Call| (!call.request.is_unresolved, call.side() == Side::Client);
+                    if worth(other) > worth(&call) {
+                        return;
+                    }
+                    before.and_then(|before| self.remove(before));
                 }
-                (Side::Client, Some(Side::Server)) => drop(self.remove(before)),
                 _ => {}
             }
+            self.streams.insert(stream, self.next);
         }
         self.open.insert(key(record.tgid, call.connection()), self.next);
         self.places.entry(call.place()).or_default().insert(self.next);

@@ -98,7 +98,7 @@ impl Encoder {
             number(self.max, 5, 0x20, &mut out);
             self.fit();
         }
-        for _ in 0..self.numbers.below(8) {
+        for _ in 0..=self.numbers.below(8) {
             let name = NAMES[self.numbers.below(NAMES.len())];
             let len = [3, 3, 20, 300][self.numbers.below(4)];
             // Few values, so that many come again.
