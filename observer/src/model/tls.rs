@@ -176,7 +176,8 @@ impl Calls {
     }
 
     fn begin(&mut self, record: &Record, request: &Request) {
-        let call = Call { tgid: record.tgid, tid: record.tid, request: request.clone(), response: None, over: None };
+        let call =
+            Call { tgid: record.tgid, tid: record.tid, request: request.clone(), response: None, over: None };
         if let Some(stream) = call.stream() {
             let before = self.streams.get(&stream).copied();
             match before.and_then(|before| self.calls.get(&before)) {

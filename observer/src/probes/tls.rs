@@ -2,7 +2,7 @@
 //! what was asked and answered of a webhook, and nothing at all of other traffic.
 
 pub mod http;
-mod http2;
+pub mod http2;
 pub mod pclntab;
 pub mod review;
 mod streams;

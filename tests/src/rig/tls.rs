@@ -148,7 +148,14 @@ impl Shop {
         let mut command = Command::new(program("curl"));
         for (n, call) in calls.iter().enumerate() {
             let (method, path) = call.split_once(' ').expect("a method and a path");
-            command.args((n > 0).then_some("--next")).args(["-sS", "-o", "/dev/null", "--http2", "-X", method]);
+            command.args((n > 0).then_some("--next")).args([
+                "-sS",
+                "-o",
+                "/dev/null",
+                "--http2",
+                "-X",
+                method,
+            ]);
             // Without a body: not every server reads one to its end, and curl takes that ill.
             command.args(["-A", if method == "PUT" { "leader-election" } else { ADMISSION }]);
             command.arg("--cacert").arg(self.path("cert.pem")).args(more);

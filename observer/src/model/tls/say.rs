@@ -134,7 +134,7 @@ fn over_at(call: &Call, deadline_ns: Option<u64>) -> Time {
 /// Whether it is told with its connection, or not at all. Packets of HTTP/2 do not tell calls.
 fn is_followed(webhooks: &Webhooks, call: &Call) -> bool {
     match call.stream() {
-        Some(_) => webhooks.is_unasked(wire_of(call).cookie, call.request.path.as_deref()),
+        Some(_) => webhooks.is_unasked(&wire_of(call), call.request.path.as_deref()),
         None => webhooks.follows(&wire_of(call)),
     }
 }
@@ -142,16 +142,14 @@ fn is_followed(webhooks: &Webhooks, call: &Call) -> bool {
 /// What it says, or else what its callers have, as the user says.
 fn deadline(webhooks: &Webhooks, call: &Call) -> Option<u64> {
     let path = call.request.path.as_deref();
-    let configured = || webhooks.named(wire_of(call).cookie, path).and_then(|(_, deadline)| deadline);
+    let configured = || webhooks.named(&wire_of(call), path).and_then(|target| target.timeout_ns);
     call.request.deadline_ns.or_else(|| call.stream().and_then(|_| configured()))
 }
 
-fn outcome(call: &Call, deadline_ns: Option<u64>) -> (CallOutcome, String) {
+pub(super) fn outcome(call: &Call, deadline_ns: Option<u64>) -> (CallOutcome, String) {
     let (outcome, mut why) = match (&call.response, call.over) {
         (Some(response), _) => answered(response),
-        (None, Some(over)) => {
-            over_without(over.how, over.at.since(call.request.began), deadline_ns)
-        }
+        (None, Some(over)) => over_without(over.how, over.at.since(call.request.began), deadline_ns),
         (None, None) => unanswered(deadline_ns),
     };
     why.push_str(match call.stream() {
@@ -194,21 +192,22 @@ fn over_without(how: How, waited: u64, deadline_ns: Option<u64>) -> (CallOutcome
         Some(most) if waited >= most / 100 * WHOLE_PERCENT => {
             (CallOutcome::Timeout, format!("the client {how} after {ms} ms without an answer"))
         }
-        Some(_) => {
-            (CallOutcome::Unknown, format!("the client {how} after {ms} ms, before its deadline"))
-        }
+        Some(_) => (CallOutcome::Unknown, format!("the client {how} after {ms} ms, before its deadline")),
         None => {
             (CallOutcome::Unknown, format!("the client {how} after {ms} ms, and its deadline is not known"))
         }
     };
     match how {
-        How::Said(Ending::Reset { by_client: true, code }) => given_up(&format!("reset the stream ({})", name(code))),
+        How::Said(Ending::Reset { by_client: true, code }) => {
+            given_up(&format!("reset the stream ({})", name(code)))
+        }
         How::Said(Ending::Reset { code: REFUSED_STREAM, .. }) => {
             (CallOutcome::Refused, "the server refused the stream".to_owned())
         }
-        How::Said(Ending::Reset { code, .. }) => {
-            (CallOutcome::Reset, format!("the server reset the stream in place of an answer ({})", name(code)))
-        }
+        How::Said(Ending::Reset { code, .. }) => (
+            CallOutcome::Reset,
+            format!("the server reset the stream in place of an answer ({})", name(code)),
+        ),
         How::Said(Ending::GoneAway { code }) => {
             (CallOutcome::Refused, format!("the server went away and did not look at it ({})", name(code)))
         }
@@ -256,8 +255,8 @@ fn ends(connection: &Connection) -> (Option<SocketAddr>, Option<SocketAddr>) {
 /// What the user calls it, or else where it is.
 fn title(webhooks: &Webhooks, call: &Call) -> String {
     let path = call.request.path.as_deref();
-    if let Some((title, _)) = call.stream().and_then(|_| webhooks.named(wire_of(call).cookie, path)) {
-        return title;
+    if let Some(target) = call.stream().and_then(|_| webhooks.named(&wire_of(call), path)) {
+        return target.title();
     }
     let by_address = || ends(call.connection()).1.map(|server| server.to_string());
     let tunnel = || call.connection().tunnel.clone();

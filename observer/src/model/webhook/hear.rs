@@ -11,25 +11,33 @@ use crate::{
         tls::{self, Wire},
     },
     output::Side,
-    probes::tls::{Event, Request},
+    probes::{
+        tls::{Event, Request},
+        webhook::Target,
+    },
     time::Time,
 };
 
 impl Webhooks {
     /// Whether what is said there is told with its connection, or not at all.
     pub(in crate::model) fn follows(&self, wire: &Wire) -> bool {
-        self.targets.iter().any(|target| target.port == wire.server.port())
+        self.on_port(wire).next().is_some()
     }
 
-    /// What the user calls what is asked there, of a connection that is followed, and the deadline that he says its
-    /// callers have.
-    pub(in crate::model) fn named(&self, cookie: u64, path: Option<&str>) -> Option<(String, Option<u64>)> {
-        self.target_at(self.connections.get(cookie)?, path)
+    /// What the user calls what is asked there, and the deadline that he says its callers have.
+    pub(in crate::model) fn named(&self, wire: &Wire, path: Option<&str>) -> Option<&Target> {
+        let mut named = self.on_port(wire).filter(|target| target.takes(path));
+        named.next().filter(|_| named.next().is_none())
     }
 
-    /// Whether a connection is followed, and what is asked there is nothing that the user has named.
-    pub(in crate::model) fn is_unasked(&self, cookie: u64, path: Option<&str>) -> bool {
-        self.connections.get(cookie).is_some_and(|followed| self.target_at(followed, path).is_none())
+    /// Whether the user has named what is asked on this port, and this is none of it.
+    pub(in crate::model) fn is_unasked(&self, wire: &Wire, path: Option<&str>) -> bool {
+        self.follows(wire) && !self.on_port(wire).any(|target| target.takes(path))
+    }
+
+    fn on_port(&self, wire: &Wire) -> impl Iterator<Item = &Target> {
+        let port = wire.server.port();
+        self.targets.iter().filter(move |target| target.port == port)
     }
 
     /// The connection by the sockets of its ends: this one and the other. Of one that is told of its other end, none.
@@ -62,6 +70,7 @@ impl Model {
                 let cookie = connection.socket.and_then(|socket| socket.cookie);
                 if let Some(followed) = cookie.and_then(|cookie| self.webhooks.connections.get_mut(cookie)) {
                     followed.is_read = true;
+                    followed.shared.get_or_insert("its library speaks HTTP/2 on it, whose requests share it");
                 }
             }
             Event::Several(events) => events.iter().for_each(|event| self.followed_streams(event)),
@@ -71,7 +80,8 @@ impl Model {
 
     /// A connection is closed, and with it its streams.
     pub(super) fn close_streams(&mut self, cookie: u64, end: End, at: Time) {
-        let (End::Closed { by_client, .. }, Some(followed)) = (end, self.webhooks.connections.get(cookie)) else {
+        let (End::Closed { by_client, .. }, Some(followed)) = (end, self.webhooks.connections.get(cookie))
+        else {
             return;
         };
         self.calls.close(&wire(followed), at, by_client);

@@ -87,8 +87,7 @@ impl Webhooks {
         if other.is_some() && !followed.seen.is_clients() {
             return None;
         }
-        let is_read = followed.is_read || other.is_some_and(|other| other.is_read);
-        if is_read && followed.shared.is_some() {
+        if followed.is_read || other.is_some_and(|other| other.is_read) {
             return None;
         }
         let clear = at;
@@ -99,6 +98,7 @@ impl Webhooks {
 
     /// What the user calls the webhook, and the deadline that he says its callers have.
     fn target_of(&self, followed: &Followed, call: Option<&Call>) -> Option<(String, Option<u64>)> {
+        let matched = self.targets.get(usize::from(followed.seen.endpoint).checked_sub(1)?)?;
         let head = call.and_then(|call| call.head.as_ref());
         let said = call.and_then(|call| call.said.as_ref());
         let method = said.and_then(|said| said.method.as_ref()).or(head.map(|head| &head.method));
@@ -107,17 +107,11 @@ impl Webhooks {
         if call.is_some() && is_read && method.is_none_or(|method| method != "POST") {
             return None;
         }
-        self.target_at(followed, path.map(String::as_str))
-    }
-
-    /// The same of a path.
-    fn target_at(&self, followed: &Followed, path: Option<&str>) -> Option<(String, Option<u64>)> {
-        let matched = self.targets.get(usize::from(followed.seen.endpoint).checked_sub(1)?)?;
         let mut alike = self
             .targets
             .iter()
             .filter(|target| (&target.host, target.port) == (&matched.host, matched.port))
-            .filter(|target| target.takes(path));
+            .filter(|target| target.takes(path.map(String::as_str)));
         let first = alike.next()?;
         // Several by path, and no path: it may be any of them.
         if alike.next().is_some() && path.is_none() {

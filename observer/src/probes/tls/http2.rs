@@ -4,15 +4,15 @@
 
 mod exchange;
 mod frames;
-mod hpack;
+pub mod hpack;
 
 use std::collections::BTreeMap;
 
 use super::Ending;
 pub use exchange::{Answer, Asked};
 use exchange::{Exchange, Step};
-use frames::{Frame, Way, kind};
 pub use frames::Stretch;
+use frames::{Frame, Way, kind};
 
 /// Exchanges followed at once on a connection; the oldest goes.
 const MAX_EXCHANGES: usize = 256;

@@ -140,8 +140,7 @@ impl Streams {
             stream: None,
         };
         // What could not be read is missing where the next piece begins.
-        let stretch =
-            Stretch { bytes, at: wire.at, omitted: wire.omitted, begins: wire.begins != 0, time };
+        let stretch = Stretch { bytes, at: wire.at, omitted: wire.omitted, begins: wire.begins != 0, time };
         let Some(http2) = &mut stream.http2 else { return Ok(Event::Ordinary) };
         let told = http2.take(of_client, &stretch);
         let mut events: Vec<Event> = told.into_iter().map(|told| event(&connection, time, told)).collect();

@@ -43,7 +43,9 @@ pub enum Step {
     Wait,
     Call(Asked),
     /// It is none. Unclear: it may have been one.
-    Other { is_unclear: bool },
+    Other {
+        is_unclear: bool,
+    },
     Answered(Answer),
 }
 

@@ -76,7 +76,8 @@ impl Frame {
         if self.flags & PADDED != 0 && matches!(self.kind, kind::DATA | kind::HEADERS | kind::PUSH_PROMISE) {
             let (padding, behind) = content.split_first()?;
             // Of a cut payload the end is not there anyway.
-            let end = if self.is_cut { behind.len() } else { behind.len().checked_sub(usize::from(*padding))? };
+            let end =
+                if self.is_cut { behind.len() } else { behind.len().checked_sub(usize::from(*padding))? };
             content = &behind[..end];
         }
         match self.kind {
@@ -96,8 +97,14 @@ enum Stage {
     Lost,
     /// What the client says first; so much of it was there.
     Preface(usize),
-    Head { bytes: Vec<u8>, began: Time },
-    Payload { frame: Frame, left: usize },
+    Head {
+        bytes: Vec<u8>,
+        began: Time,
+    },
+    Payload {
+        frame: Frame,
+        left: usize,
+    },
 }
 
 /// One way of a connection.
@@ -112,7 +119,7 @@ pub struct Way {
 
 impl Way {
     pub fn new(from_beginning: bool, of_client: bool) -> Way {
-        let mut headers = Decoder::new();
+        let mut headers = Decoder::default();
         if !from_beginning {
             headers.forget();
         }
@@ -287,8 +294,7 @@ fn head(bytes: &[u8], began: Time) -> Option<(Frame, usize)> {
             // Kinds that are not known are to be passed over.
             _ => kind <= LAST,
         };
-    let frame =
-        Frame { kind, flags, stream, payload: Vec::new(), is_cut: false, began, block: None };
+    let frame = Frame { kind, flags, stream, payload: Vec::new(), is_cut: false, began, block: None };
     is_one.then_some((frame, len))
 }
 

@@ -72,12 +72,14 @@ pub struct Decoder {
     late: bool,
 }
 
-impl Decoder {
-    /// Of a connection from its beginning on.
-    pub fn new() -> Decoder {
+/// Of a connection from its beginning on.
+impl Default for Decoder {
+    fn default() -> Decoder {
         Decoder { table: VecDeque::new(), size: 0, max: DEFAULT_TABLE, late: false }
     }
+}
 
+impl Decoder {
     /// Something was missed: what was said so far can be referred to no more, as it is not known how far back it is.
     pub fn forget(&mut self) {
         self.table.clear();

@@ -4,8 +4,10 @@
 use super::*;
 use crate::time::Time;
 
-const REVIEW: &str = r#"{"kind":"AdmissionReview","request":{"uid":"u-1","object":{"data":{"x":"PLANTED"}}}}"#;
-const DENIED: &str = r#"{"kind":"AdmissionReview","response":{"uid":"u-1","allowed":false,"status":{"message":"no"}}}"#;
+const REVIEW: &str =
+    r#"{"kind":"AdmissionReview","request":{"uid":"u-1","object":{"data":{"x":"PLANTED"}}}}"#;
+const DENIED: &str =
+    r#"{"kind":"AdmissionReview","response":{"uid":"u-1","allowed":false,"status":{"message":"no"}}}"#;
 const ADMISSION: &str = "kube-apiserver-admission";
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
@@ -113,7 +115,10 @@ fn a_call_in_any_pieces() {
         said.chunks(size).for_each(|bytes| line.says(bytes));
         heard.chunks(size).for_each(|bytes| line.hears(bytes));
         let Some(Told::Request(_, asked)) = line.told.first() else { panic!("{:?}", line.told) };
-        assert_eq!((asked.deadline_ns, asked.is_admission, asked.is_review), (Some(3_000_000_000), true, true));
+        assert_eq!(
+            (asked.deadline_ns, asked.is_admission, asked.is_review),
+            (Some(3_000_000_000), true, true)
+        );
         assert_eq!(asked.began.0 as usize, 10 * (begins().len() / size + 1), "its first byte, {size}");
         assert_eq!(line.told(), [ASKS, HEARS], "{size}");
         assert!(!line.http2.is_waiting() && line.http2.exchanges.is_empty());
@@ -140,7 +145,9 @@ fn streams_are_told_apart() {
 #[test]
 fn other_requests_give_nothing() {
     let mut line = Line::fresh();
-    let post = |agent: &str| [&[0x83][..], &header(0, ":path", "/x?timeout=5s"), &header(0, "user-agent", agent)].concat();
+    let post = |agent: &str| {
+        [&[0x83][..], &header(0, ":path", "/x?timeout=5s"), &header(0, "user-agent", agent)].concat()
+    };
     let put = [header(0, ":method", "PUT"), call("/leases?timeout=5s")[1..].to_vec()].concat();
     line.says(&asks(1, &put, r#"{"kind":"Lease"}"#));
     line.says(&asks(3, &post("my-kube-apiserver-admission"), r#"{"data":{"kind":"AdmissionReview"}}"#));

@@ -166,7 +166,11 @@ pub(super) fn events() -> Vec<Event> {
                 at: start,
                 how: tls::Ending::GoneAway { code: u32::MAX },
             }),
-            tls::Event::Ended(tls::Ended { connection: connection(None), at: start, how: tls::Ending::Missed }),
+            tls::Event::Ended(tls::Ended {
+                connection: connection(None),
+                at: start,
+                how: tls::Ending::Missed,
+            }),
             tls::Event::Unrelated(connection(None)),
         ])),
         Event::Tls(tls::Event::Request(tls::Request {

@@ -135,7 +135,7 @@ fn looked_at(said: &[(String, String)]) -> Vec<(Name, Vec<u8>)> {
 #[test]
 fn what_is_said_is_read_as_a_library_reads_it() {
     for seed in 1..40 {
-        let (mut encoder, mut decoder) = (Encoder::new(seed), Decoder::new());
+        let (mut encoder, mut decoder) = (Encoder::new(seed), Decoder::default());
         let mut library = loona_hpack::Decoder::new();
         for n in 0..200 {
             let (bytes, said) = encoder.block();
@@ -155,7 +155,7 @@ fn what_is_said_is_read_as_a_library_reads_it() {
 fn joined_late_nothing_is_read_that_was_not_said() {
     let (mut resolved, mut unresolved) = (0, 0);
     for seed in 1..40 {
-        let (mut encoder, mut decoder) = (Encoder::new(seed), Decoder::new());
+        let (mut encoder, mut decoder) = (Encoder::new(seed), Decoder::default());
         decoder.forget();
         for n in 0..200 {
             let (bytes, said) = encoder.block();
@@ -197,7 +197,7 @@ fn every_byte_is_packed_and_unpacked() {
 #[test]
 fn what_is_no_block_is_refused_and_makes_a_late_one() {
     for bytes in [&[0x80][..], &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff], &[0xbe], &[0x40, 5, b'a'], &[0x00]] {
-        let mut decoder = Decoder::new();
+        let mut decoder = Decoder::default();
         assert_eq!(decoder.block(bytes), Err(Broken), "{bytes:?}");
         assert_eq!(decoder.block(&[0xbe]).map(|block| block.unresolved), Ok(1));
     }
@@ -205,7 +205,7 @@ fn what_is_no_block_is_refused_and_makes_a_late_one() {
 
 #[test]
 fn a_table_is_bounded_whatever_it_is_said_to_be() {
-    let mut decoder = Decoder::new();
+    let mut decoder = Decoder::default();
     let mut large = Vec::new();
     number(1 << 26, 5, 0x20, &mut large);
     decoder.block(&large).expect("a size");
