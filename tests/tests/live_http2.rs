@@ -55,7 +55,7 @@ fn many_streams_and_a_slow_one_and_one_that_hangs() {
         80,
         &["/allow?timeout=30s", "/deny", "/allow?timeout=30s", "/slow?timeout=30s"],
     );
-    assert_eq!(shop.curl(webhook.port, &["POST /hang?timeout=1s"], &["--max-time", "1"]), Some(28));
+    assert_eq!(shop.curl(webhook.port, &["POST /hang?timeout=1s"], &["--max-time", "2"]), Some(28));
     run.wait_for("the call that hangs", |object| object["path"] == "/hang");
     let seen = end(run, &folder);
     let calls = calls(&seen);

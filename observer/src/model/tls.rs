@@ -118,13 +118,18 @@ impl Call {
         self.response.as_ref().map_or(&self.request.connection, |response| &response.connection)
     }
 
-    /// Of HTTP/2: the stream, by the ends of its connection, which are the same at both.
+    /// Of HTTP/2, where the ends of its connection are known, which are the same at both: the stream.
     fn stream(&self) -> Option<StreamKey> {
-        let connection = &self.request.connection;
+        let connection = self.connection();
         let (socket, stream) = connection.socket.zip(connection.stream)?;
         let ends = (socket.local, socket.remote);
         let (client, server) = if connection.is_client { ends } else { (ends.1, ends.0) };
         Some((client, server, stream))
+    }
+
+    /// It shares its connection with others.
+    fn is_stream(&self) -> bool {
+        self.request.connection.stream.is_some()
     }
 
     fn side(&self) -> Side {
@@ -178,25 +183,12 @@ impl Calls {
     fn begin(&mut self, record: &Record, request: &Request) {
         let call =
             Call { tgid: record.tgid, tid: record.tid, request: request.clone(), response: None, over: None };
-        if let Some(stream) = call.stream() {
-            let before = self.streams.get(&stream).copied();
-            match before.and_then(|before| self.calls.get(&before)) {
-                Some(other) if other.side() != call.side() => {
-                    // What both ends say is told of the one that knows more, or else of the client.
-                    let worth = |call: &Call| (!call.request.is_unresolved, call.side() == Side::Client);
-                    if worth(other) > worth(&call) {
-                        return;
-                    }
-                    before.and_then(|before| self.remove(before));
-                }
-                _ => {}
-            }
-            self.streams.insert(stream, self.next);
-        }
-        self.open.insert(key(record.tgid, call.connection()), self.next);
-        self.places.entry(call.place()).or_default().insert(self.next);
-        self.calls.insert(self.next, call);
+        let (number, key) = (self.next, key(record.tgid, &request.connection));
         self.next += 1;
+        if !self.keep(number, call) {
+            return;
+        }
+        self.open.insert(key, number);
         if self.calls.len() > MAX_CALLS
             && let Some(oldest) = self.calls.keys().next().copied()
         {
@@ -215,8 +207,29 @@ impl Calls {
             self.claimed.insert(number);
         }
         call.response = Some(response.clone());
+        self.keep(number, call);
+    }
+
+    /// Keeps a call where it is found, unless its other end tells it.
+    fn keep(&mut self, number: u64, call: Call) -> bool {
+        if let Some(stream) = call.stream() {
+            let other = self.streams.get(&stream).copied();
+            if let Some(other) = other
+                && let Some(theirs) = self.calls.get(&other)
+                && theirs.side() != call.side()
+            {
+                // What both ends say is told of the one that knows more, or else of the client.
+                let worth = |call: &Call| (!call.request.is_unresolved, call.side() == Side::Client);
+                if worth(theirs) > worth(&call) {
+                    return false;
+                }
+                self.remove(other);
+            }
+            self.streams.insert(stream, number);
+        }
         self.places.entry(call.place()).or_default().insert(number);
         self.calls.insert(number, call);
+        true
     }
 
     fn remove(&mut self, number: u64) -> Option<Call> {
@@ -247,7 +260,7 @@ impl Calls {
         let numbers: Vec<u64> =
             places.filter_map(|place| self.places.get(&place)).flatten().copied().collect();
         for number in numbers {
-            if let Some(call) = self.calls.get_mut(&number).filter(|call| call.stream().is_some()) {
+            if let Some(call) = self.calls.get_mut(&number).filter(|call| call.is_stream()) {
                 call.over.get_or_insert(Over { at, how: How::Closed { by_client } });
             }
         }
@@ -289,7 +302,7 @@ impl Calls {
         let numbers = self.places.get(place).into_iter().flatten();
         let free = numbers.filter(|number| !self.claimed.contains(number));
         // Packets of HTTP/2 do not say which of its calls they are of.
-        let is_one = move |call: &Call| call.stream().is_none() && is_then(call.request.began);
+        let is_one = move |call: &Call| !call.is_stream() && is_then(call.request.began);
         free.filter(move |number| self.calls.get(number).is_some_and(&is_one)).copied()
     }
 

@@ -1,4 +1,5 @@
 //! Writes seeds/: a few small valid inputs for each target. Run in tests/fuzz: `cargo run --example seeds`.
+// long: the seeds of all targets, in one list.
 
 use std::{fs, path::Path};
 

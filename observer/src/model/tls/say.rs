@@ -133,9 +133,11 @@ fn over_at(call: &Call, deadline_ns: Option<u64>) -> Time {
 
 /// Whether it is told with its connection, or not at all. Packets of HTTP/2 do not tell calls.
 fn is_followed(webhooks: &Webhooks, call: &Call) -> bool {
-    match call.stream() {
-        Some(_) => webhooks.is_unasked(&wire_of(call), call.request.path.as_deref()),
-        None => webhooks.follows(&wire_of(call)),
+    let wire = wire_of(call);
+    if call.is_stream() {
+        webhooks.is_unasked(&wire, call.request.path.as_deref())
+    } else {
+        webhooks.follows(&wire)
     }
 }
 
@@ -143,7 +145,7 @@ fn is_followed(webhooks: &Webhooks, call: &Call) -> bool {
 fn deadline(webhooks: &Webhooks, call: &Call) -> Option<u64> {
     let path = call.request.path.as_deref();
     let configured = || webhooks.named(&wire_of(call), path).and_then(|target| target.timeout_ns);
-    call.request.deadline_ns.or_else(|| call.stream().and_then(|_| configured()))
+    call.request.deadline_ns.or_else(|| call.is_stream().then(configured).flatten())
 }
 
 pub(super) fn outcome(call: &Call, deadline_ns: Option<u64>) -> (CallOutcome, String) {
@@ -152,9 +154,10 @@ pub(super) fn outcome(call: &Call, deadline_ns: Option<u64>) -> (CallOutcome, St
         (None, Some(over)) => over_without(over.how, over.at.since(call.request.began), deadline_ns),
         (None, None) => unanswered(deadline_ns),
     };
-    why.push_str(match call.stream() {
-        Some(_) => "; it shares a connection with others: where the time went is not known",
-        None => "; its connection was not watched: where the time went is not known",
+    why.push_str(if call.is_stream() {
+        "; it shares a connection with others: where the time went is not known"
+    } else {
+        "; its connection was not watched: where the time went is not known"
     });
     if call.request.is_unresolved {
         why.push_str("; some of its headers were said before the observer listened: what is not known may have been among them");
@@ -255,7 +258,7 @@ fn ends(connection: &Connection) -> (Option<SocketAddr>, Option<SocketAddr>) {
 /// What the user calls it, or else where it is.
 fn title(webhooks: &Webhooks, call: &Call) -> String {
     let path = call.request.path.as_deref();
-    if let Some(target) = call.stream().and_then(|_| webhooks.named(&wire_of(call), path)) {
+    if let Some(target) = webhooks.named(&wire_of(call), path).filter(|_| call.is_stream()) {
         return target.title();
     }
     let by_address = || ends(call.connection()).1.map(|server| server.to_string());
