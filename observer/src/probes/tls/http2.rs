@@ -84,7 +84,7 @@ impl Http2 {
             0
         };
         for frame in frames {
-            self.frame(of_client, frame, &mut told);
+            self.frame(of_client, &frame, &mut told);
         }
         let is_unrelated = !self.is_related && self.others >= OTHERS || self.lost >= MAX_LOST;
         if is_unrelated && !std::mem::replace(&mut self.is_left, true) {
@@ -101,13 +101,13 @@ impl Http2 {
         self.held = 0;
     }
 
-    fn frame(&mut self, of_client: bool, frame: Frame, told: &mut Vec<Told>) {
+    fn frame(&mut self, of_client: bool, frame: &Frame, told: &mut Vec<Told>) {
         match frame.kind {
             kind::HEADERS if of_client => self.asks(frame, told),
             kind::HEADERS => self.answers(frame, told),
             kind::DATA => {
                 let room = MAX_HELD.saturating_sub(self.held);
-                self.step(frame.stream, told, |exchange| exchange.data(of_client, &frame, room));
+                self.step(frame.stream, told, |exchange| exchange.data(of_client, frame, room));
             }
             kind::RST_STREAM => {
                 let ending = Ending::Reset { by_client: of_client, code: frame.word(0).unwrap_or(0) };
@@ -125,7 +125,7 @@ impl Http2 {
         }
     }
 
-    fn asks(&mut self, frame: Frame, told: &mut Vec<Told>) {
+    fn asks(&mut self, frame: &Frame, told: &mut Vec<Told>) {
         if self.exchanges.contains_key(&frame.stream) {
             // What comes behind a body.
             return self.step(frame.stream, told, |exchange| exchange.consider(true));
@@ -135,15 +135,15 @@ impl Http2 {
         {
             self.end(oldest, Ending::Missed, told);
         }
-        let (stream, exchange) = (frame.stream, Exchange::new(&frame));
+        let (stream, exchange) = (frame.stream, Exchange::new(frame));
         self.exchanges.insert(stream, exchange);
         self.step(stream, told, |exchange| exchange.consider(frame.ends_stream()));
     }
 
-    fn answers(&mut self, frame: Frame, told: &mut Vec<Told>) {
+    fn answers(&mut self, frame: &Frame, told: &mut Vec<Told>) {
         // A server may answer before it has heard all.
         self.step(frame.stream, told, |exchange| exchange.consider(true));
-        self.step(frame.stream, told, |exchange| exchange.answered(&frame));
+        self.step(frame.stream, told, |exchange| exchange.answered(frame));
     }
 
     /// Lets an exchange go on, and tells what comes of it.

@@ -286,7 +286,7 @@ fn head(bytes: &[u8], began: Time) -> Option<(Frame, usize)> {
         && match kind {
             kind::DATA | kind::HEADERS | kind::CONTINUATION => stream != 0,
             kind::RST_STREAM => stream != 0 && len == 4,
-            kind::SETTINGS => stream == 0 && len % 6 == 0,
+            kind::SETTINGS => stream == 0 && len.is_multiple_of(6),
             kind::PUSH_PROMISE => stream != 0 && len >= 4,
             kind::PING => stream == 0 && len == 8,
             kind::GOAWAY => stream == 0 && len >= 8,

@@ -193,8 +193,8 @@ fn fixed(index: usize) -> Option<(Which, &'static str)> {
         28 => one(Name::ContentLength, ""),
         38 => one(Name::Host, ""),
         58 => one(Name::UserAgent, ""),
-        1..=FIXED => Some((Which::Other, "")),
-        _ => None,
+        0 => None,
+        other => (other <= FIXED).then_some((Which::Other, "")),
     }
 }
 

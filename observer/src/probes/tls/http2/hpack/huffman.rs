@@ -98,7 +98,7 @@ pub fn pack(text: &[u8]) -> Vec<u8> {
         held &= (1 << bits) - 1;
     }
     if bits > 0 {
-        packed.push((held << (8 - bits) | (1 << (8 - bits)) - 1) as u8);
+        packed.push(((held << (8 - bits)) | ((1 << (8 - bits)) - 1)) as u8);
     }
     packed
 }
