@@ -16,6 +16,7 @@ mod emit;
 mod files;
 #[cfg(target_arch = "bpf")]
 mod filter;
+mod frames;
 #[cfg(target_arch = "bpf")]
 mod kernel;
 #[cfg(target_arch = "bpf")]

@@ -1,5 +1,6 @@
 //! Which bytes that pass a TLS connection begin a message that may be a webhook call's, and how much of it is handed
-//! over. Only the first bytes are compared here; messages are understood in user space.
+//! over. Only the first bytes are compared here; messages are understood in user space. What passes a connection of
+//! HTTP/2 is handed over as it is: where its messages begin, only who has read all before can tell.
 
 use aya_ebpf::{
     helpers::{bpf_get_current_pid_tgid, generated::bpf_probe_read_user},
@@ -15,7 +16,7 @@ use observer_ebpf::{
 };
 
 use crate::{
-    emit, files, filter,
+    emit, files, filter, frames,
     kernel::{Reader, current},
 };
 
@@ -34,8 +35,8 @@ pub struct ConnectionKey {
 /// How far the messages of a connection are.
 #[repr(C)]
 #[derive(Clone, Copy)]
-struct Connection {
-    socket: Socket,
+pub struct Connection {
+    pub socket: Socket,
     /// Bytes of the current message that are still to be handed over.
     left: u32,
     /// Which way the current message goes.
@@ -44,9 +45,12 @@ struct Connection {
     awaits: u32,
     /// A single byte was read that may begin a request: 1.
     begun: u32,
+    /// It is of HTTP/2.
+    pub http2: frames::Http2,
 }
 
-const FRESH: Connection = Connection { socket: UNKNOWN, left: 0, written: 0, awaits: 0, begun: 0 };
+const FRESH: Connection =
+    Connection { socket: UNKNOWN, left: 0, written: 0, awaits: 0, begun: 0, http2: frames::NONE };
 pub const UNKNOWN: Socket =
     Socket { cookie: 0, local: [0; 16], remote: [0; 16], local_port: 0, remote_port: 0, pad: 0 };
 
@@ -100,13 +104,16 @@ pub fn passed(asked: u32, passed: &Passed) {
     let way = if passed.written { WRITTEN } else { READ };
     let wanted = if passed.written { side::CLIENT } else { side::SERVER };
     let begins = first_bytes(passed);
+    let is_http2 = known.is_some_and(|known| known.http2.is_one());
+    if !is_request(begins, passed.written) && frames::are_to_be_followed(asked, wanted, begins, is_http2) {
+        let Some(connection) = entry(&key) else { return };
+        return frames::passed(&key, connection, begins, passed);
+    }
     let begun = known.is_some_and(|known| known.begun != 0) && !passed.written;
     let part = if begun && begins & FOUR == OST && asked & wanted != 0 {
         part::REQUEST_REST
     } else if is_request(begins, passed.written) {
         if asked & wanted != 0 { part::REQUEST } else { 0 }
-    } else if begins == HTTP2 {
-        if asked & wanted != 0 { part::HTTP2 } else { 0 }
     } else {
         match &known {
             Some(known) if begins & SEVEN == RESPONSE && known.awaits == way => part::RESPONSE,
@@ -126,7 +133,8 @@ pub fn passed(asked: u32, passed: &Passed) {
     }
     connection.written = way;
     if part != part::MORE {
-        connection.left = if part == part::HTTP2 { 0 } else { MAX_MESSAGE };
+        connection.left = MAX_MESSAGE;
+        connection.http2 = frames::NONE;
     }
     connection.begun = 0;
     if part == part::REQUEST || part == part::REQUEST_REST {
@@ -166,7 +174,7 @@ fn entry(key: &ConnectionKey) -> Option<&'static mut Connection> {
 /// Of Go: `tls.Conn` is made over a `*net.TCPConn`, which begins with a `*net.netFD`, whose third word is the
 /// descriptor. If it is made over something else, what is found is hardly a TCP socket.
 #[inline(always)]
-fn socket_below(below: u64, socket: &mut Socket) {
+pub fn socket_below(below: u64, socket: &mut Socket) {
     let descriptor = user_word(user_word(below).wrapping_add(16));
     if descriptor <= u64::from(u32::MAX) {
         files::tcp_socket(descriptor as u32, socket);
@@ -190,7 +198,6 @@ const FOUR: u64 = u64::from_ne_bytes([0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0]);
 const CONNECT: u64 = u64::from_ne_bytes(*b"CONNECT ");
 const RESPONSE: u64 = u64::from_ne_bytes(*b"HTTP/1.\0");
 const SEVEN: u64 = u64::from_ne_bytes([0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0]);
-const HTTP2: u64 = u64::from_ne_bytes(*b"PRI * HT");
 
 /// Tunnels are of interest where they are asked for: what is inside is a connection of the same process.
 #[inline(always)]

@@ -1,10 +1,11 @@
 // Both ends of calls of admission webhooks, as Go programs make and answer them.
 //
-//	tls_peer serve CERT KEY                     prints its port; answers by path: /deny.., /slow.., else allowed
-//	tls_peer call|tunnel PORT CERT KEY          for each line "METHOD PATH" a call; prints its status; after
+//	tls_peer serve CERT KEY                     prints its port; answers by path: /deny.., /slow.., /hang..,
+//	                                            else allowed
+//	tls_peer call|call2|tunnel PORT CERT KEY          for each line "METHOD PATH" a call; prints its status; after
 //	                                            "RECONNECT" it is made on a new connection
 //
-// `tunnel` does what K3s does: TLS inside a tunnel that it asks itself for, over TLS.
+// `call2` speaks HTTP/2; `tunnel` does what K3s does: TLS inside a tunnel that it asks itself for, over TLS.
 package main
 
 import (
@@ -38,6 +39,9 @@ func serve(certificate, key string) {
 		json.NewDecoder(r.Body).Decode(&review)
 		if strings.HasPrefix(r.URL.Path, "/slow") {
 			time.Sleep(300 * time.Millisecond)
+		}
+		if strings.HasPrefix(r.URL.Path, "/hang") {
+			time.Sleep(3 * time.Second)
 		}
 		response := map[string]any{"uid": review.Request.Uid, "allowed": true, "patch": planted}
 		if strings.HasPrefix(r.URL.Path, "/deny") {
@@ -98,6 +102,9 @@ func call(how, port, certificate, key string) {
 	// HTTP/1.1, as kube-apiserver speaks it to webhooks.
 	none := map[string]func(string, *tls.Conn) http.RoundTripper{}
 	transport := &http.Transport{TLSClientConfig: config, TLSNextProto: none}
+	if how == "call2" {
+		transport = &http.Transport{TLSClientConfig: config, ForceAttemptHTTP2: true}
+	}
 	if how == "tunnel" {
 		transport.Dial = through(tunnels(&tls.Config{Certificates: []tls.Certificate{pair}}), config)
 	}

@@ -14,8 +14,7 @@ pub mod part {
     pub const RESPONSE: u32 = 2;
     /// What follows a beginning.
     pub const MORE: u32 = 3;
-    /// The beginning of an HTTP/2 connection. Nothing follows.
-    pub const HTTP2: u32 = 4;
+    // 4 was the beginning of an HTTP/2 connection.
     /// The beginning of a request without its first byte, a `P`. Servers of Go read that by itself where a request comes
     /// while they still see whether their client is there.
     pub const REQUEST_REST: u32 = 5;
@@ -40,6 +39,9 @@ pub const MAX_MESSAGE: u32 = 4_096;
 
 /// Bytes of a piece.
 pub const MAX_PIECE: usize = 2_048;
+
+/// Bytes that are handed over of what a program passes at once on a connection of HTTP/2: a record of TLS.
+pub const MAX_FRAMES: usize = 16_384;
 
 /// A TCP socket. All zeros: not known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -78,6 +80,33 @@ records! { Tls {
         /// Bytes of the piece.
         len: u32,
         pad: u32,
+        comm: [u8; COMM_LEN],
+    }
+    /// A stretch of what passes a connection of HTTP/2, one way. Its bytes are the text, and end in user space where
+    /// records are reduced.
+    2 Frames text 2048 {
+        /// As of a piece, these five.
+        entered_ns: u64,
+        start_ns: u64,
+        conn: u64,
+        below: u64,
+        socket: Socket,
+        /// Bytes that passed this way before, since the connection is followed, modulo 2^32.
+        at: u32,
+        /// 1: the program wrote it, 0: it read it.
+        written: u32,
+        /// 1: it goes from the client to the server.
+        of_client: u32,
+        /// 1: the connection is followed from its beginning on.
+        is_fresh: u32,
+        /// 1: it is the beginning of what the program passed at once.
+        begins: u32,
+        /// One of [`library`].
+        library: u32,
+        /// Bytes behind it that are not handed over.
+        omitted: u32,
+        /// Bytes of it.
+        len: u32,
         comm: [u8; COMM_LEN],
     }
 } }

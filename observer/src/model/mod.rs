@@ -174,7 +174,7 @@ impl Model {
             Event::Namespace(event) => self.namespace(record, event),
             Event::Mount(event) => self.mount(record, event),
             Event::File(event) if event.op == file::Op::Flock => self.waited(record, event),
-            Event::Tls(event) => self.calls.record(record, event),
+            Event::Tls(event) => self.said_in_tls(record, event, make),
             Event::Dns(event) => self.follow_lookups(record, event),
             Event::Cpu(probes::cpu::Event::Mark(mark)) => self.marked(mark),
             Event::Hardware(_) => self.slowest.note(record),

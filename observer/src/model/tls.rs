@@ -16,7 +16,7 @@ use crate::{
     output::{Side, Want},
     probes::{
         names,
-        tls::{Connection, Event, Request, Response},
+        tls::{Connection, Ending, Event, Request, Response},
     },
     time::Time,
 };
@@ -37,6 +37,24 @@ pub struct Call {
     pub tid: u32,
     pub request: Request,
     pub response: Option<Response>,
+    /// It will hardly have one.
+    pub over: Option<Over>,
+}
+
+/// How and when a call ended without an answer.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Over {
+    pub at: Time,
+    pub how: How,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum How {
+    Said(Ending),
+    /// Its connection was closed, as its packets show.
+    Closed {
+        by_client: bool,
+    },
 }
 
 /// A connection as its packets show it.
@@ -68,8 +86,11 @@ enum Place {
     Process(u32, Side),
 }
 
-/// The process, and where its library keeps the connection.
-type ConnectionKey = (u32, u64);
+/// The process, where its library keeps the connection, and the stream on it.
+type ConnectionKey = (u32, u64, Option<u32>);
+
+/// Client and server, and the stream between them.
+type StreamKey = (SocketAddr, SocketAddr, u32);
 
 /// The calls of late, in the order in which they began to be known.
 #[derive(Default)]
@@ -81,11 +102,13 @@ pub struct Calls {
     places: BTreeMap<Place, BTreeSet<u64>>,
     /// Those that will be told with their connection.
     claimed: BTreeSet<u64>,
+    /// Those of HTTP/2, each by one end.
+    streams: BTreeMap<StreamKey, u64>,
     asked: BTreeSet<(u32, Side)>,
     looked: Time,
     /// Calls given up to bound memory.
     pub given_up: u64,
-    /// Connections of a kind that is not understood.
+    /// Connections on which a call may have been made that was not understood.
     pub http2: u64,
 }
 
@@ -93,6 +116,20 @@ impl Call {
     /// What is known of its connection by now.
     fn connection(&self) -> &Connection {
         self.response.as_ref().map_or(&self.request.connection, |response| &response.connection)
+    }
+
+    /// Of HTTP/2, where the ends of its connection are known, which are the same at both: the stream.
+    fn stream(&self) -> Option<StreamKey> {
+        let connection = self.connection();
+        let (socket, stream) = connection.socket.zip(connection.stream)?;
+        let ends = (socket.local, socket.remote);
+        let (client, server) = if connection.is_client { ends } else { (ends.1, ends.0) };
+        Some((client, server, stream))
+    }
+
+    /// It shares its connection with others.
+    fn is_stream(&self) -> bool {
+        self.request.connection.stream.is_some()
     }
 
     fn side(&self) -> Side {
@@ -131,17 +168,27 @@ impl Calls {
         match event {
             Event::Request(request) => self.begin(record, request),
             Event::Response(response) => self.answer(record, response),
+            Event::Ended(ended) => {
+                let open = self.open.remove(&key(record.tgid, &ended.connection));
+                if let Some(call) = open.and_then(|number| self.calls.get_mut(&number)) {
+                    call.over = Some(Over { at: ended.at, how: How::Said(ended.how) });
+                }
+            }
             Event::Http2(_) => self.http2 += 1,
-            Event::Ordinary => {}
+            Event::Several(events) => events.iter().for_each(|event| self.record(record, event)),
+            Event::Unrelated(_) | Event::Ordinary => {}
         }
     }
 
     fn begin(&mut self, record: &Record, request: &Request) {
-        let call = Call { tgid: record.tgid, tid: record.tid, request: request.clone(), response: None };
-        self.open.insert(key(record.tgid, &call), self.next);
-        self.places.entry(call.place()).or_default().insert(self.next);
-        self.calls.insert(self.next, call);
+        let call =
+            Call { tgid: record.tgid, tid: record.tid, request: request.clone(), response: None, over: None };
+        let (number, key) = (self.next, key(record.tgid, &request.connection));
         self.next += 1;
+        if !self.keep(number, call) {
+            return;
+        }
+        self.open.insert(key, number);
         if self.calls.len() > MAX_CALLS
             && let Some(oldest) = self.calls.keys().next().copied()
         {
@@ -151,7 +198,7 @@ impl Calls {
     }
 
     fn answer(&mut self, record: &Record, response: &Response) {
-        let number = self.open.remove(&(record.tgid, response.connection.address));
+        let number = self.open.remove(&key(record.tgid, &response.connection));
         let Some(number) = number else { return };
         let is_claimed = self.claimed.contains(&number);
         // By now it may be known which socket it is: it moves.
@@ -160,14 +207,40 @@ impl Calls {
             self.claimed.insert(number);
         }
         call.response = Some(response.clone());
+        self.keep(number, call);
+    }
+
+    /// Keeps a call where it is found, unless its other end tells it.
+    fn keep(&mut self, number: u64, call: Call) -> bool {
+        if let Some(stream) = call.stream() {
+            let other = self.streams.get(&stream).copied();
+            if let Some(other) = other
+                && let Some(theirs) = self.calls.get(&other)
+                && theirs.side() != call.side()
+            {
+                // What both ends say is told of the one that knows more, or else of the client.
+                let worth = |call: &Call| (!call.request.is_unresolved, call.side() == Side::Client);
+                if worth(theirs) > worth(&call) {
+                    return false;
+                }
+                self.remove(other);
+            }
+            self.streams.insert(stream, number);
+        }
         self.places.entry(call.place()).or_default().insert(number);
         self.calls.insert(number, call);
+        true
     }
 
     fn remove(&mut self, number: u64) -> Option<Call> {
         let call = self.calls.remove(&number)?;
         self.claimed.remove(&number);
-        let key = key(call.tgid, &call);
+        if let Some(stream) = call.stream()
+            && self.streams.get(&stream) == Some(&number)
+        {
+            self.streams.remove(&stream);
+        }
+        let key = key(call.tgid, &call.request.connection);
         if self.open.get(&key) == Some(&number) {
             self.open.remove(&key);
         }
@@ -179,6 +252,18 @@ impl Calls {
             }
         }
         Some(call)
+    }
+
+    /// This connection is closed: what was asked on its streams will not be answered, or has been by now.
+    pub fn close(&mut self, wire: &Wire, at: Time, by_client: bool) {
+        let places = wire.places().into_iter().flatten();
+        let numbers: Vec<u64> =
+            places.filter_map(|place| self.places.get(&place)).flatten().copied().collect();
+        for number in numbers {
+            if let Some(call) = self.calls.get_mut(&number).filter(|call| call.is_stream()) {
+                call.over.get_or_insert(Over { at, how: How::Closed { by_client } });
+            }
+        }
     }
 
     /// The first call on this connection that was made between these times and that nobody else will tell: it is told
@@ -216,8 +301,9 @@ impl Calls {
     fn made(&self, place: &Place, is_then: impl Fn(Time) -> bool) -> impl Iterator<Item = u64> {
         let numbers = self.places.get(place).into_iter().flatten();
         let free = numbers.filter(|number| !self.claimed.contains(number));
-        free.filter(move |number| self.calls.get(number).is_some_and(|call| is_then(call.request.began)))
-            .copied()
+        // Packets of HTTP/2 do not say which of its calls they are of.
+        let is_one = move |call: &Call| !call.is_stream() && is_then(call.request.began);
+        free.filter(move |number| self.calls.get(number).is_some_and(&is_one)).copied()
     }
 
     /// Takes those that are over, by what is said of each: whether it is claimed.
@@ -237,8 +323,16 @@ impl Calls {
     }
 }
 
-fn key(tgid: u32, call: &Call) -> ConnectionKey {
-    (tgid, call.request.connection.address)
+fn key(tgid: u32, connection: &Connection) -> ConnectionKey {
+    (tgid, connection.address, connection.stream)
+}
+
+fn unrelated(event: &Event) -> Option<&Connection> {
+    match event {
+        Event::Unrelated(connection) => Some(connection),
+        Event::Several(events) => events.iter().find_map(unrelated),
+        _ => None,
+    }
 }
 
 impl Model {
@@ -259,6 +353,15 @@ impl Model {
         self.calls.asked.remove(&(tgid, Side::Server));
         if names::calls_webhooks(comm) {
             self.ask_tls(tgid, Side::Client, make);
+        }
+    }
+
+    /// Something passed a TLS library.
+    pub(super) fn said_in_tls(&mut self, record: &Record, event: &Event, make: &mut impl FnMut(Made)) {
+        self.calls.record(record, event);
+        self.followed_streams(event);
+        if let Some(connection) = unrelated(event) {
+            make(Made::Want(Want::LeaveTls { tgid: record.tgid, connection: connection.address }));
         }
     }
 

@@ -111,6 +111,8 @@ pub enum Want {
     Quiet { init: u32 },
     /// See the webhook calls that this process makes, or answers, in its TLS library.
     TlsLibrary { tgid: u32, side: Side },
+    /// What this connection of a TLS library carries is of no interest.
+    LeaveTls { tgid: u32, connection: u64 },
     /// Watch how this process spends its time, which serves webhook calls at this address.
     WatchServer { tgid: u32, address: SocketAddr },
 }

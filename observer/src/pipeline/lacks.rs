@@ -62,7 +62,7 @@ impl Pipeline {
             (
                 self.model.http2_connections(),
                 "connections of HTTP/2 in TLS libraries",
-                "what is said on them is not decoded; calls of webhooks among it are seen by their packets alone",
+                "something was asked on them by headers that were said before the observer listened: it may have been a call",
             ),
             (self.model.evicted(), "processes", "more processes were of interest than are remembered"),
             (

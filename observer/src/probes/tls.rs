@@ -2,6 +2,7 @@
 //! what was asked and answered of a webhook, and nothing at all of other traffic.
 
 pub mod http;
+pub mod http2;
 pub mod pclntab;
 pub mod review;
 mod streams;
@@ -72,8 +73,14 @@ pub enum Event {
     Request(Request),
     /// What it answers.
     Response(Response),
-    /// A connection that may carry calls in a way that is not understood.
+    /// A connection on which something was asked, in a way that is not understood: it may have been a call.
     Http2(Connection),
+    /// A call has ended without an answer.
+    Ended(Ended),
+    /// A connection that carries other things than calls: nothing more of it is of interest.
+    Unrelated(Connection),
+    /// What one piece says of several streams, in order.
+    Several(Vec<Event>),
     /// Nothing of what passed concerns a webhook, as far as it is known: of no interest to anyone.
     Ordinary,
 }
@@ -93,6 +100,9 @@ pub struct Connection {
     /// When the process started.
     pub start: Time,
     pub comm: String,
+    /// Of HTTP/2, which carries several calls at once: the stream.
+    #[serde(default)]
+    pub stream: Option<u32>,
 }
 
 /// A TCP socket.
@@ -115,9 +125,9 @@ pub struct Request {
     pub connection: Connection,
     /// When its first byte was written, or had been read.
     pub began: Time,
-    pub method: String,
+    pub method: Option<String>,
     /// Without what follows a `?`.
-    pub path: String,
+    pub path: Option<String>,
     /// Whom it is for, by its `Host`.
     pub host: Option<String>,
     /// `?timeout=`, nanoseconds.
@@ -129,13 +139,35 @@ pub struct Request {
     pub uid: Option<String>,
     /// Bytes of its body.
     pub length: Option<u64>,
+    /// Some of its headers refer to what was said before the observer listened: what is `None` may have been said.
+    #[serde(default)]
+    pub is_unresolved: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Ended {
+    pub connection: Connection,
+    pub at: Time,
+    pub how: Ending,
+}
+
+/// How a call ended without an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Ending {
+    /// With this code, by the client or the server.
+    Reset { by_client: bool, code: u32 },
+    /// The server goes away, with this code, and has not looked at it.
+    GoneAway { code: u32 },
+    /// What came of it passed unseen.
+    Missed,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Response {
     pub connection: Connection,
     pub began: Time,
-    pub status: u16,
+    /// `None`: it refers to what was said before the observer listened.
+    pub status: Option<u16>,
     pub is_review: bool,
     pub uid: Option<String>,
     pub allowed: Option<bool>,

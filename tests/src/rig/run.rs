@@ -128,6 +128,11 @@ impl Run {
         run
     }
 
+    /// Whether something like this was said by now.
+    pub fn has_said(&self, is: impl Fn(&Value) -> bool) -> bool {
+        self.stdout.all().lines().any(|line| serde_json::from_str(line).is_ok_and(|object| is(&object)))
+    }
+
     pub fn pid(&self) -> u32 {
         self.child.id()
     }

@@ -28,6 +28,10 @@ pub const PLANTED: &str = "planted-where-nobody-may-find-it";
 /// How long a call takes whose path begins with `/slow`, at least.
 pub const SLOW_MS: f64 = 300.0;
 
+/// Who calls, and what.
+const ADMISSION: &str = "kube-apiserver-admission";
+const REVIEW: &str = r#"{"kind":"AdmissionReview","request":{"uid":"u-1","object":{"kind":"Secret","data":{"a":"planted-where-nobody-may-find-it"}}}}"#;
+
 /// Answers of webhooks that know no more than the path.
 const ALLOWED: &str = r#"{"kind":"AdmissionReview","response":{"uid":"u-1","allowed":true}}"#;
 const DENIED: &str = r#"{"kind":"AdmissionReview","response":{"uid":"u-1","allowed":false,"status":{"code":403,"message":"no \"latest\" here"}}}"#;
@@ -112,7 +116,7 @@ impl Shop {
             .concat();
         let config = format!(
             "daemon off; master_process off; pid {folder}/pid; error_log stderr;\nevents {{}}\n\
-             http {{ access_log off; {temporary}\n server {{ listen 127.0.0.1:{port} ssl;\n\
+             http {{ access_log off; {temporary}\n server {{ listen 127.0.0.1:{port} ssl http2;\n\
              ssl_certificate {folder}/cert.pem; ssl_certificate_key {folder}/key.pem;\n\
              location /deny {{ return 200 '{DENIED}'; }}\n location / {{ return 200 '{ALLOWED}'; }} }} }}\n"
         );
@@ -134,6 +138,46 @@ impl Shop {
         command.args(["run", "--adapter", "caddyfile", "--config"]).arg(self.path("Caddyfile"));
         command.env("HOME", self.folder.path()).env_remove("XDG_DATA_HOME").env_remove("XDG_CONFIG_HOME");
         listens(&mut command, port)
+    }
+
+    /// Calls by HTTP/2, with curl, one after the other on one connection: `METHOD PATH`. Gives its exit code.
+    ///
+    /// # Panics
+    /// curl cannot be run.
+    pub fn curl(&self, port: u16, calls: &[&str], more: &[&str]) -> Option<i32> {
+        let mut command = Command::new(program("curl"));
+        for (n, call) in calls.iter().enumerate() {
+            let (method, path) = call.split_once(' ').expect("a method and a path");
+            command.args((n > 0).then_some("--next")).args([
+                "-sS",
+                "-o",
+                "/dev/null",
+                "--http2",
+                "-X",
+                method,
+            ]);
+            // Without a body: not every server reads one to its end, and curl takes that ill.
+            command.args(["-A", if method == "PUT" { "leader-election" } else { ADMISSION }]);
+            command.arg("--cacert").arg(self.path("cert.pem")).args(more);
+            command.args(["-H", &format!("authorization: Bearer {PLANTED}")]);
+            command.arg(format!("https://localhost:{port}{path}"));
+        }
+        command.status().expect("curl").code()
+    }
+
+    /// Calls by HTTP/2, with h2load: so many, of these paths in turns, 10 at a time on each of two connections.
+    ///
+    /// # Panics
+    /// h2load cannot be run, or not all was answered.
+    pub fn h2load(&self, port: u16, calls: usize, paths: &[&str]) {
+        fs::write(self.path("review.json"), REVIEW).expect("a file");
+        let mut command = Command::new(program("h2load"));
+        command.args(["-n", &calls.to_string(), "-c", "2", "-m", "10", "-d"]).arg(self.path("review.json"));
+        command.args(["-H", &format!("user-agent: {ADMISSION}")]);
+        command.args(paths.iter().map(|path| format!("https://127.0.0.1:{port}{path}")));
+        let ran = command.output().expect("h2load");
+        let said = String::from_utf8_lossy(&ran.stdout).into_owned();
+        assert!(said.contains(&format!("{calls} succeeded")), "{said}");
     }
 
     /// The Go peer under this name, as a caller of the webhook at this port.

@@ -41,7 +41,7 @@ pub(super) fn run(rig: &Rig, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-fn megabytes(pid: u32, field: &str) -> Result<f64> {
+pub(super) fn megabytes(pid: u32, field: &str) -> Result<f64> {
     let path = format!("/proc/{pid}/status");
     let status = fs::read_to_string(&path).with_context(|| path.clone())?;
     let line = status.lines().find_map(|line| line.strip_prefix(field));

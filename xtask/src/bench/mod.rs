@@ -4,6 +4,8 @@
 
 mod attach;
 mod containers;
+mod dns;
+mod https;
 mod memory;
 mod pipeline;
 mod report;
@@ -11,6 +13,7 @@ mod rules;
 mod start;
 mod stats;
 mod stdio;
+mod sustained;
 mod syscall;
 mod tracer;
 
@@ -56,6 +59,8 @@ const BENCHES: &[Bench] = &[
     Bench { name: "rules", run: rules::run },
     Bench { name: "syscall", run: syscall::run },
     Bench { name: "stdio", run: stdio::run },
+    Bench { name: "dns", run: dns::run },
+    Bench { name: "https", run: https::run },
 ];
 
 /// What every bench gets.

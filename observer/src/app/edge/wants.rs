@@ -60,6 +60,7 @@ impl Edge {
                     self.report(status(&plan))?;
                 }
             }
+            Want::LeaveTls { tgid, connection } => self.live.leave_tls(tgid, connection),
             Want::SocketOwner { cookie, tgid, local, remote } => {
                 self.ask_for_socket(cookie, tgid, (local, remote))?;
             }

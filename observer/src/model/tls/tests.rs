@@ -1,9 +1,12 @@
 //! Requests and answers of TLS libraries become calls, and find the connections that they were made on.
 
 use super::*;
-use crate::probes::{
-    self,
-    tls::{Library, Socket},
+use crate::{
+    output::CallOutcome,
+    probes::{
+        self,
+        tls::{Ended, Library, Socket},
+    },
 };
 
 const SECOND: u64 = 1_000_000_000;
@@ -17,6 +20,7 @@ fn connection(address: u64, socket: Option<Socket>, tunnel: Option<&str>) -> Con
         is_client: true,
         start: Time(1),
         comm: "k3s".to_owned(),
+        stream: None,
     }
 }
 
@@ -43,14 +47,15 @@ fn asks(calls: &mut Calls, seconds: u64, uid: &str, connection: Connection) {
     let event = Event::Request(Request {
         connection,
         began: Time(seconds * SECOND),
-        method: "POST".to_owned(),
-        path: "/v".to_owned(),
+        method: Some("POST".to_owned()),
+        path: Some("/v".to_owned()),
         host: Some("hook.ns.svc".to_owned()),
         deadline_ns: Some(10 * SECOND),
         is_admission: true,
         is_review: true,
         uid: Some(uid.to_owned()),
         length: Some(2),
+        is_unresolved: false,
     });
     calls.record(&record(seconds, event.clone()), &event);
 }
@@ -59,7 +64,7 @@ fn answers(calls: &mut Calls, seconds: u64, connection: Connection) {
     let event = Event::Response(Response {
         connection,
         began: Time(seconds * SECOND),
-        status: 200,
+        status: Some(200),
         is_review: true,
         uid: None,
         allowed: Some(true),
@@ -153,4 +158,88 @@ fn the_oldest_call_is_given_up_and_counted() {
     assert_eq!((calls.calls.len(), calls.open.len(), calls.given_up), (MAX_CALLS, MAX_CALLS, 1));
     assert_eq!(calls.take_over(|_, _| true).len(), MAX_CALLS);
     assert_eq!((calls.calls.len(), calls.open.len(), calls.places.len()), (0, 0, 0));
+}
+
+fn stream(number: u32, is_client: bool) -> Connection {
+    let socket = socket(Some(if is_client { 5 } else { 6 })).map(|of| match is_client {
+        true => of,
+        false => Socket { local: of.remote, remote: of.local, ..of },
+    });
+    Connection { stream: Some(number), is_client, ..connection(u64::from(is_client), socket, None) }
+}
+
+/// The calls that are kept, by what they are called.
+fn kept(calls: &Calls) -> Vec<&str> {
+    calls.calls.values().filter_map(|call| call.request.uid.as_deref()).collect()
+}
+
+#[test]
+fn streams_of_a_connection_are_told_apart_and_packets_claim_none() {
+    let mut calls = Calls::default();
+    asks(&mut calls, 1, "one", stream(1, true));
+    asks(&mut calls, 1, "three", stream(3, true));
+    answers(&mut calls, 2, stream(3, true));
+    let answered: Vec<bool> = calls.calls.values().map(|call| call.response.is_some()).collect();
+    assert_eq!(answered, [false, true]);
+    assert_eq!(claimed(&mut calls, &wire(5), 1, 9), None);
+    // Its connection is closed: what was answered stays answered.
+    calls.close(&wire(5), Time(4 * SECOND), true);
+    let over = Over { at: Time(4 * SECOND), how: How::Closed { by_client: true } };
+    assert!(calls.calls.values().all(|call| call.over == Some(over)));
+    let outcomes: Vec<_> = calls.calls.values().map(|call| say::outcome(call, None).0).collect();
+    assert_eq!(outcomes, [CallOutcome::Unknown, CallOutcome::Answered]);
+}
+
+#[test]
+fn a_call_that_both_ends_say_is_kept_once() {
+    for ends in [[true, false], [false, true]] {
+        let mut calls = Calls::default();
+        for is_client in ends {
+            asks(&mut calls, 1, if is_client { "client" } else { "server" }, stream(1, is_client));
+        }
+        assert_eq!(kept(&calls), ["client"]);
+        answers(&mut calls, 2, stream(1, false));
+        assert!(calls.calls.values().all(|call| call.response.is_none()), "of the other end");
+        answers(&mut calls, 2, stream(1, true));
+        assert_eq!(calls.take_over(|call, _| call.response.is_some()).len(), 1);
+        assert_eq!((calls.streams.len(), calls.places.len(), calls.open.len()), (0, 0, 0));
+    }
+}
+
+#[test]
+fn the_end_that_knows_more_tells_it() {
+    let mut calls = Calls::default();
+    let event = |calls: &mut Calls, uid: &str, is_client| {
+        asks(calls, 1, uid, stream(1, is_client));
+    };
+    event(&mut calls, "client", true);
+    calls.calls.values_mut().for_each(|call| call.request.is_unresolved = true);
+    event(&mut calls, "server", false);
+    assert_eq!(kept(&calls), ["server"]);
+    event(&mut calls, "client", true);
+    assert_eq!(kept(&calls), ["client"], "both know all of it");
+}
+
+#[test]
+fn how_a_stream_ends_is_what_came_of_its_call() {
+    let by = |by_client, code| Ending::Reset { by_client, code };
+    let cases = [
+        (by(true, 8), 1, Some(10), CallOutcome::Unknown),
+        (by(true, 8), 10, Some(10), CallOutcome::Timeout),
+        (by(true, 8), 10, None, CallOutcome::Unknown),
+        (by(false, 2), 1, Some(10), CallOutcome::Reset),
+        (by(false, 7), 1, Some(10), CallOutcome::Refused),
+        (Ending::GoneAway { code: 0 }, 1, Some(10), CallOutcome::Refused),
+        (Ending::Missed, 20, Some(10), CallOutcome::Unknown),
+    ];
+    for (how, at, deadline, expected) in cases {
+        let mut calls = Calls::default();
+        asks(&mut calls, 0, "one", stream(1, true));
+        let ended = Ended { connection: stream(1, true), at: Time(at * SECOND), how };
+        let event = Event::Several(vec![Event::Ended(ended)]);
+        calls.record(&record(at, event.clone()), &event);
+        let call = calls.calls.values().next().expect("a call");
+        let (outcome, why) = say::outcome(call, deadline.map(|seconds: u64| seconds * SECOND));
+        assert_eq!(outcome, expected, "{how:?}: {why}");
+    }
 }

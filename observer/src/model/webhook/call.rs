@@ -21,6 +21,9 @@ use crate::{
 const PAUSE_NS: u64 = 100_000_000;
 /// A request of HTTP/1 is longer than this; control frames of HTTP/2 are not.
 const SHORTEST_REQUEST: u64 = 64;
+/// And a record that begins an answer of HTTP/1 than this, a line of its status in TLS 1.3: control frames, by which
+/// servers of HTTP/2 take in what a request carries, are not.
+const SHORTEST_STATUS: u16 = 34;
 /// Processes that are asked whether the socket is theirs, at most.
 const MAX_CANDIDATES: usize = 8;
 
@@ -99,6 +102,8 @@ pub struct Followed {
     pub call: Option<Call>,
     /// Requests on this connection cannot be told apart.
     pub shared: Option<&'static str>,
+    /// Its streams are read by a library of this end, and told one by one.
+    pub is_read: bool,
     /// Alerts of TLS that passed: bits of `what`.
     pub alerts: u32,
     /// Something came of it before the first request, and was told.
@@ -123,6 +128,7 @@ impl Followed {
             hello: None,
             call: None,
             shared: None,
+            is_read: false,
             alerts: 0,
             told: false,
             calls: 0,
@@ -146,6 +152,9 @@ impl Followed {
             self.begin(&before, &mut ended);
         }
         self.go_on(moved);
+        if self.speaks_frames() {
+            self.shared.get_or_insert("an answer on it is too short for HTTP/1: taken for HTTP/2");
+        }
         let end = closed(moved.what);
         if let Some(end) = end {
             ended.push((self.take_untold(), end));
@@ -202,6 +211,14 @@ impl Followed {
         if now.answer.first.is_some_and(|first| Some(first) >= now.request.first) {
             call.answer = Some(now.answer.clone());
         }
+    }
+
+    /// Of a connection that was there before: the server says what nobody says in HTTP/1.
+    fn speaks_frames(&self) -> bool {
+        let is_unknown = self.hello.is_none() && !self.is_fresh() && self.seen.is(known::TLS);
+        let first = self.seen.answer.first_records.first();
+        let is_unheard = self.call.as_ref().is_some_and(|call| call.said.is_none());
+        is_unknown && is_unheard && first.is_some_and(|record| record.len < SHORTEST_STATUS)
     }
 
     /// The first bytes of a message were read.

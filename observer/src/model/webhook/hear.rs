@@ -3,7 +3,7 @@
 use super::{
     Webhooks,
     answer::Answer,
-    call::{Call, Followed, Said},
+    call::{Call, End, Followed, Said},
 };
 use crate::{
     model::{
@@ -11,13 +11,33 @@ use crate::{
         tls::{self, Wire},
     },
     output::Side,
+    probes::{
+        tls::{Event, Request},
+        webhook::Target,
+    },
     time::Time,
 };
 
 impl Webhooks {
     /// Whether what is said there is told with its connection, or not at all.
     pub(in crate::model) fn follows(&self, wire: &Wire) -> bool {
-        self.targets.iter().any(|target| target.port == wire.server.port())
+        self.on_port(wire).next().is_some()
+    }
+
+    /// What the user calls what is asked there, and the deadline that he says its callers have.
+    pub(in crate::model) fn named(&self, wire: &Wire, path: Option<&str>) -> Option<&Target> {
+        let mut named = self.on_port(wire).filter(|target| target.takes(path));
+        named.next().filter(|_| named.next().is_none())
+    }
+
+    /// Whether the user has named what is asked on this port, and this is none of it.
+    pub(in crate::model) fn is_unasked(&self, wire: &Wire, path: Option<&str>) -> bool {
+        self.follows(wire) && !self.on_port(wire).any(|target| target.takes(path))
+    }
+
+    fn on_port(&self, wire: &Wire) -> impl Iterator<Item = &Target> {
+        let port = wire.server.port();
+        self.targets.iter().filter(move |target| target.port == port)
     }
 
     /// The connection by the sockets of its ends: this one and the other. Of one that is told of its other end, none.
@@ -43,6 +63,30 @@ fn wire(followed: &Followed) -> Wire {
 }
 
 impl Model {
+    /// Of connections whose streams are read, calls are told, not the connection.
+    pub(in crate::model) fn followed_streams(&mut self, event: &Event) {
+        match event {
+            Event::Request(Request { connection, .. }) if connection.stream.is_some() => {
+                let cookie = connection.socket.and_then(|socket| socket.cookie);
+                if let Some(followed) = cookie.and_then(|cookie| self.webhooks.connections.get_mut(cookie)) {
+                    followed.is_read = true;
+                    followed.shared.get_or_insert("its library speaks HTTP/2 on it, whose requests share it");
+                }
+            }
+            Event::Several(events) => events.iter().for_each(|event| self.followed_streams(event)),
+            _ => {}
+        }
+    }
+
+    /// A connection is closed, and with it its streams.
+    pub(super) fn close_streams(&mut self, cookie: u64, end: End, at: Time) {
+        let (End::Closed { by_client, .. }, Some(followed)) = (end, self.webhooks.connections.get(cookie))
+        else {
+            return;
+        };
+        self.calls.close(&wire(followed), at, by_client);
+    }
+
     /// Whose socket it is, may say more.
     pub(super) fn ask_owner(&mut self, cookie: u64, make: &mut impl FnMut(Made)) {
         let Some(followed) = self.webhooks.connections.get(cookie) else { return };
@@ -113,10 +157,10 @@ fn said_until(followed: &Followed, call: &Call, at: Time) -> Time {
 fn said(call: &tls::Call) -> Said {
     let response = call.response.as_ref();
     Said {
-        method: Some(call.request.method.clone()),
-        path: Some(call.request.path.clone()),
+        method: call.request.method.clone(),
+        path: call.request.path.clone(),
         deadline_ns: call.request.deadline_ns,
-        status: response.map(|response| response.status),
+        status: response.and_then(|response| response.status),
         allowed: response.and_then(|response| response.allowed),
         message: response.and_then(|response| response.message.clone()),
     }

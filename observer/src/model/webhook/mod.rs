@@ -95,6 +95,9 @@ impl Webhooks {
         if other.is_some() && !followed.seen.is_clients() {
             return None;
         }
+        if followed.is_read || other.is_some_and(|other| other.is_read) {
+            return None;
+        }
         let clear = at;
         let at = if matches!(end, End::Quiet | End::Next) { say::end_of(call.as_ref(), at) } else { at };
         let others = other.and_then(|other| other.owner.clone());
@@ -288,6 +291,7 @@ impl Model {
 
     fn end_calls(&mut self, cookie: u64, ended: Vec<(Option<Call>, End)>, at: Time) {
         for (mut call, end) in ended {
+            self.close_streams(cookie, end, at);
             if let Some(call) = &mut call {
                 self.hear(cookie, call, at);
             }

@@ -345,7 +345,14 @@ fn http2_is_told_as_a_connection_only() {
     assert_eq!((call.outcome, call.latency_ns), (CallOutcome::Unknown, None));
     assert!(why.starts_with("HTTP/2 was offered"), "{why}");
     line.nothing(9_000);
-    // What is too short for HTTP/1 tells it on a connection that was there before.
+    // What is too short for HTTP/1 tells it on a connection that was there before, of a server at once,
+    let mut line = Line::new(TARGET);
+    line.asks(3, 500);
+    line.answers(&[(5, 30), (6, 300)]);
+    line.asks(20, 500);
+    line.answers(&[(25, 300)]);
+    line.nothing(900);
+    // of a client once it says more.
     let mut line = Line::new(TARGET);
     line.asks(3, 30);
     line.answers(&[(5, 300)]);

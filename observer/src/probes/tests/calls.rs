@@ -1,6 +1,6 @@
 //! Records of calls of webhooks in a TLS library.
 
-use observer_ebpf::wire::tls::{Piece, Socket, library, part};
+use observer_ebpf::wire::tls::{Frames, Piece, Socket, library, part};
 
 use super::*;
 use crate::probes::tls::{Connection, Library, Request};
@@ -29,6 +29,31 @@ fn piece(library: u32) -> Piece {
     }
 }
 
+/// An empty frame of settings, behind what a client says first.
+const FRAMES: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+
+fn frames() -> Frames {
+    let Piece { header, entered_ns, start_ns, conn, below, socket, written, library, omitted, comm, .. } =
+        piece(library::GO);
+    Frames {
+        header,
+        entered_ns,
+        start_ns,
+        conn,
+        below,
+        socket,
+        at: 0,
+        written,
+        of_client: 1,
+        is_fresh: 1,
+        begins: 1,
+        library,
+        omitted,
+        len: FRAMES.len() as u32,
+        comm,
+    }
+}
+
 pub(super) fn every_kind() -> Vec<(Vec<u8>, Event)> {
     let socket = tls::Socket {
         cookie: Some(5),
@@ -43,20 +68,25 @@ pub(super) fn every_kind() -> Vec<(Vec<u8>, Event)> {
         is_client: true,
         start: Time(41),
         comm: "k3s".into(),
+        stream: None,
     };
     let request = Request {
         connection,
         began: Time(40),
-        method: "POST".into(),
-        path: "/v".into(),
+        method: Some("POST".into()),
+        path: Some("/v".into()),
         host: Some("hook".into()),
         deadline_ns: Some(3_000_000_000),
         is_admission: true,
         is_review: false,
         uid: None,
         length: Some(2),
+        is_unresolved: false,
     };
-    vec![(bytes(piece(library::GO), CALL), Event::Tls(tls::Event::Request(request)))]
+    vec![
+        (bytes(piece(library::GO), CALL), Event::Tls(tls::Event::Request(request))),
+        (bytes(frames(), FRAMES), Event::Tls(tls::Event::Ordinary)),
+    ]
 }
 
 #[test]

@@ -7,7 +7,7 @@ const MAX_HEADERS: usize = 64;
 const MAX_PATH: usize = 256;
 
 /// How kube-apiserver calls itself when it calls a webhook.
-const ADMISSION: &[u8] = b"kube-apiserver-admission";
+pub(super) const ADMISSION: &[u8] = b"kube-apiserver-admission";
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Begin {
@@ -141,7 +141,7 @@ fn dechunked(mut rest: &[u8]) -> (Vec<u8>, bool) {
     }
 }
 
-fn capped(text: &str) -> String {
+pub(super) fn capped(text: &str) -> String {
     let mut end = text.len().min(MAX_PATH);
     while !text.is_char_boundary(end) {
         end -= 1;
@@ -150,14 +150,14 @@ fn capped(text: &str) -> String {
 }
 
 /// `[::1]:443` is `::1`.
-fn without_port(host: &str) -> &str {
+pub(super) fn without_port(host: &str) -> &str {
     match host.strip_prefix('[').and_then(|host| host.split_once(']')) {
         Some((address, _)) => address,
         None => host.rsplit_once(':').map_or(host, |(name, _)| name),
     }
 }
 
-fn timeout(query: &str) -> Option<u64> {
+pub(super) fn timeout(query: &str) -> Option<u64> {
     query.split('&').find_map(|pair| duration(pair.strip_prefix("timeout=")?))
 }
 

@@ -51,6 +51,7 @@ pub struct Libraries {
     asked: HashMap<MapData, u32, u32>,
     calls: HashMap<MapData, [u64; 3], [u64; 7]>,
     writing: HashMap<MapData, u64, u64>,
+    left: HashMap<MapData, [u64; 2], u32>,
     processes: BTreeMap<u32, Process>,
     files: BTreeMap<FileId, Attached>,
     checked: Time,
@@ -74,6 +75,7 @@ impl Libraries {
             asked: HashMap::try_from(take(ebpf, "TLS_ASKED")?)?,
             calls: HashMap::try_from(take(ebpf, "TLS_CALLS")?)?,
             writing: HashMap::try_from(take(ebpf, "TLS_WRITING")?)?,
+            left: HashMap::try_from(take(ebpf, "TLS_LEFT")?)?,
             processes: BTreeMap::new(),
             files: BTreeMap::new(),
             checked: Time(0),
@@ -300,6 +302,11 @@ impl Live {
     pub fn ask_tls(&mut self, host: &HostRoot, tgid: u32, side: Side, now: Time) -> Option<ProbePlan> {
         let plan = self.plans.iter_mut().find(|plan| plan.family == Family::Tls)?;
         self.libraries.ask(&mut self.ebpf, host, (tgid, side), now, plan)
+    }
+
+    /// Nothing more of this connection is to be seen.
+    pub fn leave_tls(&mut self, tgid: u32, connection: u64) {
+        let _ = self.libraries.left.insert([u64::from(tgid), connection], 1, 0);
     }
 
     /// The same of processes that had loaded no such library before.

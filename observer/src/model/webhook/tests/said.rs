@@ -19,6 +19,7 @@ fn secured(cookie: Option<u64>, is_client: bool) -> Secured {
         is_client,
         start: Time(9),
         comm: "k3s".to_owned(),
+        stream: None,
     }
 }
 
@@ -40,14 +41,15 @@ impl Line {
             tls::Event::Request(Asked {
                 connection,
                 began: Time(ms * MS),
-                method: "POST".to_owned(),
-                path: path.to_owned(),
+                method: Some("POST".to_owned()),
+                path: Some(path.to_owned()),
                 host: Some("hook.ns.svc".to_owned()),
                 deadline_ns: Some(2_000 * MS),
                 is_admission: true,
                 is_review: true,
                 uid: None,
                 length: Some(400),
+                is_unresolved: false,
             }),
         );
     }
@@ -62,7 +64,7 @@ impl Line {
             tls::Event::Response(Response {
                 connection,
                 began: Time(ms * MS),
-                status,
+                status: Some(status),
                 is_review: true,
                 uid: None,
                 allowed: Some(allowed),

@@ -41,6 +41,7 @@ fn connection(tunnel: Option<&str>) -> tls::Connection {
         is_client: true,
         start: Time(3),
         comm: "k3s".into(),
+        stream: tunnel.is_none().then_some(7),
     }
 }
 
@@ -154,22 +155,41 @@ pub(super) fn events() -> Vec<Event> {
         })),
         Event::Tls(tls::Event::Ordinary),
         Event::Tls(tls::Event::Http2(connection(None))),
+        Event::Tls(tls::Event::Several(vec![
+            tls::Event::Ended(tls::Ended {
+                connection: connection(None),
+                at: start,
+                how: tls::Ending::Reset { by_client: true, code: 8 },
+            }),
+            tls::Event::Ended(tls::Ended {
+                connection: connection(None),
+                at: start,
+                how: tls::Ending::GoneAway { code: u32::MAX },
+            }),
+            tls::Event::Ended(tls::Ended {
+                connection: connection(None),
+                at: start,
+                how: tls::Ending::Missed,
+            }),
+            tls::Event::Unrelated(connection(None)),
+        ])),
         Event::Tls(tls::Event::Request(tls::Request {
             connection: connection(Some("10.0.0.1:8443")),
             began: start,
-            method: "POST".into(),
-            path: "/validate".into(),
+            method: None,
+            path: Some("/validate".into()),
             host: Some(comm.clone()),
             deadline_ns: Some(u64::MAX),
             is_admission: true,
             is_review: false,
             uid: None,
             length: Some(u64::MAX),
+            is_unresolved: true,
         })),
         Event::Tls(tls::Event::Response(tls::Response {
             connection: connection(None),
             began: start,
-            status: 200,
+            status: Some(200),
             is_review: true,
             uid: Some(comm.clone()),
             allowed: Some(false),
