@@ -84,6 +84,14 @@ impl Signal {
         self.spec().name
     }
 
+    /// The hook of its probe that it comes from, where the probe is something without it.
+    pub const fn hook(self) -> Option<&'static str> {
+        match self {
+            Signal::TlsFailed | Signal::TlsOk => Some("packets"),
+            _ => None,
+        }
+    }
+
     /// Whether anything measures it by now: rules may not wait for what never comes.
     pub const fn is_measured(self) -> bool {
         !matches!(self, Signal::IoLatency | Signal::MachineCheck | Signal::NetTxTimeout)

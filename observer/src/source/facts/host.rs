@@ -33,6 +33,9 @@ impl CgroupMode {
 /// A right that some part of the observer needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Capability {
+    DacReadSearch,
+    NetAdmin,
+    SysChroot,
     SysPtrace,
     SysAdmin,
     SysResource,
@@ -41,16 +44,22 @@ pub enum Capability {
 }
 
 impl Capability {
-    pub const ALL: [Capability; 5] = [
+    pub const ALL: [Capability; 8] = [
         Capability::Bpf,
         Capability::Perfmon,
-        Capability::SysAdmin,
+        Capability::NetAdmin,
         Capability::SysPtrace,
+        Capability::DacReadSearch,
+        Capability::SysChroot,
+        Capability::SysAdmin,
         Capability::SysResource,
     ];
 
     pub const fn name(self) -> &'static str {
         match self {
+            Capability::DacReadSearch => "CAP_DAC_READ_SEARCH",
+            Capability::NetAdmin => "CAP_NET_ADMIN",
+            Capability::SysChroot => "CAP_SYS_CHROOT",
             Capability::SysPtrace => "CAP_SYS_PTRACE",
             Capability::SysAdmin => "CAP_SYS_ADMIN",
             Capability::SysResource => "CAP_SYS_RESOURCE",
@@ -62,6 +71,9 @@ impl Capability {
     /// Its bit in a capability set.
     const fn bit(self) -> u32 {
         match self {
+            Capability::DacReadSearch => 2,
+            Capability::NetAdmin => 12,
+            Capability::SysChroot => 18,
             Capability::SysPtrace => 19,
             Capability::SysAdmin => 21,
             Capability::SysResource => 24,
@@ -89,6 +101,8 @@ pub struct HostFacts {
     pub tracefs: bool,
     /// Those of [`Capability::ALL`] that this process has.
     pub capabilities: BTreeSet<Capability>,
+    /// The node's files are below a root of their own, as in a container.
+    pub elsewhere: bool,
     /// Pids in `/proc` are those of the initial pid namespace, as in the kernel's records.
     pub initial_pids: bool,
 }
@@ -113,6 +127,7 @@ impl HostFacts {
                 [host.path(path), path.into()].iter().any(|place| place.join("events/sched").exists())
             }),
             capabilities: capabilities(&status),
+            elsewhere: !host.is_slash(),
             initial_pids: host.shows_initial_pids(),
         }
     }
@@ -264,7 +279,7 @@ mod tests {
     fn rights_are_read_from_the_effective_set() {
         let without_resource =
             capabilities("Name:\tx\nCapPrm:\t000001ffffffffff\nCapEff:\t000001fffeffffff\n");
-        assert_eq!(without_resource.len(), 4);
+        assert_eq!(without_resource.len(), 7);
         assert!(!without_resource.contains(&Capability::SysResource));
         assert_eq!(capabilities("CapEff:\t0000000000000000\n"), BTreeSet::new());
         assert_eq!(
