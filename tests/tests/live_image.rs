@@ -33,6 +33,19 @@ fn built() -> Image {
     Image { name: concat!("localhost/observer:", env!("CARGO_PKG_VERSION")).to_owned(), archive }
 }
 
+/// Where this machine has the unified hierarchy beside that of the limits, the stage has none at all, which is as runtimes
+/// want it and as no node is.
+fn as_on_a_node(stage: &Stage) {
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").expect("mounts");
+    let Some(mount) = mounts.lines().find(|line| line.contains(" /sys/fs/cgroup/unified ")) else { return };
+    let options = mount.rsplit(' ').next().expect("options");
+    let at = stage.path("unified");
+    std::fs::create_dir(&at).expect("a folder");
+    let mut command = stage.command(stage.busybox());
+    command.args(["mount", "-t", "cgroup2", "-o", options, "none"]).arg(at);
+    stage.run(&mut command).expect("busybox").success().expect("the hierarchy");
+}
+
 /// What the manifest says, as options of containerd's client, which makes an OCI spec of them.
 struct Translated {
     options: Vec<String>,
@@ -121,6 +134,7 @@ fn with_the_rights_of_the_manifest_everything_attaches_and_without_one_the_loss_
     let (stage, image) = (stage(), built());
     let plain = stage.image("plain", None).expect("an image");
     let containerd = stage.containerd(&plain, &[]).expect("containerd");
+    as_on_a_node(&stage);
     containerd.import(&image).expect("the image, loaded without a network");
     let as_said = translated(&stage);
     let doctor = |without: Option<&str>| -> (Value, i32) {
@@ -193,7 +207,7 @@ fn as_a_service(stage: &Stage, containerd: &Containerd, image: &Image, as_said: 
     let mut container = stage.spawn(&mut stage.runtime(program("crun")).run_command(&bundle)).map(Some).expect("crun");
     let told = until("the container to be known", || {
         let told = ask(&bundle.id);
-        (told["containers"][0]["coldstart"]["total_ms"].is_number()).then_some(told)
+        told["containers"][0]["container"]["runtime_version"].is_string().then_some(told)
     });
     assert_eq!((&told["known"], &told["source"]), (&Value::from("here"), &Value::from("observer")), "{told:#}");
     let known = &told["containers"][0]["container"];
@@ -205,7 +219,7 @@ fn as_a_service(stage: &Stage, containerd: &Containerd, image: &Image, as_said: 
         .expect("observer");
     let outside: Value = serde_json::from_slice(&outside.stdout).expect("JSON");
     let of_host = &outside["containers"][0]["container"];
-    for field in ["id", "name", "runtime", "runtime_version", "cgroup", "kind", "image"] {
+    for field in ["id", "name", "runtime", "cgroup", "kind", "image"] {
         assert_eq!(known[field], of_host[field], "{field}: {known:#} {of_host:#}");
     }
     if let Some(running) = container.take() {

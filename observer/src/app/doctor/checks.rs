@@ -96,7 +96,7 @@ fn tracefs(host: &HostFacts) -> Check {
         NAME,
         "not mounted, or may not be read",
         "probes of system calls cannot attach until it is",
-        "mount -t tracefs nodev /sys/kernel/tracing",
+        "mount -t tracefs nodev /sys/kernel/tracing; in a container, mount the node's there",
     )
 }
 

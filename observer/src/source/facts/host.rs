@@ -1,6 +1,6 @@
 //! The node itself: kernel, rights, control group layout, names, and the distance between its clocks.
 
-use std::{collections::BTreeSet, env, fs};
+use std::{collections::BTreeSet, env, fs, path::Path};
 
 use rustix::time::{ClockId, Timespec, clock_gettime};
 
@@ -97,7 +97,7 @@ pub struct HostFacts {
     pub cgroup_mode: CgroupMode,
     /// The kernel describes its own types.
     pub btf: bool,
-    /// The tracepoints' descriptions can be read, in the node's root or in the observer's own.
+    /// Tracepoints can be found where they are attached to: in the observer's own root, whatever the node's has.
     pub tracefs: bool,
     /// Those of [`Capability::ALL`] that this process has.
     pub capabilities: BTreeSet<Capability>,
@@ -123,9 +123,7 @@ impl HostFacts {
             hostname,
             cgroup_mode: host.read_proc("1/mountinfo").map(|mounts| cgroup_mode(&mounts)).unwrap_or_default(),
             btf: host.path("/sys/kernel/btf/vmlinux").exists(),
-            tracefs: TRACEFS.iter().any(|path| {
-                [host.path(path), path.into()].iter().any(|place| place.join("events/sched").exists())
-            }),
+            tracefs: TRACEFS.iter().any(|path| Path::new(path).join("events/sched").exists()),
             capabilities: capabilities(&status),
             elsewhere: !host.is_slash(),
             initial_pids: host.shows_initial_pids(),
@@ -239,14 +237,7 @@ mod tests {
     #[test]
     fn a_node_in_a_folder() {
         let dir = tempfile::tempdir().unwrap();
-        for path in [
-            "proc/1",
-            "proc/sys/kernel",
-            "proc/900",
-            "etc",
-            "sys/kernel/btf",
-            "sys/kernel/tracing/events/sched",
-        ] {
+        for path in ["proc/1", "proc/sys/kernel", "proc/900", "etc", "sys/kernel/btf"] {
             fs::create_dir_all(dir.path().join(path)).unwrap();
         }
         let write = |path: &str, text: &str| fs::write(dir.path().join(path), text).unwrap();
@@ -263,7 +254,7 @@ mod tests {
         assert_eq!(facts.host_id.as_deref(), Some("0123456789abcdef0123456789abcdef"));
         assert_eq!(facts.node_name.as_deref(), Some("worker-1"));
         assert_eq!(facts.cgroup_mode, CgroupMode::V2);
-        assert!(facts.btf && facts.tracefs && !facts.initial_pids);
+        assert!(facts.btf && facts.elsewhere && !facts.initial_pids);
     }
 
     #[test]
