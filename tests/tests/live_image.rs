@@ -198,8 +198,11 @@ fn as_a_service(stage: &Stage, containerd: &Containerd, image: &Image, as_said: 
     ran.success().expect("the service");
     let log = || std::fs::read_to_string(&log).unwrap_or_default();
     until("the service to attach", || log().contains("attached").then_some(()));
+    let asked = std::cell::Cell::new(0);
     let ask = |who: &str| -> Value {
-        let words = ["task", "exec", "--exec-id", "asks", &id, "/usr/bin/observer", "describe", who, "-o", "json"];
+        asked.set(asked.get() + 1);
+        let number = format!("asks-{}", asked.get());
+        let words = ["task", "exec", "--exec-id", &number, &id, "/usr/bin/observer", "describe", who, "-o", "json"];
         let ran = containerd.ctr(&words).expect("ctr");
         serde_json::from_str(&ran.stdout).unwrap_or(Value::Null)
     };
@@ -207,6 +210,7 @@ fn as_a_service(stage: &Stage, containerd: &Containerd, image: &Image, as_said: 
     let mut container = stage.spawn(&mut stage.runtime(program("crun")).run_command(&bundle)).map(Some).expect("crun");
     let told = until("the container to be known", || {
         let told = ask(&bundle.id);
+        eprintln!("{told} {}", log());
         told["containers"][0]["container"]["runtime_version"].is_string().then_some(told)
     });
     assert_eq!((&told["known"], &told["source"]), (&Value::from("here"), &Value::from("observer")), "{told:#}");
