@@ -45,6 +45,7 @@ pub fn keep_only(wanted: CapabilitySet) {
 
 /// What is kept to attach to libraries that are found later, and to read on of processes of others. `chroots`: runtimes
 /// are asked for their version inside another root.
+#[cfg(feature = "edges")]
 pub fn to_watch(chroots: bool) -> CapabilitySet {
     let mut wanted = CapabilitySet::BPF
         | CapabilitySet::PERFMON
@@ -54,16 +55,39 @@ pub fn to_watch(chroots: bool) -> CapabilitySet {
         wanted |= CapabilitySet::SYS_CHROOT;
     }
     let held = capabilities(None).map_or(NONE, |held| held.permitted);
-    if !held.contains(CapabilitySet::BPF | CapabilitySet::PERFMON) {
-        // What starts it knows neither; before Linux 5.8 it stood for both, and it still does.
+    let stands_for_both = !held.contains(CapabilitySet::BPF | CapabilitySet::PERFMON);
+    if stands_for_both || !may_attach_to_libraries(held - CapabilitySet::SYS_ADMIN) {
         wanted |= CapabilitySet::SYS_ADMIN;
     }
     wanted
 }
 
+/// Whether uprobes may be made with these of our rights. CAP_PERFMON was enough from Linux 5.8 on; 6.16, and what is
+/// maintained of the versions before it, ask for CAP_SYS_ADMIN again: only trying tells.
+#[cfg(feature = "edges")]
+pub fn may_attach_to_libraries(rights: CapabilitySet) -> bool {
+    let kind = fs::read_to_string("/sys/bus/event_source/devices/uprobe/type").ok();
+    let Some(kind) = kind.and_then(|kind| kind.trim().parse::<u32>().ok()) else { return false };
+    let tried = std::thread::spawn(move || {
+        keep_only(rights);
+        // An event of that type at no place in no file: refused at any rate, and by what for tells who may.
+        let mut attributes = [0_u8; 112];
+        attributes[..4].copy_from_slice(&kind.to_ne_bytes());
+        attributes[4..8].copy_from_slice(&112_u32.to_ne_bytes());
+        // SAFETY: the kernel reads as many bytes as they say that they are; nothing is made of them.
+        let made = unsafe { libc::syscall(libc::SYS_perf_event_open, attributes.as_ptr(), -1, 0, -1, 0) };
+        made == -1 && io::Error::last_os_error().raw_os_error() == Some(libc::EINVAL)
+    });
+    tried.join().unwrap_or(false)
+}
+
 /// What is kept to write to these paths later: nothing, unless one lies where only this right lets root write.
 pub fn to_write<'a>(paths: impl IntoIterator<Item = &'a Path>) -> CapabilitySet {
-    if paths.into_iter().all(is_ours) { NONE } else { CapabilitySet::DAC_OVERRIDE | CapabilitySet::DAC_READ_SEARCH }
+    if paths.into_iter().all(is_ours) {
+        NONE
+    } else {
+        CapabilitySet::DAC_OVERRIDE | CapabilitySet::DAC_READ_SEARCH
+    }
 }
 
 /// Whether its owner's rights are enough for what is there of a path, and for the folder that it is made in.
@@ -78,7 +102,7 @@ fn is_ours(path: &Path) -> bool {
     itself.iter().chain(&folder).all(may_write)
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "edges"))]
 mod tests {
     use std::{fs::Permissions, thread};
 
@@ -100,6 +124,14 @@ mod tests {
         .join()
         .unwrap();
         assert_eq!(capabilities(None).unwrap(), before);
+    }
+
+    #[test]
+    fn without_a_right_no_library_can_be_attached_to() {
+        assert!(!may_attach_to_libraries(NONE));
+        let held = capabilities(None).unwrap().permitted;
+        // What is enough without CAP_SYS_ADMIN is enough with it.
+        assert!(may_attach_to_libraries(held) || !may_attach_to_libraries(held - CapabilitySet::SYS_ADMIN));
     }
 
     #[test]

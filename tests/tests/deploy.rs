@@ -81,7 +81,10 @@ fn what_the_manifest_asks_for_is_no_more_than_it_says() {
     assert_eq!(mount("host")["mountPropagation"], json!("HostToContainer"));
     let unit = read("systemd/observer.service");
     let limit = container["resources"]["limits"]["memory"].as_str().expect("a limit");
-    assert_eq!(limit.strip_suffix("Mi").map(|of| format!("MemoryMax={of}M")), unit.lines().find(|line| line.starts_with("MemoryMax=")).map(str::to_owned));
+    assert_eq!(
+        limit.strip_suffix("Mi").map(|of| format!("MemoryMax={of}M")),
+        unit.lines().find(|line| line.starts_with("MemoryMax=")).map(str::to_owned)
+    );
     // The program's own arguments, as it reads them.
     let words = container["args"].as_array().expect("arguments").iter().filter_map(Value::as_str);
     let typed: Vec<&str> = std::iter::once("observer").chain(words).collect();
@@ -173,7 +176,8 @@ fn alerts_and_the_dashboard_name_only_metrics_that_are_exported() {
     for (what, value) in [("dashboard", &dashboard), ("alerts", alerts)] {
         let expressions = expressions(value);
         assert!(expressions.len() >= 5, "{what}: {expressions:?}");
-        let unknown: BTreeSet<String> = expressions.iter().flat_map(|text| named(text)).filter(|name| !exported.contains(name)).collect();
+        let unknown: BTreeSet<String> =
+            expressions.iter().flat_map(|text| named(text)).filter(|name| !exported.contains(name)).collect();
         assert!(unknown.is_empty(), "{what} names {unknown:?}; there are {exported:?}");
         let silent: Vec<&String> = expressions
             .iter()
@@ -183,7 +187,9 @@ fn alerts_and_the_dashboard_name_only_metrics_that_are_exported() {
     }
     // Each metric is shown to somebody.
     let shown: BTreeSet<String> = expressions(&dashboard).iter().flat_map(|text| named(text)).collect();
-    for name in exported.iter().filter(|name| !["_bucket", "_sum", "_count"].iter().any(|part| name.ends_with(part))) {
+    for name in
+        exported.iter().filter(|name| !["_bucket", "_sum", "_count"].iter().any(|part| name.ends_with(part)))
+    {
         assert!(shown.contains(name), "the dashboard does not show {name}");
     }
 }
@@ -239,7 +245,10 @@ fn the_collectors_pipelines_are_of_what_is_configured_and_nothing_goes_round() {
             }
         }
         let from_the_observer = set(&pipeline["receivers"]).contains("otlp/observer");
-        assert!(!(from_the_observer && set(&pipeline["exporters"]).contains("otlp/tap")), "{name} goes round");
+        assert!(
+            !(from_the_observer && set(&pipeline["exporters"]).contains("otlp/tap")),
+            "{name} goes round"
+        );
     }
     assert!(set(&pipelines["traces/applications"]["exporters"]).contains("otlp/tap"));
 }

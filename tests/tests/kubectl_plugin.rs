@@ -41,10 +41,14 @@ fn ask(shell: &[&str], words: &[&str], status: &str) -> Asked {
     let mut command = Command::new(shell[0]);
     command.args(&shell[1..]).arg(plugin).args(words);
     let path = std::env::var("PATH").unwrap_or_default();
-    command.env("PATH", format!("{}:{path}", folder.path().display())).env("CALLS", &calls).env("STATUS", status);
+    command
+        .env("PATH", format!("{}:{path}", folder.path().display()))
+        .env("CALLS", &calls)
+        .env("STATUS", status);
     let out = command.current_dir(folder.path()).output().expect("a shell");
     let calls = fs::read_to_string(&calls).expect("calls").lines().map(str::to_owned).collect();
-    let left: Vec<_> = fs::read_dir(folder.path()).expect("the folder").flatten().map(|it| it.file_name()).collect();
+    let left: Vec<_> =
+        fs::read_dir(folder.path()).expect("the folder").flatten().map(|it| it.file_name()).collect();
     assert_eq!(left.len(), 2, "nothing was made: {left:?}");
     Asked { out, calls }
 }
@@ -55,7 +59,10 @@ fn asked(words: &[&str]) -> Asked {
 
 impl Asked {
     fn exec(&self) -> &str {
-        self.calls.iter().find(|call| call.starts_with("[exec]")).unwrap_or_else(|| panic!("{:?}", self.calls))
+        self.calls
+            .iter()
+            .find(|call| call.starts_with("[exec]"))
+            .unwrap_or_else(|| panic!("{:?}", self.calls))
     }
 
     fn said(&self) -> String {
@@ -75,11 +82,16 @@ fn the_observer_on_the_pods_node_is_asked() {
         (&["describe", "shop/web-0", "a b; $(touch x)"], "[observer][describe][shop/web-0][a b; $(touch x)]"),
     ] {
         let asked = asked(words);
-        let call = format!("[exec][--namespace=watch][--container=observer][--stdin][observer-a][--]{expected}");
+        let call =
+            format!("[exec][--namespace=watch][--container=observer][--stdin][observer-a][--]{expected}");
         assert_eq!(asked.exec(), call, "{words:?}");
         assert_eq!(asked.out.status.code(), Some(0), "{}", asked.said());
     }
-    assert_eq!(ask(&["sh"], &["describe", "shop/web-0"], "3").out.status.code(), Some(3), "the observer's own status");
+    assert_eq!(
+        ask(&["sh"], &["describe", "shop/web-0"], "3").out.status.code(),
+        Some(3),
+        "the observer's own status"
+    );
 }
 
 #[test]
@@ -91,7 +103,20 @@ fn a_pod_that_is_gone_is_looked_for_everywhere() {
 
 #[test]
 fn what_is_no_name_is_not_handed_on() {
-    for who in ["", "web-0", "shop/", "/web-0", "shop/web 0", "shop/$(touch x)", "shop/-v", "--all/x", "shop/we*", "a/b/c", "shop/x\ny", "Shop/x"] {
+    for who in [
+        "",
+        "web-0",
+        "shop/",
+        "/web-0",
+        "shop/web 0",
+        "shop/$(touch x)",
+        "shop/-v",
+        "--all/x",
+        "shop/we*",
+        "a/b/c",
+        "shop/x\ny",
+        "Shop/x",
+    ] {
         let asked = asked(&["describe", who]);
         assert_eq!(asked.out.status.code(), Some(2), "{who:?}: {}", asked.said());
         assert!(asked.calls.is_empty(), "{who:?}: {:?}", asked.calls);

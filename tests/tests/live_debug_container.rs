@@ -81,7 +81,8 @@ fn describe_and_run_say_the_same() {
     }
 
     let other = tempfile::tempdir().expect("a folder");
-    let mut inside = in_container(other.path(), &["run", "--socket", "off", "-o", "json"]).spawn().expect("observer");
+    let mut inside =
+        in_container(other.path(), &["run", "--socket", "off", "-o", "json"]).spawn().expect("observer");
     wait_until_attached(&mut inside);
     let outside = Run::attached(&[]);
     let seen_end = |object: &Value| object["action"] == "exit" && object["container"]["id"] == id.as_str();

@@ -69,7 +69,8 @@ pub fn static_observer() -> Result<PathBuf> {
     kernel_programs(Arch::HOST)?;
     let flags = ["--", "-C", "target-feature=+crt-static", "-C", "strip=symbols"];
     Cmd::cargo().args(["rustc", "--locked", "-p", "observer", "--bin", "observer"]).args(flags).run()?;
-    let (built, kept) = (paths::target().join("debug/observer"), paths::target().join("debug/observer-static"));
+    let (built, kept) =
+        (paths::target().join("debug/observer"), paths::target().join("debug/observer-static"));
     fs::copy(&built, &kept).with_context(|| format!("cannot copy {}", built.display()))?;
     observer(false)?;
     Ok(kept)

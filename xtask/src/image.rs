@@ -264,7 +264,10 @@ mod tests {
         let blob = |described: &Value| -> Vec<u8> {
             let digest = described["digest"].as_str().unwrap().strip_prefix("sha256:").unwrap();
             let content = fs::read(layout.join("blobs/sha256").join(digest)).unwrap();
-            assert_eq!((hex(&content).as_str(), described["size"].as_u64()), (digest, Some(content.len() as u64)));
+            assert_eq!(
+                (hex(&content).as_str(), described["size"].as_u64()),
+                (digest, Some(content.len() as u64))
+            );
             content
         };
         let read = |described: &Value| -> Value { serde_json::from_slice(&blob(described)).unwrap() };

@@ -120,7 +120,9 @@ fn right(host: &HostFacts, capability: Capability) -> Check {
         }
         Capability::Bpf => lacks("no probe can be loaded"),
         Capability::Perfmon => lacks("no probe can attach"),
-        Capability::NetAdmin => lacks("look-ups, calls of webhooks and TLS handshakes cannot be seen: no packets"),
+        Capability::NetAdmin => {
+            lacks("look-ups, calls of webhooks and TLS handshakes cannot be seen: no packets")
+        }
         Capability::SysPtrace => lacks(
             "executables, roots and streams of processes with other rights cannot be read: names, images and bundles \
              of containers, what they are blocked by, and TLS libraries",
@@ -130,7 +132,11 @@ fn right(host: &HostFacts, capability: Capability) -> Check {
         }
         Capability::SysChroot if !host.elsewhere => not_needed("only in a container"),
         Capability::SysChroot => lacks("runtimes cannot be asked for their version, nor for Wasm"),
-        Capability::SysAdmin if host.tracefs => not_needed("tracefs is mounted"),
+        Capability::SysAdmin if !host.uprobes => lacks(
+            "this kernel wants it for uprobes (Linux 6.16 and what is maintained of those before): what passes in TLS \
+             libraries, and codes of Wasm engines, cannot be seen",
+        ),
+        Capability::SysAdmin if host.tracefs => not_needed("tracefs is mounted, and uprobes do without"),
         Capability::SysAdmin => lacks("tracefs cannot be mounted"),
         Capability::SysResource if host.kernel_version() >= Some((5, 11)) => {
             not_needed("only before kernel 5.11")

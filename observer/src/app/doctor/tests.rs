@@ -31,6 +31,7 @@ fn fit() -> Doctor {
             btf: true,
             tracefs: true,
             capabilities: Capability::ALL.into_iter().collect(),
+            uprobes: true,
             elsewhere: false,
             initial_pids: true,
         },
@@ -168,6 +169,9 @@ fn known_problems_that_would_stay_unknown_are_named() {
     let mut doctor = fit();
     doctor.probes = vec![plan(Family::Tls, Status::Waiting, None, None)];
     assert_eq!(doctor.not_told(), []);
+    doctor.host.uprobes = false;
+    assert!(!doctor.not_told().is_empty());
+    doctor.host.uprobes = true;
     doctor.host.capabilities.remove(&Capability::SysPtrace);
     assert!(doctor.not_told().iter().all(|problem| problem.wants.contains("tls")));
     assert!(!doctor.not_told().is_empty());

@@ -43,13 +43,14 @@ pub(super) fn not_told(doctor: &Doctor, rules: &Rules) -> Vec<NotTold> {
 
 /// The probe without which a signal is not measured here.
 fn lacking(doctor: &Doctor, signal: Signal) -> Option<&'static str> {
+    let sees_maps = doctor.host.capabilities.contains(&Capability::SysPtrace);
     let is_lacking = |family: &Family| {
         let Some(plan) = doctor.probes.iter().find(|plan| plan.family == *family) else { return false };
         let hook = |name: &str| plan.hooks.iter().any(|hook| hook.name == name && hook.rung.is_none());
         plan.status == Status::Failed
             || signal.hook().is_some_and(hook)
-            // Found by who has it mapped, which nobody else may see.
-            || *family == Family::Tls && !doctor.host.capabilities.contains(&Capability::SysPtrace)
+            // Attached to when it is found, by who has it mapped.
+            || *family == Family::Tls && !(sees_maps && doctor.host.uprobes)
     };
     signal.spec().needs.iter().find(|family| is_lacking(family)).map(|family| family.name())
 }

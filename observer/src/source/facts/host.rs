@@ -5,7 +5,10 @@ use std::{collections::BTreeSet, env, fs, path::Path};
 use rustix::time::{ClockId, Timespec, clock_gettime};
 
 use super::{HostRoot, procfs};
-use crate::time::ClockOffset;
+use crate::{
+    privileges::{self, CapabilitySet},
+    time::ClockOffset,
+};
 
 /// Which hierarchies the node's init has mounted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -101,6 +104,8 @@ pub struct HostFacts {
     pub tracefs: bool,
     /// Those of [`Capability::ALL`] that this process has.
     pub capabilities: BTreeSet<Capability>,
+    /// Libraries and programs can be attached to when they are found.
+    pub uprobes: bool,
     /// The node's files are below a root of their own, as in a container.
     pub elsewhere: bool,
     /// Pids in `/proc` are those of the initial pid namespace, as in the kernel's records.
@@ -125,6 +130,7 @@ impl HostFacts {
             btf: host.path("/sys/kernel/btf/vmlinux").exists(),
             tracefs: TRACEFS.iter().any(|path| Path::new(path).join("events/sched").exists()),
             capabilities: capabilities(&status),
+            uprobes: privileges::may_attach_to_libraries(CapabilitySet::all()),
             elsewhere: !host.is_slash(),
             initial_pids: host.shows_initial_pids(),
         }

@@ -16,7 +16,8 @@ impl Tracefs {
         const PLACES: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
         let in_host = PLACES.map(|place| host_root.join(&place[1..]));
         let own = PLACES.map(PathBuf::from);
-        let found = |places: &[PathBuf]| places.iter().find(|place| place.join("events/syscalls").is_dir()).cloned();
+        let found =
+            |places: &[PathBuf]| places.iter().find(|place| place.join("events/syscalls").is_dir()).cloned();
         if let Some(place) = found(&own) {
             return Self(Some(place));
         }
