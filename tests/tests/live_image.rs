@@ -158,9 +158,10 @@ fn with_the_rights_of_the_manifest_everything_attaches_and_without_one_the_loss_
         let is_left = |right: &&String| !without.contains(&right.as_str());
         let rights: BTreeSet<String> = as_said.rights.iter().filter(is_left).cloned().collect();
         assert_eq!(rights.len() + without.len(), as_said.rights.len(), "{without:?}");
-        let id = format!("doctor-{}", without.join("-").to_lowercase().replace('_', "-"));
+        let lacks: String = without.iter().map(|right| format!("-{}", right.to_lowercase())).collect();
+        let id = format!("doctor{lacks}");
         let words = ["/usr/bin/observer", "doctor", "-o", "json"];
-        let ran = run(&containerd, &image, &as_said, (&format!("{id}-0"), &["--rm"]), (&rights, &words));
+        let ran = run(&containerd, &image, &as_said, (&id, &["--rm"]), (&rights, &words));
         let told = serde_json::from_str(&ran.stdout);
         (told.unwrap_or_else(|error| panic!("{error}: {}{}", ran.stdout, ran.stderr)), ran.code())
     };
