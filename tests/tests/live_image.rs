@@ -218,6 +218,7 @@ fn with_the_rights_of_the_manifest_everything_attaches_and_without_one_the_loss_
     as_a_service(&stage, &containerd, &image, &as_said);
 }
 
+// long: one service that is begun, asked, ended and looked at
 /// It watches, and answers who is executed beside it, as `kubectl exec` does.
 fn as_a_service(stage: &Stage, containerd: &Containerd, image: &Image, as_said: &Translated) {
     let log = stage.path("service.log");
