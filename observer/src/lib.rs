@@ -29,6 +29,8 @@ pub mod app;
 #[cfg(feature = "edges")]
 pub mod cli;
 #[cfg(feature = "record")]
+pub mod privileges;
+#[cfg(feature = "record")]
 pub mod record;
 #[cfg(feature = "edges")]
 pub mod service;

@@ -3,6 +3,7 @@
 
 pub mod check;
 pub mod confusion;
+pub mod deploy;
 pub mod events;
 pub mod rig;
 pub mod starts;

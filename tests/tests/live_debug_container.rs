@@ -7,7 +7,10 @@ use std::{
 };
 
 use observer_tests::rig::{
-    Bundle, program, stage,
+    Bundle, program,
+    run::Run,
+    stage,
+    stdio::until,
     watch::{Watch, observer},
 };
 use serde_json::Value;
@@ -44,6 +47,56 @@ fn doctor_says_the_same() {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     assert_eq!(text(&inside.stdout), text(&outside.stdout), "{}", text(&inside.stderr));
     assert_eq!(inside.status.code(), outside.status.code());
+}
+
+/// A container that was there before, as a snapshot tells it.
+#[test]
+fn describe_and_run_say_the_same() {
+    let stage = stage();
+    let id = format!("debugged-{}", stage.id());
+    let bundle = Bundle::new(&["/bin/sleep", "1000"]).write(&stage, &id).expect("bundle");
+    let running = stage.spawn(&mut stage.runtime(program("crun")).run_command(&bundle)).expect("crun");
+    until("the container", || {
+        let state = stage.runtime(program("crun")).state(&id).ok()?;
+        state.stdout.contains("\"running\"").then_some(())
+    });
+    let folder = tempfile::tempdir().expect("a folder");
+    let words = ["describe", &id, "--standalone", "--for", "1s", "-o", "json"];
+    let inside = in_container(folder.path(), &words).output().expect("observer in a container");
+    let outside = Command::new(observer()).args(words).output().expect("observer");
+    let of_host: Value = serde_json::from_slice(&outside.stdout).expect("JSON");
+    let of_container: Value = serde_json::from_slice(&inside.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&inside.stderr)));
+    assert_eq!(of_host["containers"][0]["container"]["id"], id.as_str(), "{of_host:#}");
+    let whose = |told: &Value| {
+        let mut container = told.clone();
+        // Each of the two measures for itself how far the clocks are apart.
+        container["started_at"].take();
+        container
+    };
+    let of = |told: &Value| whose(&told["containers"][0]["container"]);
+    assert_eq!(of(&of_container), of(&of_host));
+    for field in ["known", "source", "node", "host", "not_measured"] {
+        assert_eq!(of_container[field], of_host[field], "{field}");
+    }
+
+    let other = tempfile::tempdir().expect("a folder");
+    let mut inside =
+        in_container(other.path(), &["run", "--socket", "off", "-o", "json"]).spawn().expect("observer");
+    wait_until_attached(&mut inside);
+    let outside = Run::attached(&[]);
+    let seen_end = |object: &Value| object["action"] == "exit" && object["container"]["id"] == id.as_str();
+    stage.runtime(program("crun")).kill(&id).expect("crun").success().expect("crun");
+    running.finish().expect("crun");
+    let of_host = outside.wait_for("its end", seen_end);
+    outside.end();
+    let inside = interrupt(inside);
+    let of_container = inside.iter().find(|object| seen_end(object));
+    let of_container = of_container.unwrap_or_else(|| panic!("its end is not in {inside:?}"));
+    assert_eq!(whose(&of_container["container"]), whose(&of_host["container"]));
+    for field in ["exit_code", "signal", "node", "host", "since"] {
+        assert_eq!(of_container[field], of_host[field], "{field}");
+    }
 }
 
 #[test]

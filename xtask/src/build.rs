@@ -1,6 +1,6 @@
 //! `build`: the kernel programs, then observer with them inside.
 
-use std::fs;
+use std::{fs, path::PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 use clap::{Args, ValueEnum};
@@ -61,6 +61,19 @@ pub fn run(args: &BuildArgs) -> Result<()> {
 fn observer(release: bool) -> Result<()> {
     let release = release.then_some("--release");
     Cmd::cargo().args(["build", "--locked", "-p", "observer"]).args(release).run()
+}
+
+/// An unoptimised observer that needs no libraries, for containers without any. Only its linking differs from the
+/// ordinary one, which is built again where it stood.
+pub fn static_observer() -> Result<PathBuf> {
+    kernel_programs(Arch::HOST)?;
+    let flags = ["--", "-C", "target-feature=+crt-static", "-C", "strip=symbols"];
+    Cmd::cargo().args(["rustc", "--locked", "-p", "observer", "--bin", "observer"]).args(flags).run()?;
+    let (built, kept) =
+        (paths::target().join("debug/observer"), paths::target().join("debug/observer-static"));
+    fs::copy(&built, &kept).with_context(|| format!("cannot copy {}", built.display()))?;
+    observer(false)?;
+    Ok(kept)
 }
 
 /// With kernel programs that say what they see. Nothing later takes them for the ordinary ones.

@@ -1,6 +1,9 @@
 //! `dist`: release binaries that run on any Linux of their architecture, with checksums.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context as _, Result, ensure};
 
@@ -11,7 +14,8 @@ use crate::{
     toolchain::Toolchain,
 };
 
-pub fn run() -> Result<()> {
+/// Makes them, and says where they are.
+pub fn run() -> Result<Vec<PathBuf>> {
     let dist = paths::target().join("dist");
     fs::create_dir_all(&dist)?;
     let mut names = Vec::new();
@@ -28,11 +32,11 @@ pub fn run() -> Result<()> {
     fs::write(dist.join("SHA256SUMS"), &sums)?;
     print!("{sums}");
     eprintln!("dist: in {}", dist.display());
-    Ok(())
+    Ok(names.iter().map(|name| dist.join(name)).collect())
 }
 
 /// Builds observer for `arch`, static and stripped, and returns where it lies.
-fn observer(arch: Arch) -> Result<std::path::PathBuf> {
+fn observer(arch: Arch) -> Result<PathBuf> {
     let target = format!("{}-unknown-linux-gnu", arch.name());
     let target_dir = paths::target().join("dist/build");
     let cargo = if has_std(&target) {

@@ -7,6 +7,7 @@ mod cmd;
 mod confusion;
 mod demo;
 mod dist;
+mod image;
 mod paths;
 mod setup;
 mod test;
@@ -45,6 +46,8 @@ enum Command {
     Bench(bench::BenchArgs),
     /// Make stripped, static release binaries for x86-64 and arm64, with checksums
     Dist,
+    /// Make one container image of them, in a file that engines load without a network
+    Image(image::ImageArgs),
 }
 
 fn main() -> ExitCode {
@@ -57,7 +60,8 @@ fn main() -> ExitCode {
         Command::Vm(args) => vm::run(&args).and_then(vm::VmOutcome::into_result),
         Command::Confusion(args) => confusion::run(&args),
         Command::Bench(args) => bench::run(&args),
-        Command::Dist => dist::run(),
+        Command::Dist => dist::run().map(drop),
+        Command::Image(args) => image::run(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

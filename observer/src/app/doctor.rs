@@ -5,6 +5,7 @@ mod checks;
 mod json;
 mod runtimes;
 mod table;
+mod verdicts;
 
 use std::{io, path::Path};
 
@@ -12,11 +13,12 @@ use anyhow::{Context, Result};
 use observer_ebpf::{Family, control::role};
 use rustix::time::{ClockId, clock_gettime};
 
-use super::exit;
+use super::{catalogue::rules, exit};
 use crate::{
     cli,
     health::{ProbePlan, Status},
     input::{LookupError, ProcessFact},
+    pipeline::Settings,
     rules::keywords,
     sink::is_broken_pipe,
     source::{
@@ -33,6 +35,7 @@ use crate::{
 
 pub use checks::{Check, State};
 pub use runtimes::Runtime;
+pub use verdicts::NotTold;
 
 /// Runs the command and gives its exit code.
 ///
@@ -125,6 +128,12 @@ impl Doctor {
     /// The probes that cannot attach at all although they are asked for.
     pub fn failed_probes(&self) -> impl Iterator<Item = &ProbePlan> {
         self.probes.iter().filter(|plan| plan.status == Status::Failed)
+    }
+
+    /// Known problems that could not be told, for want of probes.
+    pub fn not_told(&self) -> Vec<NotTold> {
+        // Without a matrix that makes sense nothing is told at all, which is for its own test to find.
+        rules(&Settings::default()).map(|rules| verdicts::not_told(self, &rules)).unwrap_or_default()
     }
 
     /// Whether less can be measured than a run would ask for.

@@ -19,6 +19,7 @@ use crate::{
     cli,
     input::FactKind,
     output::Output,
+    privileges,
     sink::kube_event::{self, KubeEvent},
     source::facts::{
         HostRoot,
@@ -87,6 +88,8 @@ impl Asking {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let of_thread = api.clone();
         thread::Builder::new().name("kubernetes".to_owned()).spawn(move || {
+            // Its token may be renewed, in a folder that is closed to others.
+            privileges::keep_only(privileges::CapabilitySet::DAC_READ_SEARCH);
             runtime.block_on(ask(&of_thread, &answer, waiting));
             // Nobody may be waiting for it.
             let _ = end.send(());

@@ -16,10 +16,13 @@ use super::{
     edge::Edge,
     ending::{Ending, at, ended},
     exit,
-    talk::StatusLine,
+    talk::{self, StatusLine},
     watching::{self, Plan, Watching},
 };
-use crate::input::{End, EndReason, FactKind};
+use crate::{
+    input::{End, EndReason, FactKind},
+    privileges::{self, CapabilitySet},
+};
 
 /// How often the kernel's records are taken in. The exec of a runtime wakes the observer at once.
 const TURN: Duration = Duration::from_millis(20);
@@ -31,20 +34,30 @@ const MEASURE: Duration = Duration::from_secs(10);
 /// # Errors
 /// Nothing can be attached, or written to; CMD cannot be run; what `at_end` gives.
 pub fn the_end(plan: &Plan, at_end: impl FnOnce(&Edge) -> Result<()>) -> Result<i32> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let needed = rights(plan);
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    let runtime = builder.enable_all().on_thread_start(move || privileges::keep_only(needed)).build()?;
     courtesy::yield_to_others();
-    let code = runtime.block_on(watch(plan, at_end));
+    let code = runtime.block_on(watch(plan, needed, at_end));
     runtime.shutdown_background();
     code
 }
 
-async fn watch(plan: &Plan<'_>, at_end: impl FnOnce(&Edge) -> Result<()>) -> Result<i32> {
+async fn watch(
+    plan: &Plan<'_>,
+    needed: CapabilitySet,
+    at_end: impl FnOnce(&Edge) -> Result<()>,
+) -> Result<i32> {
     let mut signals = Signals::new()?;
     let Watching { mut edge, plans, asked, observer, header } = watching::attach(plan)?;
     let mut service = Service::listen(plan, &observer, header);
     edge.begin(&plans)?;
     edge.sinks.measured(&edge.pipeline.health());
+    // CMD is the user's, and has all rights that were there.
     let mut child = spawn(plan.cmd)?;
+    if let Err(error) = privileges::keep(needed) {
+        talk::say(format_args!("rights that are not needed any more cannot be given up: {error}"));
+    }
     let end = until_the_end(&mut edge, plan, &mut child, &mut signals, &mut service).await?;
     drop(service);
     let is_bounded = end.why != EndReason::Interrupted || plan.watch.duration.is_some();
@@ -64,6 +77,18 @@ async fn watch(plan: &Plan<'_>, at_end: impl FnOnce(&Edge) -> Result<()>) -> Res
     tokio::task::spawn_blocking(move || live.detach()).await?;
     leave.abort();
     Ok(code)
+}
+
+/// What is needed from when all is attached until the end.
+fn rights(plan: &Plan) -> CapabilitySet {
+    let page = plan.outlets.starts.and_then(|starts| starts.html.clone());
+    let state = super::state_directory();
+    let paths = plan.watch.record.as_deref().into_iter().chain(page.as_deref()).chain([state.as_path()]);
+    let chroots = !watching::host_root(&plan.watch.host).is_slash();
+    // What a budget takes away is attached to again: that of look-ups to the root of the control groups.
+    let attaches_again = plan.watch.budget.is_some() || plan.reload.is_some();
+    let again = if attaches_again { CapabilitySet::NET_ADMIN } else { privileges::NONE };
+    privileges::to_watch(chroots) | privileges::to_write(paths) | again
 }
 
 async fn until_the_end(

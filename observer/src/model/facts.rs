@@ -37,7 +37,7 @@ impl Model {
             FactKind::DropReasons(reasons) => self.drops.name(reasons),
             FactKind::Kube { kind, result } => {
                 self.kube.take(*kind, result);
-                self.webhooks.named(self.kube.targets());
+                self.webhooks.name_also(self.kube.targets());
             }
             FactKind::KubeTargets(targets) => self.kube.named(targets),
             FactKind::End(_) | FactKind::Settings(_) => {}

@@ -33,7 +33,7 @@ pub const SPEC: Spec = Spec {
         syscall!("connect", "exit_connect", ["fd", "uservaddr"]),
         Hook {
             name: "packets",
-            required: false,
+            required: true,
             covered_by: None,
             rungs: &[Rung::Packets { ingress: "net_in", egress: "net_out" }],
         },

@@ -17,7 +17,7 @@ use super::{
     format::{self, Header, MAX_FRAME, MAX_HEADER, SegmentHeader, kind},
     store::{self, Store},
 };
-use crate::{input::Input, time::Time};
+use crate::{input::Input, privileges, time::Time};
 
 /// A batch this large is handed over without waiting for a tick.
 const BATCH: usize = 64 << 10;
@@ -118,11 +118,13 @@ impl RecordingWriter {
         let (sender, receiver) = mpsc::channel();
         let (finished, done) = mpsc::channel();
         let shared = Arc::<Shared>::default();
+        let to_write = privileges::to_write([store.path().as_path(), path]);
         let thread = Thread { store, shared: Arc::clone(&shared), unsaid: 0, pending: None };
         thread.publish();
         thread::Builder::new()
             .name("recorder".to_owned())
             .spawn(move || {
+                privileges::keep_only(to_write);
                 thread.run(&receiver);
                 let _ = finished.send(());
             })

@@ -91,6 +91,14 @@ impl Signal {
         self.spec().name
     }
 
+    /// The hook of its probe that it comes from, where the probe is something without it.
+    pub const fn hook(self) -> Option<&'static str> {
+        match self {
+            Signal::TlsFailed | Signal::TlsOk => Some("packets"),
+            _ => None,
+        }
+    }
+
     /// Whether it is counted; others are measured.
     pub fn is_count(self) -> bool {
         self.unit() == "count"

@@ -124,6 +124,11 @@ pub const PIP: &[Pip] = &[
         version: "1.45.2",
         why: "is a real OTLP sender (gRPC and HTTP)",
     },
+    Pip {
+        name: "kubernetes-validate",
+        version: "1.37.0",
+        why: "checks manifests against Kubernetes' own schema",
+    },
     Pip { name: "wasmtime", version: "50.0.1", why: "is a real Wasm engine, as a library" },
 ];
 

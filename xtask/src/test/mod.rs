@@ -13,6 +13,7 @@ use clap::Args;
 
 use crate::{
     build::{self, BuildArgs},
+    image,
     setup::{self, Level},
 };
 use stages::STAGES;
@@ -75,4 +76,5 @@ pub fn run(args: &TestArgs) -> Result<()> {
 /// The kernel programs and observer, as the live stage runs them.
 fn build(tally: &mut Tally) {
     tally.one("build", build::run(&BuildArgs::default()));
+    tally.one("image", image::for_tests());
 }

@@ -24,7 +24,8 @@ pub(super) const PURE: &[&str] = &[
 ];
 
 /// Edges import what they like.
-const EDGES: &[&str] = &["source", "record", "service", "sink", "config", "cli", "app", "main", "skips"];
+const EDGES: &[&str] =
+    &["source", "record", "service", "sink", "config", "cli", "app", "main", "privileges", "skips"];
 
 /// Crates with one home, by the first part of their paths.
 const HOMES: &[(&[&str], &str)] = &[

@@ -96,7 +96,7 @@ fn tracefs(host: &HostFacts) -> Check {
         NAME,
         "not mounted, or may not be read",
         "probes of system calls cannot attach until it is",
-        "mount -t tracefs nodev /sys/kernel/tracing",
+        "mount -t tracefs nodev /sys/kernel/tracing; in a container, mount the node's there",
     )
 }
 
@@ -110,27 +110,36 @@ fn right(host: &HostFacts, capability: Capability) -> Check {
     if has(capability) {
         return Check::ok(name, "held");
     }
-    let as_root = "run it as root, or in a privileged container";
+    let not_needed = |why: &str| Check::ok(name, format!("not held; {why}"));
+    let lacks = |costs| {
+        Check::lacks(name, "not held", costs, "run it as root, or let its container or service have it")
+    };
     match capability {
         Capability::Bpf | Capability::Perfmon if has(Capability::SysAdmin) => {
-            Check::ok(name, "not held; CAP_SYS_ADMIN stands for it")
+            not_needed("CAP_SYS_ADMIN stands for it")
         }
-        Capability::Bpf => Check::lacks(name, "not held", "no probe can be loaded", as_root),
-        Capability::Perfmon => Check::lacks(name, "not held", "no probe can attach", as_root),
-        Capability::SysAdmin => Check::lacks(
-            name,
-            "not held",
-            "runtimes in mount namespaces of their own cannot be asked for their version",
-            as_root,
+        Capability::Bpf => lacks("no probe can be loaded"),
+        Capability::Perfmon => lacks("no probe can attach"),
+        Capability::NetAdmin => {
+            lacks("look-ups, calls of webhooks and TLS handshakes cannot be seen: no packets")
+        }
+        Capability::SysPtrace => lacks(
+            "executables, roots and streams of processes with other rights cannot be read: names, images and bundles \
+             of containers, what they are blocked by, and TLS libraries",
         ),
-        Capability::SysPtrace => Check::lacks(
-            name,
-            "not held",
-            "executables, working directories and bundles of other users' processes cannot be read",
-            as_root,
+        Capability::DacReadSearch => {
+            lacks("bundles and logs below folders that are closed to others cannot be read: names and images")
+        }
+        Capability::SysChroot if !host.elsewhere => not_needed("only in a container"),
+        Capability::SysChroot => lacks("runtimes cannot be asked for their version, nor for Wasm"),
+        Capability::SysAdmin if !host.uprobes => lacks(
+            "this kernel wants it for uprobes (Linux 6.16 and what is maintained of those before): what passes in TLS \
+             libraries, and codes of Wasm engines, cannot be seen",
         ),
+        Capability::SysAdmin if host.tracefs => not_needed("tracefs is mounted, and uprobes do without"),
+        Capability::SysAdmin => lacks("tracefs cannot be mounted"),
         Capability::SysResource if host.kernel_version() >= Some((5, 11)) => {
-            Check::ok(name, "not held; needed only before kernel 5.11")
+            not_needed("only before kernel 5.11")
         }
         Capability::SysResource => Check::lacks(
             name,

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Check, Doctor, EngineSocket, Runtime};
+use super::{Check, Doctor, EngineSocket, NotTold, Runtime};
 use crate::{health::ProbePlan, input::ProcessFact, probes::spec};
 
 #[derive(Serialize)]
@@ -20,6 +20,7 @@ pub(super) struct Object<'a> {
     engines: Vec<EngineObject<'a>>,
     sockets: Vec<SocketObject<'a>>,
     probes: Vec<ProbeObject<'a>>,
+    not_told: Vec<NotToldObject>,
     exit_code: i32,
 }
 
@@ -76,6 +77,14 @@ struct ProbeObject<'a> {
 }
 
 #[derive(Serialize)]
+struct NotToldObject {
+    id: String,
+    /// `null`: all of them.
+    causes: Option<Vec<String>>,
+    wants: Vec<&'static str>,
+}
+
+#[derive(Serialize)]
 struct HookObject<'a> {
     name: &'static str,
     rung: Option<&'static str>,
@@ -105,6 +114,7 @@ impl<'a> Object<'a> {
             engines: doctor.engines.iter().map(engine).collect(),
             sockets: doctor.sockets.iter().map(socket).collect(),
             probes: doctor.probes.iter().map(probe).collect(),
+            not_told: doctor.not_told().into_iter().map(not_told).collect(),
             exit_code: doctor.exit_code(),
         }
     }
@@ -149,6 +159,10 @@ fn socket(socket: &EngineSocket) -> SocketObject<'_> {
         version: answer.ok().map(|engine| engine.version.as_str()),
         why: answer.err().map(|error| error.why.as_str()),
     }
+}
+
+fn not_told(problem: NotTold) -> NotToldObject {
+    NotToldObject { id: problem.id, causes: problem.causes, wants: problem.wants.into_iter().collect() }
 }
 
 fn probe(plan: &ProbePlan) -> ProbeObject<'_> {

@@ -20,6 +20,7 @@ pub(super) fn render(doctor: &Doctor) -> String {
     section(&mut out, &["SOCKET", "ANSWERS"], &sockets(doctor));
     section(&mut out, &["PROBE", "STATE", "HOOKS", "GIVES", "COSTS"], &probes(doctor));
     section(&mut out, &["HOOK", "TAKEN BY", "WHY NOT BETTER"], &shortfalls(doctor));
+    section(&mut out, &["NOT TOLD", "BY THESE CAUSES", "FOR WANT OF"], &not_told(doctor));
     out.push_str(&verdict(doctor));
     out
 }
@@ -123,6 +124,16 @@ fn shortfalls(doctor: &Doctor) -> Vec<Vec<String>> {
         }
     }
     rows
+}
+
+/// Known problems that would stay unknown here.
+fn not_told(doctor: &Doctor) -> Vec<Vec<String>> {
+    let row = |problem: super::NotTold| {
+        let causes = problem.causes.map_or_else(|| "all".to_owned(), |causes| causes.join(" "));
+        let wants: Vec<&str> = problem.wants.into_iter().collect();
+        vec![problem.id, causes, wants.join(" ")]
+    };
+    doctor.not_told().into_iter().map(row).collect()
 }
 
 fn verdict(doctor: &Doctor) -> String {

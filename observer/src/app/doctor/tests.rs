@@ -31,6 +31,8 @@ fn fit() -> Doctor {
             btf: true,
             tracefs: true,
             capabilities: Capability::ALL.into_iter().collect(),
+            uprobes: true,
+            elsewhere: false,
             initial_pids: true,
         },
         runtimes: vec![Runtime {
@@ -122,7 +124,7 @@ fn each_lack_is_named_with_its_cost() {
     doctor.sockets.clear();
     let lacking = doctor.checks().into_iter().filter(|check| check.state == State::Lacks);
     let lacking: Vec<_> = lacking.map(|check| (check.name, check.costs, check.remedy)).collect();
-    assert_eq!(lacking.len(), 10, "{lacking:?}");
+    assert_eq!(lacking.len(), 12, "{lacking:?}");
     assert!(lacking.iter().all(|(_, costs, remedy)| costs.is_some() && remedy.is_some()), "{lacking:?}");
 }
 
@@ -139,6 +141,40 @@ fn a_probe_that_cannot_attach_is_named_with_what_it_gives() {
     assert!(table.contains("mount/sched_process_exec    nothing         tracepoint: no tracefs"), "{table}");
     assert!(table.contains("mount cannot attach"), "{table}");
     assert!(table.trim_end().ends_with(crate::probes::spec(Family::Mount).gives), "{table}");
+}
+
+#[test]
+fn known_problems_that_would_stay_unknown_are_named() {
+    let doctor = fit();
+    assert_eq!(doctor.not_told(), []);
+    let mut doctor = fit();
+    doctor.probes = vec![
+        plan(Family::Dns, Status::Failed, None, Some("cgroup-skb: Operation not permitted")),
+        ProbePlan {
+            family: Family::Net,
+            status: Status::Degraded,
+            hooks: vec![HookPlan { name: "packets", rung: None, why: None }],
+        },
+    ];
+    let lost = doctor.not_told();
+    let of = |id: &str| lost.iter().find(|problem| problem.id == id);
+    let dns = of("dns-failed").expect("look-ups are not seen");
+    assert_eq!((&dns.causes, dns.wants.contains("dns")), (&None, true), "{dns:?}");
+    assert!(of("mtls-failed").is_some_and(|mtls| mtls.wants.contains("net")), "{lost:?}");
+    // Connections are seen all the same, and so is what needs no packets.
+    assert!(of("kubectl-logs-empty").is_none() && of("disk-full").is_none(), "{lost:?}");
+    assert!(table(&doctor).contains("NOT TOLD"));
+    assert!(json(&doctor)["not_told"].as_array().is_some_and(|all| all.len() == lost.len()));
+
+    let mut doctor = fit();
+    doctor.probes = vec![plan(Family::Tls, Status::Waiting, None, None)];
+    assert_eq!(doctor.not_told(), []);
+    doctor.host.uprobes = false;
+    assert!(!doctor.not_told().is_empty());
+    doctor.host.uprobes = true;
+    doctor.host.capabilities.remove(&Capability::SysPtrace);
+    assert!(doctor.not_told().iter().all(|problem| problem.wants.contains("tls")));
+    assert!(!doctor.not_told().is_empty());
 }
 
 #[test]

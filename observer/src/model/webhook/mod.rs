@@ -72,7 +72,7 @@ struct Ended {
 
 impl Webhooks {
     /// These are named by the Kubernetes API. There may only be more of them than before.
-    pub fn named(&mut self, more: &[Target]) {
+    pub fn name_also(&mut self, more: &[Target]) {
         self.targets.truncate(self.configured);
         self.targets.extend_from_slice(more);
     }

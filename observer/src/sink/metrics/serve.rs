@@ -22,7 +22,7 @@ use tokio::{
 };
 
 use super::{Metrics, exposition};
-use crate::time::Wall;
+use crate::{privileges, time::Wall};
 
 /// Connections at once; one more is closed.
 const MAX_CONNECTIONS: usize = 16;
@@ -76,6 +76,7 @@ impl Server {
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         let (stop, stopped) = oneshot::channel();
         thread::Builder::new().name("observer-metrics".into()).spawn(move || {
+            privileges::keep_only(privileges::NONE);
             runtime.block_on(async {
                 tokio::select! {
                     () = accept(listener, metrics, clock) => {}

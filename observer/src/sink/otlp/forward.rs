@@ -27,7 +27,7 @@ use super::{
     spool::{Batch, Spool},
     transport::{Failure, Transport},
 };
-use crate::{health::OtlpCounts, sink::escape, source::otlp::Forwarding, span::Signal};
+use crate::{health::OtlpCounts, privileges, sink::escape, source::otlp::Forwarding, span::Signal};
 
 /// Bytes of one request, if it is made of several.
 const BATCH: usize = 1 << 20;
@@ -90,11 +90,13 @@ impl Forwarder {
             forwarded: AtomicU64::new(0),
             refused: AtomicU64::new(0),
         });
+        let to_spool = privileges::to_write(folder);
         let (stop, stopping) = watch::channel(None);
         let (finished, done) = std_mpsc::channel();
         let mut sender =
             Sender { transport, settings, shared: Arc::clone(&shared), say: Box::new(say), is_down: false };
         thread::Builder::new().name("observer-otlp-fwd".into()).spawn(move || {
+            privileges::keep_only(to_spool);
             runtime.block_on(async {
                 select! {
                     () = sender.run(stopping.clone()) => {}

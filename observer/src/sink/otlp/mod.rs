@@ -47,6 +47,7 @@ use self::{
 };
 use crate::{
     output::{ColdStart, Event, Evidence, Finding},
+    privileges,
     sink::metrics::Snapshot,
     span::Signal,
 };
@@ -143,6 +144,7 @@ impl OtlpSink {
         let worker =
             Worker::new(transport, settings, host, queued, stopping, Arc::clone(&shared), Box::new(say));
         thread::Builder::new().name("observer-otlp".into()).spawn(move || {
+            privileges::keep_only(privileges::NONE);
             runtime.block_on(worker.run());
             // A name look-up may still sit in a thread of the runtime's; nobody waits for it.
             runtime.shutdown_background();

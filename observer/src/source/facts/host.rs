@@ -1,11 +1,14 @@
 //! The node itself: kernel, rights, control group layout, names, and the distance between its clocks.
 
-use std::{collections::BTreeSet, env, fs};
+use std::{collections::BTreeSet, env, fs, path::Path};
 
 use rustix::time::{ClockId, Timespec, clock_gettime};
 
 use super::{HostRoot, procfs};
-use crate::time::ClockOffset;
+use crate::{
+    privileges::{self, CapabilitySet},
+    time::ClockOffset,
+};
 
 /// Which hierarchies the node's init has mounted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,6 +36,9 @@ impl CgroupMode {
 /// A right that some part of the observer needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Capability {
+    DacReadSearch,
+    NetAdmin,
+    SysChroot,
     SysPtrace,
     SysAdmin,
     SysResource,
@@ -41,16 +47,22 @@ pub enum Capability {
 }
 
 impl Capability {
-    pub const ALL: [Capability; 5] = [
+    pub const ALL: [Capability; 8] = [
         Capability::Bpf,
         Capability::Perfmon,
-        Capability::SysAdmin,
+        Capability::NetAdmin,
         Capability::SysPtrace,
+        Capability::DacReadSearch,
+        Capability::SysChroot,
+        Capability::SysAdmin,
         Capability::SysResource,
     ];
 
     pub const fn name(self) -> &'static str {
         match self {
+            Capability::DacReadSearch => "CAP_DAC_READ_SEARCH",
+            Capability::NetAdmin => "CAP_NET_ADMIN",
+            Capability::SysChroot => "CAP_SYS_CHROOT",
             Capability::SysPtrace => "CAP_SYS_PTRACE",
             Capability::SysAdmin => "CAP_SYS_ADMIN",
             Capability::SysResource => "CAP_SYS_RESOURCE",
@@ -62,6 +74,9 @@ impl Capability {
     /// Its bit in a capability set.
     const fn bit(self) -> u32 {
         match self {
+            Capability::DacReadSearch => 2,
+            Capability::NetAdmin => 12,
+            Capability::SysChroot => 18,
             Capability::SysPtrace => 19,
             Capability::SysAdmin => 21,
             Capability::SysResource => 24,
@@ -85,10 +100,14 @@ pub struct HostFacts {
     pub cgroup_mode: CgroupMode,
     /// The kernel describes its own types.
     pub btf: bool,
-    /// The tracepoints' descriptions can be read, in the node's root or in the observer's own.
+    /// Tracepoints can be found where they are attached to: in the observer's own root, whatever the node's has.
     pub tracefs: bool,
     /// Those of [`Capability::ALL`] that this process has.
     pub capabilities: BTreeSet<Capability>,
+    /// Libraries and programs can be attached to when they are found.
+    pub uprobes: bool,
+    /// The node's files are below a root of their own, as in a container.
+    pub elsewhere: bool,
     /// Pids in `/proc` are those of the initial pid namespace, as in the kernel's records.
     pub initial_pids: bool,
 }
@@ -109,10 +128,10 @@ impl HostFacts {
             hostname,
             cgroup_mode: host.read_proc("1/mountinfo").map(|mounts| cgroup_mode(&mounts)).unwrap_or_default(),
             btf: host.path("/sys/kernel/btf/vmlinux").exists(),
-            tracefs: TRACEFS.iter().any(|path| {
-                [host.path(path), path.into()].iter().any(|place| place.join("events/sched").exists())
-            }),
+            tracefs: TRACEFS.iter().any(|path| Path::new(path).join("events/sched").exists()),
             capabilities: capabilities(&status),
+            uprobes: privileges::may_attach_to_libraries(CapabilitySet::all()),
+            elsewhere: !host.is_slash(),
             initial_pids: host.shows_initial_pids(),
         }
     }
@@ -224,14 +243,7 @@ mod tests {
     #[test]
     fn a_node_in_a_folder() {
         let dir = tempfile::tempdir().unwrap();
-        for path in [
-            "proc/1",
-            "proc/sys/kernel",
-            "proc/900",
-            "etc",
-            "sys/kernel/btf",
-            "sys/kernel/tracing/events/sched",
-        ] {
+        for path in ["proc/1", "proc/sys/kernel", "proc/900", "etc", "sys/kernel/btf"] {
             fs::create_dir_all(dir.path().join(path)).unwrap();
         }
         let write = |path: &str, text: &str| fs::write(dir.path().join(path), text).unwrap();
@@ -248,7 +260,7 @@ mod tests {
         assert_eq!(facts.host_id.as_deref(), Some("0123456789abcdef0123456789abcdef"));
         assert_eq!(facts.node_name.as_deref(), Some("worker-1"));
         assert_eq!(facts.cgroup_mode, CgroupMode::V2);
-        assert!(facts.btf && facts.tracefs && !facts.initial_pids);
+        assert!(facts.btf && facts.elsewhere && !facts.initial_pids);
     }
 
     #[test]
@@ -264,7 +276,7 @@ mod tests {
     fn rights_are_read_from_the_effective_set() {
         let without_resource =
             capabilities("Name:\tx\nCapPrm:\t000001ffffffffff\nCapEff:\t000001fffeffffff\n");
-        assert_eq!(without_resource.len(), 4);
+        assert_eq!(without_resource.len(), 7);
         assert!(!without_resource.contains(&Capability::SysResource));
         assert_eq!(capabilities("CapEff:\t0000000000000000\n"), BTreeSet::new());
         assert_eq!(

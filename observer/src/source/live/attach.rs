@@ -133,8 +133,11 @@ fn judge(spec: &Spec, hooks: Vec<HookPlan>) -> ProbePlan {
         return ProbePlan { family: spec.family, status: Status::Waiting, hooks };
     }
     let missing = |hook: &&Hook| hooks.iter().any(|plan| plan.name == hook.name && plan.rung.is_none());
+    let required = spec.hooks.iter().filter(|hook| hook.required).count();
     let required_missing = spec.hooks.iter().filter(|hook| hook.required).filter(missing).count();
-    let status = if hooks.iter().all(|plan| plan.rung.is_none()) {
+    // What is optional adds to the others, and is nothing by itself.
+    let has_nothing = required > 0 && required == required_missing;
+    let status = if has_nothing || hooks.iter().all(|plan| plan.rung.is_none()) {
         Status::Failed
     } else if required_missing > 0 {
         Status::Degraded

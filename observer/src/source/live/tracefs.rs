@@ -7,20 +7,23 @@ use std::path::{Path, PathBuf};
 pub struct Tracefs(pub Option<PathBuf>);
 
 impl Tracefs {
-    /// Finds tracefs, mounting it where it belongs if it is mounted nowhere.
+    /// Finds tracefs, mounting it where it belongs if it is not there: in a container in its own tree, as tracepoints are
+    /// attached to by what is at this place alone.
     ///
-    /// `host_root`: where the node's own files are, for an observer in a container.
+    /// `host_root`: where the node's own files are, for an observer in a container: there it can at least be read what
+    /// could be attached to.
     pub fn find_or_mount(host_root: &Path) -> Self {
         const PLACES: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
         let in_host = PLACES.map(|place| host_root.join(&place[1..]));
-        let places: Vec<PathBuf> = PLACES.iter().map(PathBuf::from).chain(in_host).collect();
-        let found = || places.iter().find(|place| place.join("events/syscalls").is_dir()).cloned();
-        if let Some(place) = found() {
+        let own = PLACES.map(PathBuf::from);
+        let found =
+            |places: &[PathBuf]| places.iter().find(|place| place.join("events/syscalls").is_dir()).cloned();
+        if let Some(place) = found(&own) {
             return Self(Some(place));
         }
         let flags = rustix::mount::MountFlags::NOSUID | rustix::mount::MountFlags::NODEV;
         let _ = rustix::mount::mount("tracefs", PLACES[0], "tracefs", flags, None);
-        Self(found())
+        Self(found(&own).or_else(|| found(&in_host)))
     }
 
     /// Whether the syscall's entry has these arguments in this order, at the offsets the programs use.

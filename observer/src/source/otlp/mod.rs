@@ -23,7 +23,7 @@ use tokio::{runtime, sync::watch};
 
 pub use self::intake::Forwarding;
 use self::intake::Intake;
-use crate::{health::OtlpCounts, span::Span, time::Time};
+use crate::{health::OtlpCounts, privileges, span::Span, time::Time};
 
 /// How long the thread is given to end.
 const GRACE: Duration = Duration::from_millis(300);
@@ -103,11 +103,15 @@ impl Receiver {
             listeners.push(listener);
         }
         let addresses = listeners.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?;
+        // What is passed on is written to the disk by this thread, wherever that is.
+        let writes = forwarding.is_some();
+        let wanted = if writes { privileges::CapabilitySet::DAC_OVERRIDE } else { privileges::NONE };
         let intake = Arc::new(Intake::new(forwarding, clock));
         let (stop, stopped) = watch::channel(false);
         let (finished, done) = std_mpsc::channel();
         let serving = Arc::clone(&intake);
         thread::Builder::new().name("observer-otlp-in".into()).spawn(move || {
+            privileges::keep_only(wanted);
             runtime.block_on(serve::all(listeners, &serving, stopped));
             runtime.shutdown_background();
             // Nobody waits if the receiver is gone.
