@@ -16,6 +16,7 @@ mod emit;
 mod files;
 #[cfg(target_arch = "bpf")]
 mod filter;
+#[cfg(target_arch = "bpf")]
 mod frames;
 #[cfg(target_arch = "bpf")]
 mod kernel;

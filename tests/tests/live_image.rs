@@ -275,7 +275,7 @@ fn as_a_service(stage: &Stage, containerd: &Containerd, image: &Image, as_said: 
     }
     containerd
         .ctr(&["task", "kill", "--signal", "SIGTERM", &id])
-        .and_then(|ran| ran.success())
+        .and_then(observer_tests::rig::Ran::success)
         .expect("a signal");
     until("the service to end", || {
         let listed = containerd.ctr(&["task", "list"]).expect("ctr").stdout;
@@ -293,7 +293,10 @@ fn as_a_service(stage: &Stage, containerd: &Containerd, image: &Image, as_said: 
     let recording = Path::new("/var/lib/observer/recording");
     let listed = stage.run(stage.command(stage.busybox()).arg("ls").arg(recording)).expect("busybox");
     assert!(!listed.stdout.trim().is_empty(), "it recorded: {}", listed.stderr);
-    containerd.ctr(&["container", "delete", &id]).and_then(|ran| ran.success()).expect("nothing is left");
+    containerd
+        .ctr(&["container", "delete", &id])
+        .and_then(observer_tests::rig::Ran::success)
+        .expect("nothing is left");
 }
 
 #[test]
