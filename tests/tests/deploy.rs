@@ -223,14 +223,14 @@ fn prometheus_reads_the_alerts() {
 }
 
 #[test]
-fn the_manifest_is_of_kubernetes_own_schema() {
-    let files = ["kubernetes/observer.yaml"].map(|file| folder().join(file));
+fn the_manifests_are_of_kubernetes_own_schema() {
+    let files = ["kubernetes/observer.yaml", "kubernetes/api.yaml"].map(|file| folder().join(file));
     let home = || PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cache");
     let cache = std::env::var_os("XDG_CACHE_HOME").map_or_else(home, PathBuf::from);
     let tool = cache.join("observer/venv/bin/kubernetes-validate");
     for version in ["1.30", "1.34"] {
         let arguments = ["--strict", "-k", version];
-        judged_by("deploy::the_manifest_is_of_kubernetes_own_schema", &tool, &arguments, &files);
+        judged_by("deploy::the_manifests_are_of_kubernetes_own_schema", &tool, &arguments, &files);
     }
 }
 

@@ -49,9 +49,11 @@ async fn watch(
     at_end: impl FnOnce(&Edge) -> Result<()>,
 ) -> Result<i32> {
     let mut signals = Signals::new()?;
-    let Watching { mut edge, plans, asked, observer, header } = watching::attach(plan)?;
+    let mut watching = watching::attach(plan)?;
+    watching.edge.begin(&watching.plans)?;
+    watching.say_attached();
+    let Watching { mut edge, plans, asked, observer, header, .. } = watching;
     let mut service = Service::listen(plan, &observer, header);
-    edge.begin(&plans)?;
     edge.sinks.measured(&edge.pipeline.health());
     // CMD is the user's, and has all rights that were there.
     let mut child = spawn(plan.cmd)?;

@@ -27,6 +27,7 @@ use crate::{
         facts::{HostRoot, cri, host::HostFacts},
         live::{Live, Options, Tracefs},
     },
+    time::Time,
 };
 
 /// What a command watches, and how it tells of it.
@@ -64,6 +65,7 @@ pub struct Watching {
     pub observer: Observer,
     /// What a recording of it begins with.
     pub header: Header,
+    began: Time,
 }
 
 /// Attaches what the plan needs.
@@ -107,11 +109,6 @@ pub fn attach(plan: &Plan) -> Result<Watching> {
     let needed = plan.purpose.families();
     let concerns = |plan: &&ProbePlan| needed.contains(&plan.family) || asked.contains(&plan.family);
     let plans: Vec<ProbePlan> = live.plans().iter().filter(concerns).cloned().collect();
-    talk::say(format_args!(
-        "{} probe families attached in {} ms; Ctrl-C ends",
-        plans.iter().filter(|plan| plan.hooks.iter().any(|hook| hook.rung.is_some())).count(),
-        now().since(began) / 1_000_000,
-    ));
     let header = header(plan, &host, &observer, &live)?;
     let recorder = match &plan.watch.record {
         Some(path) => {
@@ -126,7 +123,18 @@ pub fn attach(plan: &Plan) -> Result<Watching> {
         .with_history(plan.remembers)
         .asking(api, plan.k8s_events)?;
     edge.keep_within(plan.watch.budget)?;
-    Ok(Watching { edge, plans, asked, observer, header })
+    Ok(Watching { edge, plans, asked, observer, header, began })
+}
+
+impl Watching {
+    /// Whoever waits for this may begin: also what was there before is watched by now.
+    pub fn say_attached(&self) {
+        talk::say(format_args!(
+            "{} probe families attached in {} ms; Ctrl-C ends",
+            self.plans.iter().filter(|plan| plan.hooks.iter().any(|hook| hook.rung.is_some())).count(),
+            now().since(self.began) / 1_000_000,
+        ));
+    }
 }
 
 /// The named probe families and what they need; all that are needed when none was named.

@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use super::*;
 use crate::input::Allows;
 
@@ -82,4 +84,45 @@ fn texts_are_cut_between_characters() {
     let long = "ü".repeat(MAX_TEXT);
     let cut = short(long);
     assert!(cut.len() <= MAX_TEXT && cut.chars().all(|of| of == 'ü') && !cut.is_empty());
+}
+
+/// A rule of a role.
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Rule {
+    api_groups: Vec<String>,
+    resources: Vec<String>,
+    verbs: Vec<String>,
+}
+
+#[derive(serde::Deserialize)]
+struct Role {
+    rules: Vec<Rule>,
+}
+
+/// What `deploy/kubernetes/api.yaml` lets the observer do is what it does.
+#[test]
+fn the_role_allows_what_is_asked_and_no_more() {
+    let manifest = include_str!("../../../../../deploy/kubernetes/api.yaml");
+    let role = manifest.split("\n---\n").next().unwrap();
+    let role: Role = serde_saphyr::from_str(role).unwrap();
+    let allowed = role.rules.iter().flat_map(|rule| {
+        let pairs = rule.resources.iter().flat_map(|of| rule.verbs.iter().map(move |verb| (of, verb)));
+        pairs.map(|(of, verb)| format!("{verb} {}/{of}", rule.api_groups.join(",")))
+    });
+    let allowed: BTreeSet<String> = allowed.collect();
+    let asked = KubeKind::ALL.into_iter().map(|kind| {
+        let (of, path) = place(kind, "here");
+        let path = path.split('?').next().unwrap();
+        let (verb, path) = path.strip_suffix("/here").map_or(("list", path), |path| ("get", path));
+        let (group, resource) = match path.strip_prefix("/apis/") {
+            Some(path) => (path.split('/').next().unwrap(), path.rsplit('/').next().unwrap()),
+            None => ("", path.rsplit('/').next().unwrap()),
+        };
+        assert!(of.ends_with("List") != (verb == "get"), "{of}");
+        format!("{verb} {group}/{resource}")
+    });
+    // `describe` asks for one pod and its Events; --k8s-events makes some.
+    let more = ["get /pods", "list /events", "create /events"].map(str::to_owned);
+    assert_eq!(allowed, asked.chain(more).collect());
 }
