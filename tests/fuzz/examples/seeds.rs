@@ -1,4 +1,5 @@
 //! Writes seeds/: a few small valid inputs for each target. Run in tests/fuzz: `cargo run --example seeds`.
+// long: the seeds of all targets, in one list.
 
 use std::{fs, path::Path};
 
@@ -255,6 +256,49 @@ fn pieces() -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
+/// Stretches as the target `http2` takes them, and blocks of headers.
+fn frames() -> Vec<(&'static str, Vec<u8>)> {
+    const FRESH: u8 = 1 << 4 | 1 << 5;
+    let stretch = |how: u8, bytes: &[u8]| {
+        // Filled up with pings of which nothing comes.
+        let mut bytes = bytes.to_vec();
+        while bytes.len() % 8 != 0 {
+            bytes.extend_from_slice(&frame(6, 0, 0, &[0; 8]));
+        }
+        [vec![(bytes.len() / 8) as u8, how], bytes].concat()
+    };
+    let header = |name: &str, value: &str| {
+        [&[0x40, name.len() as u8][..], name.as_bytes(), &[value.len() as u8], value.as_bytes()].concat()
+    };
+    let call = [&[0x83][..], &header(":path", "/v?timeout=3s"), &header("user-agent", "kube-apiserver-admission")];
+    let (_, review) = CALL.split_once("\r\n\r\n").unwrap_or_default();
+    let asks = |stream: u32, headers: &[u8]| {
+        [frame(1, 4, stream, headers), frame(0, 1, stream, review.as_bytes())].concat()
+    };
+    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    let body = br#"{"kind":"AdmissionReview","response":{"allowed":false,"uid":"u-12"}}"#;
+    let answer = [frame(1, 4, 1, &[0x88]), frame(0, 1, 1, body)].concat();
+    let first = [&preface[..], &frame(4, 0, 0, &[]), &asks(1, &call.concat())].concat();
+    let again = asks(3, &[0x83, 0xbf, 0xbe]);
+    let away = [frame(3, 0, 3, &[0, 0, 0, 8]), frame(7, 0, 0, &[0, 0, 0, 1, 0, 0, 0, 0])].concat();
+    let packed = [0x41, 0x8c, 0xf1, 0xe3, 0xc2, 0xe5, 0xf2, 0x3a, 0x6b, 0xa0, 0xab, 0x90, 0xf4, 0xff];
+    let block = |bytes: &[u8]| [&[bytes.len() as u8][..], bytes].concat();
+    vec![
+        (
+            "call",
+            [stretch(FRESH | 1, &first), stretch(FRESH, &answer), stretch(FRESH | 1, &again), stretch(FRESH, &away)]
+                .concat(),
+        ),
+        ("late", [stretch(1 << 5 | 1, &again), stretch(1 << 5 | 1, &first[24..])].concat()),
+        ("blocks", [block(&call.concat()), block(&[0x83, 0xbf, 0xbe]), block(&packed), block(&[0x20, 0x88])].concat()),
+    ]
+}
+
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let [_, a, b, c] = (payload.len() as u32).to_be_bytes();
+    [&[a, b, c, kind, flags][..], &stream.to_be_bytes(), payload].concat()
+}
+
 /// A function table as Go 1.20 writes it, with one function.
 fn table() -> Vec<u8> {
     let name = b"crypto/tls.(*Conn).Read\0";
@@ -317,6 +361,7 @@ fn main() {
         ("webhook", heads()),
         ("recording", vec![("two-segments", recording())]),
         ("tls", pieces()),
+        ("http2", frames()),
         ("pclntab", vec![("go-1.20", table())]),
         ("otlp", otlp()),
         ("otlp_json", otlp_json()),
