@@ -180,12 +180,7 @@ impl Engine {
     /// Nothing more will come: neither what is only known late, nor more of what is told as it is.
     pub fn finish(&mut self, say: &mut impl FnMut(Said)) {
         self.decide(|rule, _| rule.settle <= COMES_LATE, say);
-        let bench = Bench {
-            windows: &self.windows,
-            trust: &self.trust,
-            now: self.now,
-            began: self.began.unwrap_or_default(),
-        };
+        let bench = Bench::of(&self.windows, &self.trust, self.now, self.began);
         for ((at, key), open) in &mut self.open {
             if open.count > open.told_count {
                 open.told_count = open.count;
@@ -195,12 +190,7 @@ impl Engine {
     }
 
     fn bench(&self) -> Bench<'_> {
-        Bench {
-            windows: &self.windows,
-            trust: &self.trust,
-            now: self.now,
-            began: self.began.unwrap_or_default(),
-        }
+        Bench::of(&self.windows, &self.trust, self.now, self.began)
     }
 
     /// From its first evidence on: what goes on failing must not put off for ever what is said of it.
@@ -229,12 +219,7 @@ impl Engine {
             let open = self.open.get_mut(&(at, key.clone()));
             if let Some(open) = open.filter(|open| is_surer || open.is_due(self.now)) {
                 (open.told_count, open.told) = (open.count, self.now);
-                let bench = Bench {
-                    windows: &self.windows,
-                    trust: &self.trust,
-                    now: self.now,
-                    began: self.began.unwrap_or_default(),
-                };
+                let bench = Bench::of(&self.windows, &self.trust, self.now, self.began);
                 say(tell::updated(&self.rules, at, &key, open, bench, self.clock));
             }
             return;

@@ -53,6 +53,10 @@ enum Held<'a> {
 }
 
 impl<'a> Bench<'a> {
+    pub fn of(windows: &'a Windows, trust: &'a Trust, now: Time, began: Option<Time>) -> Bench<'a> {
+        Bench { windows, trust, now, began: began.unwrap_or_default() }
+    }
+
     /// `counted`: the number of the last observation that is in a count already.
     pub fn judge(&self, rule: &Rule, key: &[Arc<str>], counted: u64) -> Verdict {
         let floor = self.began.plus(rule.warm_up.0);

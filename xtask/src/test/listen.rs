@@ -13,6 +13,8 @@ pub struct Heard {
     pub failed: BTreeMap<String, String>,
     /// What failed at first and passed when it was run again.
     pub flaky: BTreeMap<String, String>,
+    /// nextest speaks: what looks like a verdict of `cargo test` is the output of a test binary of its own.
+    is_nextest: bool,
     /// Whose output follows.
     current: Option<String>,
     /// Where it panicked: the message is on the next line.
@@ -21,6 +23,10 @@ pub struct Heard {
 
 impl Heard {
     pub fn line(&mut self, line: &str) {
+        self.is_nextest |= of_nextest(line.trim_start()).is_some();
+        if self.is_nextest && is_of_cargo_test(line) {
+            return;
+        }
         if let Some(counts) = counts(line) {
             self.counts.add(counts);
         } else if let Some(place) = self.place.take() {
@@ -87,16 +93,25 @@ fn counts(line: &str) -> Option<Counts> {
 /// The test that a line says has failed, or whose output it begins.
 fn failed(line: &str) -> Option<&str> {
     let line = line.trim_start();
-    if let Some(name) = line.strip_prefix("test ").and_then(|rest| rest.strip_suffix(" ... FAILED")) {
-        return Some(name);
-    }
-    if let Some(name) = line.strip_prefix("---- ").and_then(|rest| rest.strip_suffix(" stdout ----")) {
+    if let Some(name) = failed_in_cargo_test(line) {
         return Some(name);
     }
     let (verdict, name) = of_nextest(line)?;
     let verdict = verdict.split_whitespace().last()?;
     (verdict.starts_with("FAIL") || verdict.starts_with("SIG") || matches!(verdict, "TIMEOUT" | "ABORT"))
         .then_some(name)
+}
+
+fn failed_in_cargo_test(line: &str) -> Option<&str> {
+    let verdict = || line.strip_prefix("test ")?.strip_suffix(" ... FAILED");
+    let heading = || line.strip_prefix("---- ")?.strip_suffix(" stdout ----");
+    verdict().or_else(heading)
+}
+
+/// Whether a line is a verdict of `cargo test`.
+fn is_of_cargo_test(line: &str) -> bool {
+    let line = line.trim_start();
+    line.starts_with("test result: ") || failed_in_cargo_test(line).is_some()
 }
 
 fn flaky(line: &str) -> Option<&str> {
@@ -141,7 +156,10 @@ mod tests {
     fn what_nextest_says_of_a_failure() {
         let heard = heard(
             "        PASS [   0.020s] (1/3) all::good it_is\n\
-             TRY 1 FAIL [  10.879s] (2/3) all::bad it_is_not\n  stderr ───\n\
+             TRY 1 FAIL [  10.879s] (2/3) all::bad it_is_not\n  stdout ───\n\
+             \n    running 1 test\n    test it_is_not ... FAILED\n\
+             \n    test result: FAILED. 0 passed; 1 failed; 0 ignored; 0 measured; 2 filtered out; finished in 9.90s\n\
+             \n  stderr ───\n\
              \n    thread 'it_is_not' (99) panicked at tests/bad.rs:7:5:\n    one is two\n\
              \n    thread 'other' (98) panicked at tests/bad.rs:9:5:\n    later\n\
              TRY 2 FAIL [  10.879s] (2/3) all::bad it_is_not\n\

@@ -10,12 +10,7 @@ use crate::{
 impl Engine {
     /// Findings that rely on a probe which is given up say so: from here on nothing shows that they are over.
     pub(super) fn doubt_open(&mut self, family: u8, say: &mut impl FnMut(Said)) {
-        let bench = Bench {
-            windows: &self.windows,
-            trust: &self.trust,
-            now: self.now,
-            began: self.began.unwrap_or_default(),
-        };
+        let bench = Bench::of(&self.windows, &self.trust, self.now, self.began);
         for ((at, key), open) in &mut self.open {
             let mut needs = self.rules.causes[*at].signals().flat_map(|signal| signal.spec().needs);
             let Some(family) = needs.find(|need| **need as u8 == family) else { continue };

@@ -51,12 +51,7 @@ impl Engine {
                 self.suspicions.remove(&(at, key));
                 continue;
             }
-            let bench = Bench {
-                windows: &self.windows,
-                trust: &self.trust,
-                now,
-                began: self.began.unwrap_or_default(),
-            };
+            let bench = Bench::of(&self.windows, &self.trust, now, self.began);
             let Some(suspicion) = self.suspicions.get_mut(&(at, key.clone())) else { continue };
             suspicion.told = Some(now);
             self.unproven += 1;
