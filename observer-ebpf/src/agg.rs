@@ -225,6 +225,14 @@ pub fn pipe(ino: u64, reader: &mut Reader) -> PipeState {
     PipeState { taken, reader: by, ..files::pipe(inode, ino, reader) }
 }
 
+/// Who waits for room in a followed pipe.
+#[inline(always)]
+pub fn waiter(ino: u64) -> u64 {
+    let Some(pipe) = PIPES.get_ptr(ino) else { return 0 };
+    // SAFETY: map values outlive the program run.
+    files::waiter(unsafe { (*pipe).inode }, ino)
+}
+
 #[inline(always)]
 unsafe fn add(counter: *mut u64, amount: u64) {
     // SAFETY: left to the caller.

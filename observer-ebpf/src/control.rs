@@ -98,6 +98,10 @@ offsets! {
     pipe_buffer_len: "pipe_buffer.len",
     /// Not an offset: how long one is.
     pipe_buffer_size: "sizeof pipe_buffer",
+    /// Whoever waits, by its place in the list of those who do.
+    waiter_entry: "wait_queue_entry.entry",
+    waiter_flags: "wait_queue_entry.flags",
+    waiter_task: "wait_queue_entry.private",
     kiocb_file: "kiocb.ki_filp",
     regs_sp: "pt_regs.sp",
     task_group_leader: "task_struct.group_leader",
@@ -120,6 +124,8 @@ offsets! {
     sock_remote_port: "sock.__sk_common.skc_dport",
     /// In the host's.
     sock_local_port: "sock.__sk_common.skc_num",
+    /// In the network's order; it stays when the socket is closed.
+    sock_source_port: "inet_sock.inet_sport",
     sock_local4: "sock.__sk_common.skc_rcv_saddr",
     sock_remote4: "sock.__sk_common.skc_daddr",
     sock_local6: "sock.__sk_common.skc_v6_rcv_saddr",
@@ -135,6 +141,8 @@ offsets! {
     skb_network_header: "sk_buff.network_header",
     skb_device: "sk_buff.dev",
     skb_sock: "sk_buff.sk",
+    /// How much of it is in pages of their own.
+    skb_data_len: "sk_buff.data_len",
     device_net: "net_device.nd_net.net",
     device_name: "net_device.name",
     request_flags: "request.cmd_flags",
@@ -253,6 +261,9 @@ pub const MAX_TEXTS: u32 = 256;
 
 /// The same of a component of the node.
 pub const MAX_COMPONENT_TEXTS: u32 = 2_048;
+
+/// Requests of one process that are handed over within [`BUDGET_NS`]; the others are counted.
+pub const MAX_REQUESTS: u32 = 1_024;
 
 pub const BUDGET_NS: u64 = 10_000_000_000;
 

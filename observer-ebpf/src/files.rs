@@ -1,10 +1,14 @@
 //! What a descriptor of the current task refers to, and what is in a pipe.
 
 use aya_ebpf::helpers::{bpf_get_current_task_btf, bpf_probe_read_kernel_str_bytes};
-use observer_ebpf::wire::{
-    flag,
-    stdio::{Object, PipeState, state},
-    tls::Socket,
+use observer_ebpf::{
+    control::NO_OFFSET,
+    wire::{
+        flag,
+        packet::protocol,
+        stdio::{Object, PipeState, state},
+        tls::Socket,
+    },
 };
 
 use crate::{
@@ -49,31 +53,42 @@ pub fn name_of<const AT: usize>(scratch: &mut Scratch, file: u64, reader: &mut R
     }
 }
 
-/// The TCP socket behind a descriptor of the current task; what it is not is left alone.
+/// Whether a descriptor of the current task is a socket of datagrams.
 #[inline(always)]
-pub fn tcp_socket(fd: u32, socket: &mut Socket) {
-    const IPPROTO_TCP: u16 = 6;
-    const AF_INET: u16 = 2;
+pub fn is_udp(fd: u32) -> bool {
     let mut reader = Reader::new();
-    // SAFETY: the current task is always valid.
-    let task = unsafe { bpf_get_current_task_btf() } as *const u8;
-    let files = pointer(task, offset!(task_files));
-    if files.is_null() {
-        return;
-    }
-    let file = file_in(pointer(files, offset!(files_fdt)) as u64, fd, &mut reader);
+    let sock = sock_of(fd, &mut reader);
+    let of_it: u16 = if sock == 0 { 0 } else { reader.at(sock, offset!(sock_protocol)) };
+    of_it == u16::from(protocol::UDP)
+}
+
+/// The kernel's socket behind a descriptor of the current task, 0 for none.
+#[inline(always)]
+fn sock_of(fd: u32, reader: &mut Reader) -> u64 {
+    let file = file_of(fd, reader);
     if file == 0 {
-        return;
+        return 0;
     }
     let inode: u64 = reader.at(file, offset!(file_inode));
     let mode: u16 = reader.at(inode, offset!(inode_mode));
     if u32::from(mode) & S_IFMT != S_IFSOCK {
-        return;
+        return 0;
     }
     let kernels: u64 = reader.at(file, offset!(file_private));
-    let sock: u64 = reader.at(kernels, offset!(socket_sk));
-    let protocol: u16 = reader.at(sock, offset!(sock_protocol));
-    if protocol != IPPROTO_TCP || reader.failed() {
+    reader.at(kernels, offset!(socket_sk))
+}
+
+/// The TCP socket behind a descriptor of the current task; what it is not is left alone.
+#[inline(always)]
+pub fn tcp_socket(fd: u32, socket: &mut Socket) {
+    const AF_INET: u16 = 2;
+    let mut reader = Reader::new();
+    let sock = sock_of(fd, &mut reader);
+    if sock == 0 {
+        return;
+    }
+    let of_it: u16 = reader.at(sock, offset!(sock_protocol));
+    if of_it != u16::from(protocol::TCP) || reader.failed() {
         return;
     }
     let family: u16 = reader.at(sock, offset!(sock_family));
@@ -155,6 +170,31 @@ pub fn pipe(inode: u64, expected: u64, reader: &mut Reader) -> PipeState {
         found.state |= state::UNREADABLE;
     }
     found
+}
+
+/// The thread (`pid_tgid`) that waits longest for room in a pipe, 0 where none does. Who polls waits, too, but not for
+/// itself alone: such an entry names no thread.
+#[inline(always)]
+pub fn waiter(inode: u64, expected: u64) -> u64 {
+    const WQ_FLAG_EXCLUSIVE: u32 = 1;
+    let mut reader = Reader::new();
+    if inode == 0 || !is_pipe(inode, &mut reader) || ino(inode, &mut reader) != expected {
+        return 0;
+    }
+    let pipe: u64 = reader.at(inode, offset!(inode_pipe));
+    let first: u64 = reader.at(pipe, offset!(pipe_wr_wait));
+    if pipe == 0 || first == pipe.wrapping_add(u64::from(offset!(pipe_wr_wait))) {
+        return 0;
+    }
+    let entry = first.wrapping_sub(u64::from(offset!(waiter_entry)));
+    let flags: u32 = reader.at(entry, offset!(waiter_flags));
+    let task: u64 = reader.at(entry, offset!(waiter_task));
+    let thread = u64::from(reader.tgid(task)) << 32 | u64::from(reader.at::<u32>(task, offset!(task_pid)));
+    if reader.failed() || flags & WQ_FLAG_EXCLUSIVE == 0 || offset!(waiter_entry) == NO_OFFSET {
+        0
+    } else {
+        thread
+    }
 }
 
 /// Bytes in the buffers from `tail` to `head`. As for [`Reader`]: the fewer branches, the better.

@@ -31,6 +31,7 @@ macro_rules! for_each_probe {
             17 text Text
             18 storage Storage
             19 hardware Hardware
+            20 context Context
         }
     };
 }

@@ -54,20 +54,26 @@ fn learn(cookie: u64, owner: &mut Owner) {
 /// The current process, for a socket of which it asks something.
 #[inline(always)]
 pub fn current() -> Owner {
+    let mut owner = UNKNOWN;
+    write_current(&mut owner);
+    owner
+}
+
+/// The same, where it is to be: on the stack there may be no room for it.
+#[inline(always)]
+pub fn write_current(owner: &mut Owner) {
     let task = kernel::current();
     let mut reader = Reader::new();
-    let tgid = reader.tgid(task);
-    let mut owner = Owner {
-        tgid,
-        tid: reader.at(task, offset!(task_pid)),
-        init: 0,
-        role: 0,
-        start_ns: reader.process_start_ns(task),
-        cgroup: reader.cgroup(task),
-        comm: reader.process_comm(task),
-    };
-    if let Some(watch) = filter::lookup(tgid) {
+    owner.tgid = reader.tgid(task);
+    owner.tid = reader.at(task, offset!(task_pid));
+    (owner.init, owner.role) = (0, 0);
+    owner.start_ns = reader.process_start_ns(task);
+    owner.cgroup = reader.cgroup(task);
+    owner.comm = reader.process_comm(task);
+    if let Some(watch) = filter::lookup(owner.tgid) {
         (owner.role, owner.init) = (watch.flags, watch.init);
     }
-    if reader.failed() { UNKNOWN } else { owner }
+    if reader.failed() {
+        *owner = UNKNOWN;
+    }
 }

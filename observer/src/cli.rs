@@ -22,7 +22,7 @@ pub use kubernetes::Kubernetes;
 pub use matrix::{CatalogueArgs, Matrix, MatrixCheck, MatrixCommand, MatrixList, MatrixShow};
 pub use questions::{Describe, Explain, Report, SOCKET, Service};
 pub use values::{Budget, budget, duration, ring, size};
-use values::{events, label};
+use values::{events, label, name, namespace, pod};
 
 /// Which layer of the isolation stack, and which known problem, is this symptom?
 ///
@@ -117,6 +117,9 @@ pub struct Run {
     /// Leave what containers and components write to their standard streams alone: look for no keywords in it.
     #[arg(long)]
     pub no_text: bool,
+    /// Learn what is usual on this node into its baseline: what later runs compare with. A service does.
+    #[arg(long)]
+    pub learn: bool,
     #[command(flatten)]
     pub kubernetes: Kubernetes,
     /// Tell proved findings as Events of Kubernetes, too, on their pod or node: it takes the right to create events.
@@ -245,11 +248,11 @@ pub struct Starts {
 #[derive(Debug, Args)]
 pub struct Choice {
     /// What to show, comma separated: findings, unproven, coldstart, runtime, stdio, memory, dns, net,
-    /// webhook, text, cpu, events, evidence, stats, health [default: json all, table what needs attention].
+    /// webhook, text, cpu, file, events, evidence, stats, health [default: json all, table what needs attention].
     #[arg(long, value_name = "LIST")]
     pub show: Option<Show>,
-    /// Events to export as spans, too: runtime, stdio, memory, dns, net, webhook, text, cpu, events for
-    /// all of them, or none.
+    /// Events to export as spans, too: runtime, stdio, memory, dns, net, webhook, text, cpu, file, events
+    /// for all of them, or none.
     #[arg(long, value_name = "LIST", default_value = "none", value_parser = events, hide_default_value = true)]
     pub otlp_events: Show,
 }
@@ -274,19 +277,19 @@ pub struct Judging {
 #[derive(Debug, Args)]
 pub struct FilterArgs {
     /// Only these namespaces; !NAME leaves one out.
-    #[arg(short, long, value_name = "NS", value_delimiter = ',')]
+    #[arg(short, long, value_name = "NS", value_delimiter = ',', value_parser = namespace)]
     pub namespace: Vec<String>,
     /// Only these pods: NAME or NS/NAME, with an optional trailing *.
-    #[arg(short, long, value_name = "POD", value_delimiter = ',')]
+    #[arg(short, long, value_name = "POD", value_delimiter = ',', value_parser = pod)]
     pub pod: Vec<String>,
     /// Only these containers: a name, an id, or its beginning.
-    #[arg(short, long, value_name = "NAME|ID", value_delimiter = ',')]
+    #[arg(short, long, value_name = "NAME|ID", value_delimiter = ',', value_parser = name)]
     pub container: Vec<String>,
     /// Only containers with these labels, their own or their pod's: K=V, all of them.
     #[arg(short = 'l', long, value_name = "K=V", value_delimiter = ',', value_parser = label)]
     pub selector: Vec<String>,
     /// Only the container whose first process has this pid on the node.
-    #[arg(long, value_name = "PID", value_delimiter = ',')]
+    #[arg(long, value_name = "PID", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..))]
     pub pid: Vec<u32>,
 }
 
@@ -317,6 +320,19 @@ pub struct Listen {
     /// A second port to receive OTLP on, e.g. 127.0.0.1:4318; either takes gRPC and HTTP.
     #[arg(long, value_name = "ADDR")]
     pub otlp_listen_http: Option<String>,
+    /// Receive with TLS, by this certificate and those that vouch for it (PEM). With that, and a token or an authority, the
+    /// ports may be open to other machines, too.
+    #[arg(long, value_name = "FILE")]
+    pub otlp_listen_cert: Option<PathBuf>,
+    /// The private key of that certificate (PEM).
+    #[arg(long, value_name = "FILE")]
+    pub otlp_listen_key: Option<PathBuf>,
+    /// Holds the token that each request has to bring: Authorization: Bearer TOKEN.
+    #[arg(long, value_name = "FILE")]
+    pub otlp_listen_token_file: Option<PathBuf>,
+    /// Authorities (PEM): only who has a certificate of theirs may send.
+    #[arg(long, value_name = "FILE")]
+    pub otlp_listen_client_ca: Option<PathBuf>,
     /// What of it goes on to the collector of --otlp: none of it, or all, as it came.
     #[arg(long, value_name = "WHAT", value_enum, default_value_t)]
     pub otlp_forward: Forward,

@@ -45,11 +45,16 @@ pub struct OtlpCounts {
     pub forwarded: u64,
     /// On disk, or in memory, until the collector takes them.
     pub waiting: u64,
-    /// Refused by the collector for good, or not readable any more.
+    /// Of those, in memory alone, which a kill would lose: the disk took nothing.
+    pub waiting_in_memory: u64,
+    /// Refused by the collector for good, not readable any more, or in memory alone at the end.
     pub dropped: u64,
     /// Connections that never said anything, and those for which there was no room.
     pub silent_connections: u64,
     pub refused_connections: u64,
+    /// Connections that were to speak TLS, and did not; requests without the token.
+    pub failed_handshakes: u64,
+    pub unauthorized_requests: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

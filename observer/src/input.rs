@@ -7,6 +7,7 @@ mod cpu;
 mod hardware;
 mod kube;
 mod node;
+mod normal;
 mod storage;
 
 use serde::{Deserialize, Serialize};
@@ -26,10 +27,11 @@ pub use certificate::Certificate;
 pub use cpu::{Bandwidth, CpuCounts, CpuFact, Quota};
 pub use hardware::{BlockCounts, CheckCounts, HardwareCounts, SyncCounts};
 pub use kube::{
-    Allows, Kube, KubeAutoscaler, KubeKind, KubeNamespace, KubeNode, KubePod, KubePolicy, KubeRequirement,
-    KubeService, KubeSlice, KubeWebhook, Requires,
+    Allows, Kube, KubeAutoscaler, KubeEvent, KubeKind, KubeNamespace, KubeNode, KubePod, KubePolicy,
+    KubeRequirement, KubeRuntimeClass, KubeService, KubeSlice, KubeWebhook, Requires,
 };
-pub use node::{CpuTime, NodeCounts};
+pub use node::{CpuTime, NodeCounts, Tracked};
+pub use normal::Normal;
 pub use storage::{Alike, Device, FailedAt, Filesystem, NodeFilesystem, Purpose, Room};
 
 /// Everything that can make the pipeline act.
@@ -87,6 +89,8 @@ pub enum SampleKind {
     Certificates(Vec<Certificate>),
     /// How many bytes of the linear memories of a process of a container, by its init, may be accessed; 0: it has ended.
     Linear { init: u32, tgid: u32, bytes: u64 },
+    /// The table of connections of the network of a container, by its init; of the node, by none. Since the sample before.
+    Tracked { init: Option<u32>, counts: Tracked },
 }
 
 /// How much memory a control group is charged with; bytes.
@@ -281,6 +285,9 @@ pub struct CriContainer {
     pub sandbox_id: Option<String>,
     pub attempt: Option<u32>,
     pub image: Option<String>,
+    /// What the engine resolved that to; it ends with a digest.
+    #[serde(default)]
+    pub image_ref: Option<String>,
     pub handler: Option<String>,
     pub labels: std::collections::BTreeMap<String, String>,
     /// The file that the engine logs to.

@@ -28,6 +28,8 @@ pub mod time;
 pub mod app;
 #[cfg(feature = "edges")]
 pub mod cli;
+#[cfg(feature = "edges")]
+pub mod credentials;
 #[cfg(feature = "record")]
 pub mod privileges;
 #[cfg(feature = "record")]

@@ -33,8 +33,15 @@ fn main() -> ExitCode {
         Command::Demo(args) => app::demo::run(args),
     };
     let code = result.unwrap_or_else(|error| {
-        eprintln!("observer: {error:#}");
+        eprintln!("observer: {}", in_words(&error));
         if error.is::<Usage>() { exit::USAGE } else { exit::ERROR }
     });
     ExitCode::from(code as u8)
+}
+
+/// All its causes, each once: some errors tell theirs themselves.
+fn in_words(error: &anyhow::Error) -> String {
+    let joined =
+        |text: String, cause: String| if text.ends_with(&cause) { text } else { text + ": " + &cause };
+    error.chain().map(ToString::to_string).reduce(joined).unwrap_or_default()
 }

@@ -18,6 +18,7 @@ mod stats;
 use std::collections::BTreeMap;
 
 use crate::{
+    compare::usual::Usual,
     correlate::Correlator,
     health::{OtlpCounts, OwnCost, ProbeHealth, ProbeReport},
     input::{End, Fact, FactKind, Input},
@@ -97,7 +98,7 @@ impl Pipeline {
     /// Judges what is seen by these rules, too.
     #[must_use]
     pub fn with_rules(mut self, rules: Rules) -> Self {
-        self.judging = Judging::by(rules);
+        self.judging = Judging::by(rules, &self.settings.normals);
         self
     }
 
@@ -184,6 +185,13 @@ impl Pipeline {
                 let said = self.judging.node(&used, self.now, self.model.clock());
                 self.say(said, out);
             }
+            Made::Tracked(container, counts) => {
+                if container.as_ref().is_none_or(|container| self.settings.filter.takes(container)) {
+                    let container = container.as_deref();
+                    let said = self.judging.tracked(container, &counts, self.now, self.model.clock());
+                    self.say(said, out);
+                }
+            }
             Made::Filesystems(all) => {
                 let said = self.judging.filesystems(&all, self.now, self.model.clock());
                 said.into_iter().for_each(out);
@@ -194,6 +202,8 @@ impl Pipeline {
             }
             Made::Cpu(container, used) => {
                 if !self.settings.filter.takes(&container) {
+                    // Whoever uses most of it may be somebody that nobody asked about.
+                    self.judging.cpu_of_another(&container, &used, self.now);
                     return;
                 }
                 if let Some(tally) = &mut self.tally {
@@ -295,6 +305,11 @@ impl Pipeline {
             otlp: self.otlp,
             joined: self.correlator.as_ref().map(|correlator| correlator.joined),
         }));
+    }
+
+    /// What this run has learned since it was asked last.
+    pub fn take_learned(&mut self) -> Usual {
+        self.judging.take_learned()
     }
 
     fn wall(&self, time: Time) -> Wall {

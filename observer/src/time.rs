@@ -31,7 +31,30 @@ pub struct ClockOffset {
 }
 
 impl ClockOffset {
+    /// After it was measured again: as it was, unless a clock has been set. Both clocks are slewed alike, and the same
+    /// instant should have the same name whenever it is told.
+    #[must_use]
+    pub fn measured_again(self, measured: ClockOffset) -> ClockOffset {
+        let apart = self.wall_minus_boot_ns.abs_diff(measured.wall_minus_boot_ns);
+        let is_the_same = apart <= self.error_ns.saturating_add(measured.error_ns);
+        if is_the_same && self != ClockOffset::default() { self } else { measured }
+    }
+
     pub fn wall(self, time: Time) -> Wall {
         Wall((time.0 as i64).saturating_add(self.wall_minus_boot_ns))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_was_not_set_gives_instants_their_names_for_good() {
+        let offset = |ns| ClockOffset { wall_minus_boot_ns: ns, error_ns: 50 };
+        let first = ClockOffset::default().measured_again(offset(1_000));
+        assert_eq!(first, offset(1_000));
+        assert_eq!(first.measured_again(offset(1_090)), first);
+        assert_eq!(first.measured_again(offset(1_101)), offset(1_101), "somebody has set it");
     }
 }

@@ -22,11 +22,16 @@ use super::export::HANG;
 mod skips;
 pub use skips::skip;
 
-pub fn venv() -> PathBuf {
+/// Where `cargo xtask setup` has put what these tests need.
+pub fn cache() -> PathBuf {
     let cache = env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
     let cache =
         cache.unwrap_or_else(|| PathBuf::from(env::var_os("HOME").unwrap_or_default()).join(".cache"));
-    cache.join("observer/venv")
+    cache.join("observer")
+}
+
+pub fn venv() -> PathBuf {
+    cache().join("venv")
 }
 
 fn package(file: &str) -> Option<PathBuf> {
@@ -50,7 +55,7 @@ pub fn installed(test: &str) -> Option<()> {
 
 /// A port for a receiver to bind a moment later. One that the kernel gives out could be given to somebody else
 /// until then: this is one below those, and tests that run meanwhile look elsewhere.
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let candidates = || {
         let ours = std::process::id().wrapping_mul(16).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
@@ -93,6 +98,18 @@ impl Peer {
             "--exporter",
             "blackhole",
         ]);
+        Self::start(command, dir, grpc, http)
+    }
+
+    /// On these ports, gRPC and HTTP; passes all spans on to `url`, at once.
+    pub fn rotel_between(grpc: u16, http: u16, url: &str) -> Self {
+        let dir = TempDir::new().expect("a temporary directory");
+        let mut command = Command::new(package("rotel/rotel-agent").expect("checked by installed()"));
+        command.arg("start").arg("--pid-file").arg(dir.path().join("pid")).arg("--disable-batching");
+        command.args(["--otlp-grpc-endpoint", &format!("127.0.0.1:{grpc}")]);
+        command.args(["--otlp-http-endpoint", &format!("127.0.0.1:{http}")]);
+        command.args(["--debug-log", "traces", "--debug-log-verbosity", "detailed"]);
+        command.args(["--exporter", "otlp", "--otlp-exporter-endpoint", url]);
         Self::start(command, dir, grpc, http)
     }
 

@@ -38,6 +38,7 @@ pub fn stdio(fd: u32) -> Stdio {
         delivered_bytes: Some(1_258_291),
         pipe_bytes: Some(0),
         blocked_ns: Some(0),
+        waiter: None,
         broken_pipe_writes: 0,
         reader: Some(process("containerd-shim", 7_001)),
         log_file: None,
@@ -83,6 +84,7 @@ fn stdio_events() -> Vec<Event> {
     let gone = Stdio {
         delivered_bytes: Some(1_192_755),
         pipe_bytes: Some(65_536),
+        waiter: None,
         broken_pipe_writes: 12,
         reader: None,
         outcome: StdioOutcome::ReaderGone,

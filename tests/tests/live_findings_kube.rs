@@ -7,17 +7,20 @@ use observer_tests::rig::{
     kube::{Api, TOKEN},
     net::{Cable, Dialed},
     stage,
-    verdict::{Verdicts, only, quiet},
+    stdio::until,
+    verdict::{Verdicts, is_about, only, quiet},
     watch::{Seen, observer},
+    webhook::{Certificate, curl, server},
 };
 use serde_json::{Value, json};
 
 /// Entries that are shown together.
-const OTHERS: [&str; 5] = [
+const OTHERS: [&str; 6] = [
     "hpa-not-triggering",
     "low-density",
     "networkpolicy-not-effective",
     "pod-not-starting",
+    "runtimeclass-missing",
     "service-unreachable",
 ];
 
@@ -46,27 +49,31 @@ fn pods(cable: &Cable) -> String {
     .concat()
 }
 
+/// A time from now, as the API writes it.
+fn time(from_now: &str) -> String {
+    let words = ["-u", "-d", from_now, "+%Y-%m-%dT%H:%M:%SZ"];
+    let told = Command::new("date").args(words).output().expect("date").stdout;
+    String::from_utf8_lossy(&told).trim().to_owned()
+}
+
 /// Faults, each beside what it depends on.
 fn faults(cable: &Cable) -> String {
     let [a, b, c, _] = cable.far.octets();
     include_str!("../fixtures/kube/faults.yaml")
         .replace("NODE", &node())
+        .replace("RECENT", &time("now"))
         .replace("SERVICE", &format!("{a}.{b}.{c}.20"))
 }
 
 /// What looks like each of them and is none.
 fn look_alikes(cable: &Cable) -> String {
     let [a, b, c, _] = cable.far.octets();
-    // Younger than anybody could enforce.
-    let now = Command::new("date")
-        .args(["-u", "-d", "+1 hour", "+%Y-%m-%dT%H:%M:%SZ"])
-        .output()
-        .expect("date")
-        .stdout;
     include_str!("../fixtures/kube/look-alikes.yaml")
         .replace("NODE", &node())
         .replace("SERVICE", &format!("{a}.{b}.{c}.20"))
-        .replace("NOW", String::from_utf8_lossy(&now).trim())
+        .replace("RECENT", &time("now"))
+        // Younger than anybody could enforce.
+        .replace("NOW", &time("+1 hour"))
 }
 
 /// A cluster of this node, whose pods call each other and a service that rejects them.
@@ -124,6 +131,9 @@ fn what_only_the_api_knows() {
         ("hpa-not-triggering", "shop/api"),
         ("networkpolicy-not-effective", "pay/db"),
         ("service-unreachable", "pay/broken"),
+        ("runtimeclass-missing", "shop/classless"),
+        ("runtimeclass-missing", "shop/spins"),
+        ("pod-not-starting", "shop/boxless"),
     ] {
         verdicts.awaits(row, about);
     }
@@ -139,6 +149,9 @@ fn what_only_the_api_knows() {
         ("shop/api", "hpa-not-triggering/no-request proved"),
         ("pay/db", "networkpolicy-not-effective/not-enforced proved"),
         ("pay/broken", "service-unreachable/no-ready-endpoints proved"),
+        ("shop/classless", "runtimeclass-missing/class-absent proved"),
+        ("shop/spins", "runtimeclass-missing/handler-absent proved"),
+        ("shop/boxless", "pod-not-starting/sandbox-refused likely"),
     ] {
         only(&seen, about, expected);
     }
@@ -171,6 +184,8 @@ fn what_looks_like_it_and_is_none() {
         "kube-system/dns",
         "mesh/ambient",
         "shop/idle",
+        "shop/classy",
+        "shop/older",
         "pay/db",
         "pay/cache",
         "shop/waits",
@@ -288,4 +303,34 @@ fn a_pod_is_described_with_what_the_api_says() {
     let is_said =
         |lack: &&Value| lack["why"].as_str().is_some_and(|why| why.contains("no answer within 2 s"));
     assert!(lacks.iter().any(|lack| is_said(&lack)), "after {:?}: {lacks:#?}", began.elapsed());
+}
+
+/// What is told of a webhook, by its name or by where it is.
+fn of_webhook(object: &Value, name: &str, port: u16) -> bool {
+    object["id"] == "webhook-timeout"
+        && (is_about(object, name) || is_about(object, &format!("127.0.0.1:{port}")))
+}
+
+#[test]
+fn webhooks_that_only_the_api_names() {
+    let stage = stage();
+    let api = Api::begin(&stage);
+    api.create(include_str!("../fixtures/kube/webhooks.yaml"));
+    let own = Certificate::new(&stage, "own");
+    let _servers = [8461, 8462].map(|port| server(&stage, ("127.0.0.1", port), Some(&own), &[]));
+    let options = ["--kubeconfig", &api.kubeconfig];
+    let verdicts = Verdicts::begin(&stage, "webhook-timeout-named-by-the-api", &options);
+    let is_told = |object: &Value| object["type"] == "finding" && of_webhook(object, "slow.gate.test", 8461);
+    // Those before it has heard of them are not seen.
+    until("a webhook that does not answer", || {
+        for (port, path) in [(8461, "/hang"), (8462, "/fast")] {
+            curl(&stage, &own, port, &[path], &["--max-time", "2"]);
+        }
+        verdicts.run.has_said(is_told).then_some(())
+    });
+    let seen = verdicts.end();
+    let calls = seen.calls_of("quick.gate.test");
+    assert!(calls.iter().any(|call| call["outcome"] == "answered"), "{calls:#?}");
+    let quick = |object: &&Value| of_webhook(object, "quick.gate.test", 8462);
+    assert_eq!(seen.objects.iter().find(quick), None);
 }

@@ -1,6 +1,8 @@
 //! What is concluded of containers that do not start, or start again and again, by the rules of the matrix, in a
 //! hurry; and nothing about those that only look like it.
 
+use std::{fs, os::unix::fs::PermissionsExt};
+
 use observer_tests::rig::{
     Bundle, HELLO, Stage,
     memory::faulter,
@@ -9,6 +11,7 @@ use observer_tests::rig::{
     stage,
     stdio::until,
     verdict::{Verdicts, only, quiet},
+    wasmedge::WasmEdge,
     workload,
 };
 
@@ -260,4 +263,54 @@ fn an_old_crun_that_does_what_it_should() {
     let plain = run(&stage, "crun", "plain", echo());
     let seen = verdicts.end();
     quiet(&seen, &plain);
+}
+
+/// A module that its engine, a stand-in which says so, lets ask for a file that nobody may read, and what it says first.
+fn asks(stage: &Stage, stand_in: &WasmEdge, name: &str, text: &str) -> String {
+    let module = [text.as_bytes(), &[0; 200]].concat();
+    let bundle = Bundle::wasm(&module, true).file("data/secret", b"secret");
+    let bundle = bundle.write(stage, &format!("{name}-{}", stage.id())).expect("bundle");
+    let secret = bundle.folder.join("rootfs/data/secret");
+    fs::set_permissions(secret, fs::Permissions::from_mode(0o000)).expect("a mode");
+    stage.run(&mut stand_in.with_library(&bundle)).expect("stand-in");
+    bundle.id
+}
+
+#[test]
+fn files_that_are_refused() {
+    let stage = stage();
+    let stand_in = WasmEdge::build(&stage);
+    let verdicts = Verdicts::begin(&stage, "wasi-file-denied", &[]);
+    let refused = asks(&stage, &stand_in, "refused", "asks");
+    verdicts.awaits("wasi-file-denied", &refused);
+    let seen = verdicts.end();
+    let finding = only(&seen, &refused, "wasi-file-denied/not-permitted likely");
+    let texts = finding["evidence"].as_array().into_iter().flatten();
+    let texts: Vec<&str> = texts.filter_map(|evidence| evidence["text"].as_str()).collect();
+    assert!(texts.iter().any(|text| text.contains("data/secret was refused with EACCES")), "{texts:?}");
+}
+
+#[test]
+fn files_that_are_refused_and_not_needed() {
+    let stage = stage();
+    let stand_in = WasmEdge::build(&stage);
+    let verdicts = Verdicts::begin(&stage, "wasi-file-denied-not-needed", &[]);
+    // It goes on without it.
+    let well = asks(&stage, &stand_in, "well", "asks?");
+    // Whatever it tries on its way: it is no Wasm, and what it ends with is its own affair.
+    let tries = "ls /data; cat /data/secret; cd /data; touch /etc/new; /data/secret; sleep 0.1; exit 1";
+    let bundle = Bundle::new(&["/bin/sh", "-c", tries]).user(1_000).file("data/secret", b"secret");
+    let bundle = bundle.write(&stage, &format!("tries-{}", stage.id())).expect("bundle");
+    let folder = bundle.folder.join("rootfs/data");
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).expect("a mode");
+    let ran = stage.runtime(program("crun")).run(&bundle).expect("crun");
+    assert_eq!(ran.code(), 1, "{}", ran.stderr);
+    let refused = verdicts.run.wait_for("what it was refused", |object| {
+        object["probe"] == "file" && object["container"]["id"] == *bundle.id
+    });
+    assert_eq!(refused["outcome"], "denied", "{refused:#}");
+    let seen = verdicts.end();
+    quiet(&seen, &well);
+    quiet(&seen, &bundle.id);
+    assert!(seen.events_of("file", &well).any(|event| event["outcome"] == "denied"), "it never asked");
 }

@@ -1,6 +1,8 @@
 //! What is concluded of containers that take long to start, by the rules of the matrix, in a hurry: about their image;
 //! and nothing about images whose containers start as they always do.
 
+use std::process::Command;
+
 use observer_tests::rig::{
     Bundle, HELLO, Stage,
     engines::skip,
@@ -42,6 +44,46 @@ fn a_start_that_takes_longer_than_its_image_does() {
     let seen = verdicts.end();
     only(&seen, "lab.local/slow:1", "slow-start/slower-than-usual proved");
     quiet(&seen, "lab.local/usual:1");
+}
+
+/// Returns once what begins from now on is followed from its start.
+fn catches_up(stage: &Stage, verdicts: &Verdicts) {
+    let first = format!("first-{}", verdicts.run.pid());
+    run(stage, "crun", &first, echo());
+    verdicts.run.wait_for("the end of the first container", |object| {
+        object["action"] == "exit"
+            && object["container"]["id"].as_str().is_some_and(|id| id.starts_with(&first))
+    });
+}
+
+#[test]
+fn the_first_start_of_a_run_is_compared_with_those_of_an_earlier_run() {
+    let stage = stage();
+    let state = tempfile::tempdir().expect("a folder");
+    let learning = || {
+        let mut command = Command::new("/usr/bin/env");
+        command.arg(format!("STATE_DIRECTORY={}", state.path().display()));
+        command
+    };
+    let image =
+        |bundle: Bundle| bundle.annotation("org.opencontainers.image.ref.name", "lab.local/learned:1");
+    let usual = Verdicts::begin_by(learning(), "slow-start-not-learned", &[]);
+    catches_up(&stage, &usual);
+    for number in 0..11 {
+        run(&stage, "crun", &format!("learned-{number}"), image(echo()));
+    }
+    usual.end();
+    let verdicts = Verdicts::begin_by(learning(), "slow-start-learned", &[]);
+    catches_up(&stage, &verdicts);
+    run(&stage, "crun", "learned-slow", image(echo().hook(&["/bin/sleep", "2"])));
+    // What is as slow and was never seen before may be so always.
+    let unknown = echo().annotation("org.opencontainers.image.ref.name", "lab.local/unknown:1");
+    run(&stage, "crun", "unknown-slow", unknown.hook(&["/bin/sleep", "2"]));
+    let seen = verdicts.end();
+    quiet(&seen, "lab.local/unknown:1");
+    let finding = only(&seen, "lab.local/learned:1", "slow-start/slower-than-usual proved");
+    let text = finding["evidence"][0]["text"].as_str().expect("a text");
+    assert!(text.contains("learned from 11 starts of its image"), "{text}");
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::{path::Path, thread};
 use observer_tests::rig::{
     Bundle, Ran, Stage,
     engines::{machine, needs},
+    group::weighs,
     program, stage,
     stage::Running,
     stdio::until,
@@ -184,6 +185,34 @@ fn limits_that_are_used_up() {
     quiet(&seen, &ids[1]);
     only(&seen, &ids[2], "memory-high/near-limit proved");
     quiet(&seen, &ids[3]);
+}
+
+/// On a machine with others' work the group of this stage has to get more than any other, or the largest consumer is
+/// somebody else's: which is what made this test fail at times.
+#[test]
+fn the_largest_consumer_while_others_wait() {
+    let stage = stage();
+    let verdicts = Verdicts::begin(&stage, "cpu-high-largest", &[]);
+    // So many that each waits for its turn, however many CPUs there are.
+    let tasks = 16 * thread::available_parallelism().map_or(1, usize::from);
+    let spins =
+        format!("i=0; while [ $i -lt {tasks} ]; do (while :; do :; done) & i=$((i+1)); done; sleep 1000");
+    let crun = stage.runtime(program("crun"));
+    let bundles = [("largest", shell(&spins)), ("idle", shell("sleep 1000"))];
+    let running = bundles.map(|(name, bundle)| {
+        let bundle = bundle.write(&stage, &format!("{name}-{}", stage.id())).expect("bundle");
+        (stage.spawn(&mut crun.run_command(&bundle)).expect("crun"), bundle.id)
+    });
+    weighs(&stage, 16_384);
+    verdicts.awaits("cpu-high", &running[0].1);
+    let ids = running.map(|(running, id)| {
+        crun.kill(&id).expect("crun").success().expect("kill");
+        running.finish().expect("crun");
+        id
+    });
+    let seen = verdicts.end();
+    only(&seen, &ids[0], "cpu-high/application likely");
+    quiet(&seen, &ids[1]);
 }
 
 #[test]

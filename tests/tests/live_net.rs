@@ -122,3 +122,36 @@ fn a_cable_that_is_cut_under_a_connection() {
     assert_eq!(told(&seen, &idle).len(), 1, "{:#?}", told(&seen, &idle));
     assert_eq!(seen.lost(), 0);
 }
+
+#[test]
+fn what_another_namespace_with_the_same_addresses_drops() {
+    let (cable, stage) = (Cable::lay(), stage());
+    let twin = cable.twin();
+    let run = Run::begin(&stage, OPTIONS);
+    let words = format!("{} 7003 2500", cable.far);
+    cable.nft_far("input", "tcp dport 7003 drop");
+    // There no rule drops anything: nobody hears.
+    twin.ip_far(&["link", "set", "eth1", "down"]);
+    let dialed = [cable.dials(&stage, "dropped", &words), twin.dials(&stage, "silent", &words)];
+    let _names = cable.listens(853);
+    let (encrypted, connected) =
+        cable.dials(&stage, "encrypted", &format!("{} 853 2500", cable.far)).ends(&run);
+    assert!(connected.starts_with("ok "), "{connected}");
+    let [(dropped, said), (silent, also)] = dialed.map(|dialed| dialed.ends(&run));
+    assert_eq!((&*said, &*also), ("given-up\n", "given-up\n"));
+    let seen = run.end();
+    let place = json!({"netns": cable.number("far")});
+    for event in told(&seen, &dropped) {
+        expect(&event["drop"], &[("reason", json!("NETFILTER_DROP")), ("where", place.clone())]);
+    }
+    assert_eq!(told(&seen, &dropped).len(), 2, "{}", seen.stdout);
+    for event in told(&seen, &silent) {
+        assert_ne!(event["drop"]["reason"], "NETFILTER_DROP", "{event:#}");
+    }
+    assert!(!told(&seen, &silent).is_empty(), "{}", seen.stdout);
+    // What is asked there is not to be read, and that is said.
+    assert_eq!(only(&seen, &encrypted)["outcome"], "connected");
+    let not_measured = seen.last("summary")["not_measured"].to_string();
+    assert!(not_measured.contains("1 connections to port 853"), "{not_measured}");
+    assert_eq!(seen.lost(), 0);
+}

@@ -6,38 +6,17 @@ mod export;
 #[path = "../peers/receivers.rs"]
 #[allow(dead_code, reason = "rotel is read by other tests")]
 mod receivers;
+#[path = "../peers/senders.rs"]
+#[allow(dead_code, reason = "some are for other tests")]
+mod senders;
 
-use std::{
-    io::{Read, Write},
-    net::{SocketAddr, TcpStream},
-    path::Path,
-    process::{Command, Stdio},
-};
+use std::{path::Path, process::Command};
 
-use observer_tests::rig::{
-    net::Cable,
-    run::Run,
-    stage,
-    watch::{Seen, observer},
-};
+use observer_tests::rig::{net::Cable, run::Run, stage, watch::observer};
 use receivers::{Peer, installed};
 use rustix::process::Signal;
+use senders::{listens, otlp, passing_on, python, send};
 use serde_json::{Value, json};
-
-/// Where it receives.
-fn listens(run: &Run) -> SocketAddr {
-    run.says("where it receives", |line| line.split_once("receiving OTLP on ")?.1.trim().parse().ok())
-}
-
-fn send(to: SocketAddr, body: &Value) {
-    let body = body.to_string();
-    let mut stream = TcpStream::connect(to).expect("the observer");
-    let head = "POST /v1/traces HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json";
-    write!(stream, "{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len()).expect("it listens");
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("an answer");
-    assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("{}"), "{answer}");
-}
 
 fn pairs(of: &Value) -> Value {
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
@@ -183,15 +162,9 @@ fn assert_explained(explained: &Value) {
 
 /// An observer that passes everything on and keeps what waits in this folder.
 fn passes_on(folder: &Path, url: &str, listen: &str) -> Run {
-    let mut command = Command::new(observer());
-    command.env("STATE_DIRECTORY", folder);
-    command.args(["run", "--probes", "process", "--show", "stats", "--otlp-listen", listen]);
-    command.args(["--otlp-forward", "all", "--otlp", url, "--otlp-protocol", "http/protobuf"]);
+    let mut command = passing_on(folder, url, listen);
+    command.args(["--otlp-protocol", "http/protobuf"]);
     Run::by(command)
-}
-
-fn otlp(seen: &Seen) -> Value {
-    seen.of_type("summary").next().expect("a summary")["otlp"].clone()
 }
 
 #[test]
@@ -225,7 +198,10 @@ fn what_waits_for_a_collector_outlives_a_kill() {
     assert_eq!(names.len(), 60);
     let counts = otlp(&run.end());
     // What was sent again to another run is new to it: ten spans went twice.
-    assert_eq!(counts["forward"], json!({"resumed": 50, "forwarded": 70, "waiting": 0, "dropped": 0}));
+    assert_eq!(
+        counts["forward"],
+        json!({"resumed": 50, "forwarded": 70, "waiting": 0, "waiting_in_memory": 0, "dropped": 0})
+    );
     assert_eq!(counts["received"]["spans"], 20);
 }
 
@@ -283,17 +259,7 @@ provider.shutdown()
 fn the_sdk_of_python_sends_and_a_collector_has_all_of_it() {
     let test = "live_otlp::the_sdk_of_python_sends_and_a_collector_has_all_of_it";
     let Some(()) = installed(test) else { return };
-    let python = receivers::venv().join("bin/python");
-    let has_sdk = Command::new(&python)
-        .args(["-c", "import opentelemetry.exporter.otlp"])
-        .stderr(Stdio::null())
-        .status();
-    if !has_sdk.is_ok_and(|status| status.success()) {
-        return receivers::skip(
-            test,
-            "no opentelemetry-exporter-otlp in the environment: run `cargo xtask setup`",
-        );
-    }
+    let Some(python) = python(test) else { return };
     let stage = stage();
     let mut tap = Peer::oteltap();
     let run = passes_on(&stage.path("state"), &tap.http(), "127.0.0.1:0");

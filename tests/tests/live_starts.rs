@@ -178,11 +178,8 @@ fn pods_by_containerd() {
             assert!(names.contains(&phase), "the pod's first container has no {phase}: {names:?}");
         }
         let kind = if *handler == "youki" { "wasm" } else { "oci" };
-        let fields = [
-            ("/container/name", json!("second")),
-            ("/container/kind", json!(kind)),
-            ("/t0", json!("runtime")),
-        ];
+        let fields =
+            [("/container/name", json!("second")), ("/container/kind", json!(kind)), ("/t0", json!("cri"))];
         let start = expect(&seen, second, &[&pod[..], &fields].concat());
         assert!(!phase_names(start).contains(&"cni"), "the pod's network was there already: {start:#}");
     }

@@ -3,6 +3,7 @@
 #[path = "../peers/export.rs"]
 mod export;
 #[path = "../peers/receivers.rs"]
+#[allow(dead_code, reason = "some are for other tests")]
 mod receivers;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -15,13 +15,14 @@ KINDS = {
     "v1": {"pods": "Pod", "nodes": "Node", "namespaces": "Namespace", "services": "Service", "events": "Event"},
     "discovery.k8s.io/v1": {"endpointslices": "EndpointSlice"},
     "networking.k8s.io/v1": {"networkpolicies": "NetworkPolicy"},
+    "node.k8s.io/v1": {"runtimeclasses": "RuntimeClass"},
     "autoscaling/v2": {"horizontalpodautoscalers": "HorizontalPodAutoscaler"},
     "admissionregistration.k8s.io/v1": {
         "validatingwebhookconfigurations": "ValidatingWebhookConfiguration",
         "mutatingwebhookconfigurations": "MutatingWebhookConfiguration",
     },
 }
-GLOBAL = {"nodes", "namespaces", "validatingwebhookconfigurations", "mutatingwebhookconfigurations"}
+GLOBAL = {"nodes", "runtimeclasses", "namespaces", "validatingwebhookconfigurations", "mutatingwebhookconfigurations"}
 OBJECTS = {}
 PORT, CERTIFICATE, KEY, TOKEN, FOLDER = int(sys.argv[1]), *sys.argv[2:6]
 

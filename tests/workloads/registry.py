@@ -1,4 +1,5 @@
-"""A registry of images, of the name's own kind of failure. Prints a line once it listens: PORT."""
+"""A registry of images, of the name's own kind of failure: PORT [FOLDER]. "whole" is the image whose config.json and
+layer.tar are in the folder. Prints a line once it listens: PORT."""
 
 import hashlib
 import http.server
@@ -15,6 +16,10 @@ def digest(blob):
     return "sha256:" + hashlib.sha256(blob).hexdigest()
 
 
+def parts(folder):
+    return [open(f"{folder}/{name}", "rb").read() for name in ("config.json", "layer.tar")]
+
+
 def described(kind, blob):
     return {"mediaType": kind, "digest": digest(blob), "size": len(blob)}
 
@@ -25,6 +30,16 @@ MANIFEST = json.dumps({
     "config": described(OCI + "config.v1+json", CONFIG),
     "layers": [described("application/wasm", MODULE)],
 }).encode()
+
+
+WHOLE = parts(sys.argv[2]) if len(sys.argv) > 2 else []
+if WHOLE:
+    WHOLE.append(json.dumps({
+        "schemaVersion": 2,
+        "mediaType": OCI + "manifest.v1+json",
+        "config": described(OCI + "config.v1+json", WHOLE[0]),
+        "layers": [described(OCI + "layer.v1.tar", WHOLE[1])],
+    }).encode())
 
 
 class Registry(http.server.BaseHTTPRequestHandler):
@@ -59,6 +74,12 @@ class Registry(http.server.BaseHTTPRequestHandler):
             self.answer(403)
         elif name == "limited":
             self.answer(429)
+        elif name == "whole" and WHOLE and "/manifests/" in self.path:
+            of = [("Content-Type", OCI + "manifest.v1+json"), ("Docker-Content-Digest", digest(WHOLE[2]))]
+            self.answer(200, of, WHOLE[2])
+        elif name == "whole" and WHOLE:
+            blob = next((blob for blob in WHOLE if digest(blob) in self.path), None)
+            self.answer(404) if blob is None else self.answer(200, [], blob)
         elif name == "wasm" and "/manifests/" in self.path:
             of = [("Content-Type", OCI + "manifest.v1+json"), ("Docker-Content-Digest", digest(MANIFEST))]
             self.answer(200, of, MANIFEST)

@@ -9,7 +9,9 @@ mod demo;
 mod dist;
 mod image;
 mod paths;
+mod quiet;
 mod setup;
+mod soak;
 mod test;
 mod tidy;
 mod toolchain;
@@ -42,6 +44,10 @@ enum Command {
     Vm(vm::VmArgs),
     /// Make live faults several at once, and write what each was taken for to docs/CONFUSION.md (root)
     Confusion(confusion::ConfusionArgs),
+    /// Make ordinary work for a while; nothing should be said of it (root)
+    Quiet(quiet::QuietArgs),
+    /// Run the observer as a service under container churn, kill it, and say what it kept of its promises (root)
+    Soak(soak::SoakArgs),
     /// Measure what observing costs, against not observing and against other tools (root)
     Bench(bench::BenchArgs),
     /// Make stripped, static release binaries for x86-64 and arm64, with checksums
@@ -59,6 +65,8 @@ fn main() -> ExitCode {
         Command::Tidy => tidy::run(),
         Command::Vm(args) => vm::run(&args).and_then(vm::VmOutcome::into_result),
         Command::Confusion(args) => confusion::run(&args),
+        Command::Quiet(args) => quiet::run(&args),
+        Command::Soak(args) => soak::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Dist => dist::run().map(drop),
         Command::Image(args) => image::run(&args),

@@ -1,6 +1,9 @@
 //! Messages between this node's sockets and port 53, and errors that such sockets are told. A server's side of it
 //! is not reported: whoever asked is, if it is on this node.
 
+pub mod resolver;
+pub mod withheld;
+
 use aya_ebpf::{macros::cgroup_skb, programs::SkBuffContext};
 use observer_ebpf::{
     Family,
@@ -45,7 +48,13 @@ fn seen(ctx: &SkBuffContext, direction: u8) {
     let is_sent = direction == direction::OUT;
     let remote = if is_sent { headers.destination_port } else { headers.source_port };
     // A service's port need not be that of who stands behind it.
-    if remote != PORT && peer != PORT || is_shed(shed::DNS) {
+    if remote != PORT && peer != PORT {
+        return;
+    }
+    if is_sent {
+        resolver::asks();
+    }
+    if is_shed(shed::DNS) {
         return;
     }
     emit::with_scratch(Family::Dns as u16, |scratch| tell(ctx, &headers, direction, scratch));

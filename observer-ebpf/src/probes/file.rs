@@ -1,6 +1,6 @@
 //! Files opened by runtimes: the few paths that mark a phase, failures, and everything after the change of
-//! root (a Wasm module may have any name). And files that an engine's helpers wait to lock: CNI plugins wait for the
-//! lock of iptables.
+//! root (a Wasm module may have any name). Files that an engine's helpers wait to lock: CNI plugins wait for the
+//! lock of iptables. And what an engine does with images: containerd's paths say which blob, snapshot, container.
 
 use aya_ebpf::{helpers::bpf_probe_read_user, macros::tracepoint, programs::TracePointContext};
 use observer_ebpf::{
@@ -53,6 +53,19 @@ on_exit!(
     returned
 );
 
+on_exit!(
+    exit_kept_rename_btf,
+    exit_kept_rename,
+    Call { op: op::RENAME, path: Fourth, flags: Flags::None },
+    kept
+);
+on_exit!(
+    exit_kept_mkdir_btf,
+    exit_kept_mkdir,
+    Call { op: op::MKDIR, path: Second, flags: Flags::None },
+    kept
+);
+
 /// A call on a path: which of its arguments is what.
 struct Call {
     op: u32,
@@ -72,8 +85,9 @@ enum Argument {
     First,
     Second,
     Third,
+    Fourth,
 }
-use Argument::{First, Second, Third};
+use Argument::{First, Fourth, Second, Third};
 
 impl Argument {
     #[inline(always)]
@@ -82,6 +96,7 @@ impl Argument {
             First => argument!(regs_arg0),
             Second => argument!(regs_arg1),
             Third => argument!(regs_arg2),
+            Fourth => argument!(regs_arg3),
         }
     }
 }
@@ -119,7 +134,12 @@ fn returned(call: Call, ret: i64) {
     if call.op == op::READLINK && ret == -EINVAL {
         return;
     }
-    let Some(watch) = filter::current(role::RUNTIME) else { return };
+    let Some(watch) = filter::current(role::RUNTIME) else {
+        if call.op == op::OPEN {
+            kept(call, ret);
+        }
+        return;
+    };
     let open_flags = call.flags.read();
     // Steps of walking a path (crun makes one for each mount), and nothing is read from them.
     if ret >= 0 && open_flags & O_PATH != 0 {
@@ -151,6 +171,36 @@ fn returned(call: Call, ret: i64) {
     emit::emit_text(scratch, record, path_len, flags);
 }
 
+/// What an engine did to a file or directory of those that it keeps of images and containers.
+#[inline(always)]
+fn kept(call: Call, ret: i64) {
+    let Some(watch) = filter::current(role::ENGINE) else { return };
+    if ret < 0 {
+        return;
+    }
+    let Some(scratch) = emit::scratch() else { return };
+    let (path_len, flags) = syscall::read_path::<FIXED>(scratch, call.path.read());
+    let wanted = match call.op {
+        op::MKDIR => matches!(before_id(scratch, path_len), CONTAINER | SANDBOX),
+        op::RENAME => {
+            before_id(scratch, path_len) == DIGEST || names_a_snapshot(&read_tail(scratch, path_len))
+        }
+        _ => before_id(scratch, path_len) == DIGEST,
+    };
+    if !wanted {
+        return;
+    }
+    let record = File {
+        header: NO_HEADER,
+        syscall: syscall::ended(ret),
+        flags: 0,
+        role: watch.flags,
+        path_len: path_len as u32,
+        op: call.op,
+    };
+    emit::emit_text(scratch, record, path_len, flags);
+}
+
 /// `flock(fd, operation)`, of helpers only: what they wait for, their engine waits for.
 #[tracepoint]
 pub fn exit_flock(ctx: TracePointContext) -> u32 {
@@ -173,6 +223,24 @@ pub fn exit_flock(ctx: TracePointContext) -> u32 {
     };
     emit::emit_text(scratch, record, path_len, flags);
     0
+}
+
+/// Digests, and ids of containers, are this long.
+const ID: usize = 64;
+const DIGEST: u64 = u64::from_le_bytes(*b"/sha256/");
+const CONTAINER: u64 = u64::from_le_bytes(*b"tainers/");
+const SANDBOX: u64 = u64::from_le_bytes(*b"ndboxes/");
+
+/// What is before a path's last part, if that is as long as an id.
+#[inline(always)]
+fn before_id(scratch: &Scratch, path_len: usize) -> u64 {
+    const BEHIND: usize = ID + size_of::<u64>();
+    if path_len < BEHIND {
+        return 0;
+    }
+    let start = FIXED + ((path_len - BEHIND) & 0xff);
+    // SAFETY: a path is at most 255 bytes, so this is within the scratch buffer.
+    unsafe { scratch.bytes.as_ptr().add(start).cast::<u64>().read_unaligned() }
 }
 
 /// The last bytes of a path, the first of them lowest (this target is little-endian). Looked at without
@@ -237,4 +305,10 @@ fn names_an_engine(tail: &Tail) -> bool {
     let (s, m) = (tail.equal(b's'), tail.equal(b'm'));
     let third = Tail { low: s.low | m.low, high: s.high | m.high };
     tail.equal(b'w').followed_by(&tail.equal(b'a'), &third)
+}
+
+/// `.../snapshots/12`, as far as the tail tells.
+#[inline(always)]
+fn names_a_snapshot(tail: &Tail) -> bool {
+    tail.equal(b'o').followed_by(&tail.equal(b't'), &tail.equal(b's'))
 }

@@ -1,15 +1,16 @@
 //! One file a family: hook, read fields, emit. Names match `wire/` and `observer/src/probes/`.
 
 mod cgroup;
+mod context;
 pub mod cpu;
-mod dns;
+pub mod dns;
 mod fault;
 mod file;
 mod hardware;
 mod memory;
 mod mount;
 mod namespace;
-mod net;
+pub mod net;
 mod output;
 mod process;
 mod security;

@@ -11,16 +11,16 @@ use observer_ebpf::{
     Family,
     control::role,
     wire::{
-        flag,
+        dns, flag,
         net::{Connection, Refused, state},
         packet::{Address, Owner},
     },
 };
 
-use super::{NO_HEADER, arg, on_exit, raw_rungs};
+use super::{NO_HEADER, arg, dns::resolver, on_exit, raw_rungs};
 use crate::{
     drops::{self, dropped},
-    emit, filter,
+    emit, files, filter,
     kernel::{Reader, offset},
     owner,
     packet::mapped,
@@ -177,7 +177,8 @@ fn tell(sock: u64, kept: &Kept, state: u32) {
         record.established_ns = kept.established_ns;
         record.bytes_acked = reader.at(sock, offset!(sock_bytes_acked));
         record.bytes_received = reader.at(sock, offset!(sock_bytes_received));
-        record.local_port = reader.at(sock, offset!(sock_local_port));
+        // A socket that is closed has given its port back.
+        record.local_port = u16::from_be(reader.at(sock, offset!(sock_source_port)));
         record.remote_port = remote_port(sock, &mut reader);
         let error: u32 = reader.at(sock, offset!(sock_error));
         record.error = if kept.is_done_with == 0 { error } else { 0 };
@@ -205,13 +206,22 @@ fn connected(_: (), ret: i64) {
     const EADDRNOTAVAIL: i64 = -99;
     const ENETUNREACH: i64 = -101;
     const EHOSTUNREACH: i64 = -113;
+    resolver::connected(ret);
     if !matches!(ret, EPERM | EACCES | EADDRNOTAVAIL | ENETUNREACH | EHOSTUNREACH) {
         return;
     }
     if filter::current(role::PAYLOAD | role::ENGINE | role::CALLER).is_none() {
         return;
     }
-    let Some((remote, is_known)) = asked_for() else { return };
+    let asked = asked_for();
+    if asked.family != AF_INET && asked.family != AF_INET6 {
+        return;
+    }
+    let remote = asked.remote;
+    // Resolvers connect datagrams to what they have found only to learn by which address it would be reached.
+    if remote.port != dns::PORT && files::is_udp(argument!(regs_arg0) as u32) {
+        return;
+    }
     let owner = owner::current();
     let record = Refused {
         header: NO_HEADER,
@@ -221,24 +231,38 @@ fn connected(_: (), ret: i64) {
         remote_port: remote.port,
         pad: 0,
     };
-    emit::emit_of(record, &owner, !is_known);
+    emit::emit_of(record, &owner, asked.is_known == 0);
 }
 
-/// The address that was given to `connect`, and whether it could be read; nothing if it is none of a network.
+/// The address that was given to `connect`. Zeros stand for what could not be read, or is none of a network: what is not there
+/// in one case or another is something that the verifier does not take.
+pub struct AskedFor {
+    pub family: u16,
+    pub remote: Endpoint,
+    /// 1: the address could be read.
+    pub is_known: u32,
+}
+
 #[inline(always)]
-fn asked_for() -> Option<(Endpoint, bool)> {
+pub fn asked_for() -> AskedFor {
     let pointer = argument!(regs_arg1);
-    let Ok(family) = read_user::<u16>(pointer) else { return None };
-    let port = read_user::<u16>(pointer.wrapping_add(2)).map(u16::from_be);
+    let mut asked =
+        AskedFor { family: 0, remote: Endpoint { address: [0; 16], port: 0, pad: 0 }, is_known: 0 };
+    let (Ok(family), Ok(port)) = (read_user::<u16>(pointer), read_user::<u16>(pointer.wrapping_add(2)))
+    else {
+        return asked;
+    };
+    asked.family = family;
     let address = match family {
         AF_INET => read_user::<[u8; 4]>(pointer.wrapping_add(4)).map(mapped),
         AF_INET6 => read_user::<Address>(pointer.wrapping_add(8)),
-        _ => return None,
+        _ => return asked,
     };
-    match (address, port) {
-        (Ok(address), Ok(port)) => Some((Endpoint { address, port, pad: 0 }, true)),
-        _ => Some((Endpoint { address: [0; 16], port: 0, pad: 0 }, false)),
+    if let Ok(address) = address {
+        asked.remote = Endpoint { address, port: u16::from_be(port), pad: 0 };
+        asked.is_known = 1;
     }
+    asked
 }
 
 #[inline(always)]

@@ -2,6 +2,7 @@
 //!
 //! A stream is the object behind descriptor 1 or 2 of a container's init, whatever process or descriptor of
 //! the container writes to it later.
+// long: every hook by which something gets into a pipe or out of it, and what user space asks of pipes.
 
 use aya_ebpf::{
     macros::{fexit, map, raw_tracepoint},
@@ -43,6 +44,10 @@ static FOLLOW: u32 = 0;
 /// The answer of [`sample_pipe`].
 #[map]
 static SAMPLED: Array<PipeState> = Array::with_max_entries(1, 0);
+
+/// The rest of it: the thread that waits for room.
+#[map]
+static SAMPLED_WAITER: Array<u64> = Array::with_max_entries(1, 0);
 
 /// Whether containers are followed beyond their start.
 #[inline(always)]
@@ -237,8 +242,10 @@ fn spoil(watch: &mut Watch) {
 #[raw_tracepoint]
 pub fn sample_pipe(ctx: RawTracePointContext) -> i32 {
     let mut reader = Reader::new();
-    let state = agg::pipe(arg(raw(&ctx), 0), &mut reader);
+    let ino = arg(raw(&ctx), 0);
+    let state = agg::pipe(ino, &mut reader);
     let _ = SAMPLED.set(0, &state, 0);
+    let _ = SAMPLED_WAITER.set(0, agg::waiter(ino), 0);
     0
 }
 

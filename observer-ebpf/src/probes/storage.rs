@@ -1,5 +1,6 @@
-//! Operations on files that fail for want of room, or as the device failed or is read-only, of all processes. A call
-//! that succeeds, or fails otherwise, costs a comparison. What is alike is counted; one a second of it is told.
+//! Operations on files that fail for want of room, or as the device failed or is read-only, of all processes; those that
+//! are not permitted, of containers alone: others ask for what they may not have all day. A call that succeeds, or fails
+//! otherwise, costs a comparison. What is alike is counted; one a second of it is told.
 //!
 //! Calls that other families hook are handed on by them: write and its kin, open, keyctl.
 
@@ -42,7 +43,9 @@ on_exit!(exit_symlinkat_btf, exit_symlinkat, op::SYMLINK, third_is_path);
 on_exit!(exit_inotify_btf, exit_inotify, op::INOTIFY, watched);
 on_exit!(exit_add_key_btf, exit_add_key, op::ADD_KEY, key_added);
 
+const EPERM: i64 = 1;
 const EIO: i64 = 5;
+const EACCES: i64 = 13;
 const ENOSPC: i64 = 28;
 const EROFS: i64 = 30;
 const EDQUOT: i64 = 122;
@@ -63,14 +66,25 @@ static STORAGE: u32 = 0;
 static FAILED: HashMap<Alike, Counted> = HashMap::with_max_entries(MAX_ALIKE, 0);
 
 const FIXED: usize = size_of::<Failed>();
-const MAX_TEXT: usize = 256;
 
 /// Whether a call failed with what is counted here. It wrote nothing, then.
 #[inline(always)]
 pub fn is_wanted(ret: i64) -> bool {
     // SAFETY: a static of this program. Volatile: the loader rewrites it after compilation.
     let counts = unsafe { core::ptr::read_volatile(&raw const STORAGE) != 0 };
-    counts && (ret == -ENOSPC || ret == -EDQUOT || ret == -EIO || ret == -EROFS) && !is_shed(shed::STORAGE)
+    let lacks_room = ret == -ENOSPC || ret == -EDQUOT || ret == -EIO || ret == -EROFS;
+    counts && (lacks_room || (is_denied(ret) && is_contained())) && !is_shed(shed::STORAGE)
+}
+
+#[inline(always)]
+fn is_denied(ret: i64) -> bool {
+    ret == -EACCES || ret == -EPERM
+}
+
+/// Whether the caller is in a container that is followed.
+#[inline(always)]
+fn is_contained() -> bool {
+    filter::lookup(filter::current_tgid()).is_some_and(|watch| watch.init != 0)
 }
 
 /// A call returned that allocates room for its first argument, a descriptor, or writes it to its device.

@@ -261,7 +261,7 @@ fn pass(asked: u32, call: &Call, buffer: u64, len: u64, library: u32) {
 
 /// Where calls keep what: the C convention through [`ProbeContext::arg`], Go's own (since 1.17) here.
 #[cfg(bpf_target_arch = "x86_64")]
-mod registers {
+pub mod registers {
     use super::{EbpfContext, ProbeContext};
     use aya_ebpf::bindings::pt_regs;
 
@@ -293,7 +293,7 @@ mod registers {
 }
 
 #[cfg(bpf_target_arch = "aarch64")]
-mod registers {
+pub mod registers {
     use super::{EbpfContext, ProbeContext};
     use aya_ebpf::bindings::pt_regs;
 

@@ -1,4 +1,5 @@
-//! Files opened by runtimes and payloads: only those that mark a phase, and failures to open or find one.
+//! Files opened by runtimes and payloads: only those that mark a phase, and failures to open or find one. And what
+//! engines keep of images and containers.
 
 use super::{Syscall, records};
 
@@ -16,6 +17,10 @@ pub mod op {
     pub const READLINK: u32 = 4;
     /// flock of an engine's helper, where it had to wait. The path is the file's name only.
     pub const FLOCK: u32 = 5;
+    /// renameat, of engines: a fetched blob, a snapshot. The path is the new one.
+    pub const RENAME: u32 = 6;
+    /// mkdirat, of engines: a container's, a sandbox's.
+    pub const MKDIR: u32 = 7;
 }
 
 records! { File {

@@ -4,6 +4,7 @@
 //! gets a new kind; kinds are never reused.
 
 pub mod cgroup;
+pub mod context;
 pub mod cpu;
 pub mod dns;
 pub mod fault;

@@ -30,7 +30,16 @@ pub mod handshake {
 /// Packets are dropped for this many reasons at most, each with a number below.
 pub const MAX_REASONS: u32 = 256;
 
-/// A drop is told of at most this often while packets of its kind keep being dropped; nanoseconds.
+/// Why packets are dropped, as far as it matters which reason it is: values of the kernel's map of reasons.
+pub mod reason {
+    pub const WANTED: u32 = 1;
+    /// A rule says so. Who sends is told, as long as the packet has not left its socket.
+    pub const OF_A_RULE: u32 = 2;
+}
+
+/// While packets of a kind keep being dropped, so many of them are told of within this time, nanoseconds: whose each was
+/// is known from itself alone.
+pub const MAX_DROPS: u32 = 64;
 pub const TELL_DROPS_NS: u64 = 100_000_000;
 
 records! { Net {

@@ -1,5 +1,5 @@
-//! Operations on files that failed for want of room, or as the device failed or is read-only: of all processes. Counted
-//! in the kernel; of those alike one a second is told.
+//! Operations on files that failed for want of room, or as the device failed or is read-only: of all processes; and those
+//! that containers are not permitted. Counted in the kernel; of those alike one a second is told.
 
 use super::{packet::Owner, records};
 

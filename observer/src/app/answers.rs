@@ -4,6 +4,7 @@ use std::{
     io::{self, Write},
     path::{Path, PathBuf},
     sync::Arc,
+    thread,
 };
 
 use anyhow::{Context, Result};
@@ -112,6 +113,7 @@ async fn describe(of: Subject, seen: Seen, identity: Identity) -> Vec<Line> {
     let said = Said::ask(&of.host, &of.cri, of.access.as_deref(), &of.asked).await;
     let mut description = merge::describe(&of.who, Source::Observer, seen, said);
     engine::measure_logs(&of.host, &mut description);
+    engine::look_at_networks(&of.host, &mut description);
     let format = if of.page.json { cli::Format::Json } else { cli::Format::Table };
     let lang = if of.page.chinese { table::Lang::Zh } else { table::Lang::En };
     let options =
@@ -151,6 +153,11 @@ pub fn ask_to_describe(client: &Client, args: &cli::Describe) -> Result<i32> {
         color: options.color,
         chinese: options.lang == table::Lang::Zh,
     };
+    if let Some(more) = args.watch.duration {
+        let State { pid, .. } = client.state;
+        talk::say(format_args!("observer (process {pid}) is asked in {} s", more.as_secs_f64()));
+        thread::sleep(more);
+    }
     let mut out = io::stdout().lock();
     let mut written = Ok(());
     let code = client.ask(Ask::Describe { who: args.who.clone(), page }, |line| {

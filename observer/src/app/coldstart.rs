@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     cli,
+    compare::usual::Usual,
     pipeline::{Settings, Show},
     probes::Purpose,
 };
@@ -44,13 +45,15 @@ pub fn run(args: &cli::Coldstart) -> Result<i32> {
         text: false,
         cmd: &args.cmd,
         status_line: false,
+        learns: false,
         remembers: false,
         answers_at: None,
         reload: None,
         kube: None,
         k8s_events: false,
     };
-    let at_end = |sinks: &Sinks| if args.learn { super::learn(sinks.samples()) } else { Ok(()) };
+    let at_end =
+        |sinks: &Sinks| if args.learn { super::learn(sinks.samples(), &Usual::default()) } else { Ok(()) };
     let needs_its_own = follow::needs_its_own(&args.watch, &args.listen);
     match answers::find(&args.service)?.filter(|_| !needs_its_own) {
         Some(client) => follow::run(&client, &plan, at_end),

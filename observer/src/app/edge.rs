@@ -28,6 +28,7 @@ use super::{
     spans::Spans,
     storage::Storage,
     talk,
+    tracking::Tracking,
     webhooks::{self, Names},
 };
 use crate::{
@@ -70,6 +71,7 @@ pub struct Edge {
     pipes: Pipes,
     groups: Groups,
     linears: Linears,
+    tracking: Tracking,
     node: Node,
     storage: Storage,
     /// What was sampled and not fed yet.
@@ -115,6 +117,7 @@ impl Edge {
             pipes: Pipes::default(),
             groups: Groups::default(),
             linears: Linears::default(),
+            tracking: Tracking::default(),
             node: Node::default(),
             storage: Storage::default(),
             samples: VecDeque::new(),
@@ -153,11 +156,13 @@ impl Edge {
     pub fn turn(&mut self) -> Result<()> {
         let mut inputs = Vec::new();
         let (prefetched, host) = (&mut self.prefetched, &self.host);
-        let (pipes, groups, linears) = (&mut self.pipes, &mut self.groups, &mut self.linears);
+        let (pipes, groups) = (&mut self.pipes, &mut self.groups);
+        let (linears, tracking) = (&mut self.linears, &mut self.tracking);
         let fresh = |record: &Record| {
             prefetched.note(host, record);
             groups.note(host, record);
             linears.note(record);
+            tracking.note(record);
             pipes.note(record);
         };
         self.live.poll(now(), fresh, |input| inputs.push(input));
@@ -166,12 +171,14 @@ impl Edge {
         let of_node = if self.follows { self.node.sample(&mut self.live, &self.host) } else { None };
         let of_storage = if self.follows { self.storage.sample(&mut self.live) } else { None };
         let certificates = if self.follows { self.node.certificates(&self.host) } else { None };
-        let of_node = of_node.into_iter().chain(of_storage).chain(certificates);
+        let tracked = if self.follows { self.tracking.samples(&self.host) } else { Vec::new() };
+        let of_node = of_node.into_iter().chain(of_storage).chain(certificates).chain(tracked);
         let samples = of_groups.chain(of_node).chain(self.pipes.samples(&mut self.live));
         self.samples.extend(samples.map(Input::Sample));
         self.look_at_filesystems();
         self.take_spans();
         self.feed_in_order(inputs)?;
+        self.live.forget_resolvers(now());
         if let Some(plan) = self.live.look_for_tls(&self.host, now()) {
             self.report(status(&plan))?;
         }

@@ -14,7 +14,7 @@ use crate::{
     correlate::explain::{Noted, explain},
     health::ProbeHealth,
     input::{End, EndReason, Fact, FactKind, Input},
-    output::{Evidence, Output},
+    output::{Evidence, Output, Stats},
     pipeline::{Pipeline, Relation, event_needs_attention},
     sink::{self, Identity, is_broken_pipe},
     span::{self, Span, TraceId},
@@ -24,6 +24,8 @@ use crate::{
 const MAX_SPANS: usize = 10_000;
 /// Events of the time that the trace took.
 const MAX_EVENTS: usize = 100_000;
+/// As short as what is sampled of the node: longer ones would tell of more than the trace.
+const SAMPLED_NS: u64 = 1_000_000_000;
 /// What is told later than it was: look-ups and calls without an answer.
 const LATER_NS: i64 = 60_000_000_000;
 
@@ -44,10 +46,10 @@ pub fn run(args: &cli::Explain) -> Result<i32> {
             path.display(),
             args.trace
         );
-        return Err(Usage(why).into());
+        anyhow::bail!(why);
     }
     let seen = seen(&path, &spans, args.last)?;
-    let explanation = explain(trace, &spans, &seen.noted, &seen.evidence, &seen.probes)
+    let explanation = explain(trace, &spans, &seen.noted, &seen.evidence, &seen.node, &seen.probes)
         .context("the trace has no spans")?;
     let mut out = io::stdout().lock();
     let written = match args.print.format {
@@ -75,6 +77,8 @@ fn spans(path: &Path, trace: TraceId, last: Option<Duration>) -> Result<Vec<Span
 struct Seen {
     noted: Vec<Noted>,
     evidence: Vec<Evidence>,
+    /// Of the node, by intervals.
+    node: Vec<Stats>,
     probes: Vec<ProbeHealth>,
     identity: Identity,
 }
@@ -85,18 +89,28 @@ fn seen(path: &Path, spans: &[Span], last: Option<Duration>) -> Result<Seen> {
     let header = reader.header().header.clone();
     let mut settings = replay::recorded_settings(&header)?;
     settings.evidence = Relation::Child;
+    settings.stats_interval_ns = SAMPLED_NS;
     let mut pipeline = Pipeline::new(settings);
     let wall = |ns: u64| i64::try_from(ns).unwrap_or(i64::MAX);
     let from = spans.iter().map(|span| wall(span.start)).min().unwrap_or(0);
     let to = spans.iter().map(|span| wall(span.end)).max().unwrap_or(0).saturating_add(LATER_NS);
     let identity = Identity { node: header.node.clone(), host: header.host.clone() };
-    let mut seen = Seen { noted: Vec::new(), evidence: Vec::new(), probes: Vec::new(), identity };
+    let mut seen =
+        Seen { noted: Vec::new(), evidence: Vec::new(), node: Vec::new(), probes: Vec::new(), identity };
     let mut take = |output| match output {
         Output::Event(event) if (from..=to).contains(&event.time.0) && seen.noted.len() < MAX_EVENTS => {
             let is_abnormal = event_needs_attention(&event);
             seen.noted.push(Noted { event: *event, is_abnormal });
         }
         Output::Evidence(evidence) if seen.evidence.len() < MAX_EVENTS => seen.evidence.push(*evidence),
+        Output::Stats(stats)
+            if stats.node.is_some()
+                && stats.to.0 >= from
+                && stats.from.0 <= to
+                && seen.node.len() < MAX_EVENTS =>
+        {
+            seen.node.push(stats);
+        }
         Output::Health(health) => seen.probes = health.probes,
         _ => {}
     };

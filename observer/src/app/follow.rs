@@ -4,7 +4,7 @@
 use std::{io::BufReader, os::unix::net::UnixStream};
 
 use anyhow::{Context, Result, bail};
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::Instant};
 
 use super::{
     ending::{Ending, at, ended},
@@ -105,7 +105,8 @@ async fn follow(
     };
     let identity = Identity { node: first.header.node.clone(), host: first.header.host.clone() };
     let sinks = Sinks::open(&plan.outlets, &Observer { identity, host_id: None })?;
-    let pipeline = replay::judged(plan.settings.clone())?;
+    let mut pipeline = replay::judged(plan.settings.clone())?;
+    pipeline.looks_from(first.begins);
     let mut of = Following { pipeline, sinks, latest: first.begins, lost: 0 };
     let state = &client.state;
     talk::say(format_args!(
@@ -148,12 +149,17 @@ async fn until_the_end(
     signals: &mut Signals,
 ) -> Result<End> {
     let mut ending = Ending::of(plan.watch);
+    let mut look = Some(Instant::now() + until::KNOWN_AFTER);
     loop {
         tokio::select! {
             biased;
             () = signals.next() => return Ok(ending.interrupted()),
             status = ended(child), if ending.awaits(child.as_ref()) => ending.command_ended(status?),
             () = at(ending.deadline()) => return Ok(ending.over()),
+            () = at(look) => {
+                look = None;
+                of.pipeline.nobody_matches().into_iter().for_each(talk::say);
+            }
             item = items.recv() => match item {
                 Some(item) => of.take(&item)?,
                 None => {

@@ -29,7 +29,8 @@ impl Metering {
         let Some(asked) = asked.filter(|asked| asked.metrics.is_some() || exported) else { return Ok(None) };
         let metrics = Arc::<Mutex<Metrics>>::default();
         let serve = |text: &String| -> Result<Server> {
-            let server = Server::start(serve::address(text)?, Arc::clone(&metrics), now)?;
+            let address = serve::address(text).map_err(|why| super::Usage(why.to_string()))?;
+            let server = Server::start(address, Arc::clone(&metrics), now)?;
             talk::say(format_args!("metrics at http://{}/metrics", server.address()));
             Ok(server)
         };

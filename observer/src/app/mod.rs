@@ -17,6 +17,7 @@ mod follow;
 mod groups;
 mod hardware;
 mod kube;
+mod learning;
 mod linear;
 pub mod matrix;
 mod metering;
@@ -30,6 +31,7 @@ mod sinks;
 mod spans;
 mod storage;
 mod talk;
+mod tracking;
 mod until;
 mod watching;
 mod webhooks;
@@ -39,7 +41,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 
 use crate::{
-    compare::{Samples, baseline::Baseline},
+    compare::{Samples, baseline::Baseline, usual::Usual},
     sink::compare,
     time::Wall,
 };
@@ -70,8 +72,8 @@ fn recording_of_a_service() -> Option<PathBuf> {
     Some(service_recording().join(""))
 }
 
-/// Adds a run's starts to the baseline of this node.
-fn learn(samples: &Samples) -> Result<()> {
+/// Adds a run's starts, and what else was usual in it, to the baseline of this node.
+fn learn(samples: &Samples, usual: &Usual) -> Result<()> {
     let path = baseline_path();
     let mut baseline = compare::load(&path)?.unwrap_or_else(Baseline::default);
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
@@ -79,6 +81,7 @@ fn learn(samples: &Samples) -> Result<()> {
     for sample in samples.kept() {
         baseline.learn(now, sample.clone());
     }
+    baseline.usual.add(usual);
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     }

@@ -124,8 +124,19 @@ fn stays(option: &str) -> Option<&'static str> {
         "probes" | "ring" | "btf" | "no-text" | "host-root" => "it says what is attached, and how",
         "record" | "record-limit" => "the recording was begun with it",
         "output" | "lang" => "the output was begun with it",
-        "otlp" | "otlp-protocol" | "metrics" | "otlp-listen" | "otlp-listen-http" | "otlp-forward"
-        | "otlp-evidence" | "socket" | "cri" => "connections and ports are made at the beginning",
+        "otlp"
+        | "otlp-protocol"
+        | "metrics"
+        | "otlp-listen"
+        | "otlp-listen-http"
+        | "otlp-forward"
+        | "otlp-evidence"
+        | "socket"
+        | "cri"
+        | "otlp-listen-cert"
+        | "otlp-listen-key"
+        | "otlp-listen-token-file"
+        | "otlp-listen-client-ca" => "connections and ports are made at the beginning",
         "for" => "the time counts from the beginning",
         _ => "it is asked for at the beginning only",
     })

@@ -54,7 +54,7 @@ pub fn run(args: &cli::Replay) -> Result<i32> {
         last = last.max(input.time());
         ended = is_end(&input);
         let input = overruled(input, args, &own)?;
-        feed(&mut pipeline, &mut sinks, &input, window.shows(&input))?;
+        feed(&mut pipeline, &mut sinks, &input, window.shows(&input) || ended)?;
         if sinks.reader_left {
             return Ok(exit::RAN);
         }

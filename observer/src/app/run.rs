@@ -5,13 +5,13 @@ use std::cell::RefCell;
 use anyhow::Result;
 
 use super::{
-    answers, catalogue, config, exit, follow,
+    answers, catalogue, config, exit, follow, learning,
     reload::{self, Reload},
     sinks::{Outlets, Sinks},
     until,
     watching::Plan,
 };
-use crate::{cli, probes::Purpose, rules::catalogue::Entry};
+use crate::{cli, pipeline::Settings, probes::Purpose, rules::catalogue::Entry};
 
 /// Runs the command to its end and gives its exit code.
 ///
@@ -20,6 +20,7 @@ use crate::{cli, probes::Purpose, rules::catalogue::Entry};
 pub fn run(args: &cli::Run, options: &config::Options) -> Result<i32> {
     let mut found = false;
     let answers_at = Some(args.service.socket.as_path()).filter(|path| !answers::is_off(path));
+    let learns = learning::is_wanted(args.learn);
     let record = args.watch.record.clone().or_else(super::recording_of_a_service);
     let watch = cli::Watch { record, ..args.watch.clone() };
     let plan = Plan {
@@ -27,7 +28,7 @@ pub fn run(args: &cli::Run, options: &config::Options) -> Result<i32> {
         purpose: Purpose::Lives,
         watch: &watch,
         listen: &args.listen,
-        settings: reload::settings(args)?,
+        settings: Settings { normals: learning::known(learns), ..reload::settings(args)? },
         outlets: Outlets {
             format: args.print.format,
             starts: None,
@@ -42,6 +43,7 @@ pub fn run(args: &cli::Run, options: &config::Options) -> Result<i32> {
         text: !args.no_text,
         cmd: &[],
         status_line: true,
+        learns,
         remembers: answers_at.is_some(),
         answers_at,
         reload: Reload::of(options, &args.webhooks).map(RefCell::new),
@@ -52,8 +54,10 @@ pub fn run(args: &cli::Run, options: &config::Options) -> Result<i32> {
         found = sinks.found(args.judging.exit_on.as_deref());
         Ok(())
     };
-    let needs_its_own =
-        follow::needs_its_own(&watch, &args.listen) || !args.webhooks.is_empty() || args.k8s_events;
+    let needs_its_own = follow::needs_its_own(&watch, &args.listen)
+        || !args.webhooks.is_empty()
+        || args.k8s_events
+        || args.learn;
     let code = match answers::find(&args.service)?.filter(|_| !needs_its_own) {
         Some(client) => follow::run(&client, &plan, at_end)?,
         None => {

@@ -95,7 +95,7 @@ impl Outlets<'_> {
 pub fn page_options(lang: Option<table::Lang>) -> table::Options {
     table::Options {
         width: terminal_width().unwrap_or(table::Options::NARROWEST),
-        color: io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none(),
+        color: wants_color(),
         lang: lang.unwrap_or_else(locale),
         ..table::Options::default()
     }
@@ -227,6 +227,11 @@ impl Sinks {
         &self.samples
     }
 
+    /// The same, once; for a run without an end that compares them.
+    pub fn take_samples(&mut self) -> Samples {
+        std::mem::take(&mut self.samples)
+    }
+
     /// Writes what waited for the end, then gives the collector a moment.
     pub fn finish(&mut self) -> Result<()> {
         if let Some((against, before)) = self.comparison.take() {
@@ -267,7 +272,8 @@ fn unless_broken_pipe(error: io::Error) -> io::Result<()> {
 /// What was typed, or the environment, leads nowhere.
 pub fn collector(otlp: &cli::Otlp) -> Result<Option<OtlpSettings>> {
     let variable = |name: &str| std::env::var(name).ok();
-    Ok(OtlpSettings::resolve(otlp.otlp.as_deref(), otlp.otlp_protocol.as_deref(), variable)?)
+    let settings = OtlpSettings::resolve(otlp.otlp.as_deref(), otlp.otlp_protocol.as_deref(), variable);
+    Ok(settings.map_err(|why| super::Usage(why.to_string()))?)
 }
 
 fn open_otlp(otlp: &cli::Otlp, observer: &Observer) -> Result<Option<OtlpSink>> {
@@ -279,6 +285,15 @@ fn open_otlp(otlp: &cli::Otlp, observer: &Observer) -> Result<Option<OtlpSink>> 
         cluster: None,
     };
     Ok(Some(OtlpSink::new(settings, host, |line| talk::say(line))?))
+}
+
+/// On a terminal that has colours, and whose user wants them (no-color.org: `NO_COLOR`, if it is not empty).
+fn wants_color() -> bool {
+    let is =
+        |name: &str, of: fn(&std::ffi::OsStr) -> bool| std::env::var_os(name).is_some_and(|value| of(&value));
+    io::stdout().is_terminal()
+        && !is("NO_COLOR", |value| !value.is_empty())
+        && !is("TERM", |value| value == "dumb")
 }
 
 fn read_earlier(path: &std::path::Path) -> Result<(String, Earlier)> {

@@ -11,7 +11,7 @@ use crate::{
     input::Input,
     pipeline::Relation,
     sink::otlp::Forwarder,
-    source::otlp::{Forwarding, Receiver, ReceiverSettings},
+    source::otlp::{Forwarding, GuardFiles, Receiver, ReceiverSettings},
 };
 
 /// How long the collector is given at the end of a run.
@@ -40,8 +40,14 @@ impl Spans {
     /// # Errors
     /// It cannot listen there, or not pass on.
     pub fn listen(listen: &cli::Listen, otlp: &cli::Otlp) -> Result<Option<Self>> {
-        let settings =
-            ReceiverSettings::resolve(listen.otlp_listen.as_deref(), listen.otlp_listen_http.as_deref())?;
+        let files = GuardFiles {
+            certificate: listen.otlp_listen_cert.clone(),
+            key: listen.otlp_listen_key.clone(),
+            token: listen.otlp_listen_token_file.clone(),
+            clients: listen.otlp_listen_client_ca.clone(),
+        };
+        let (grpc, http) = (listen.otlp_listen.as_deref(), listen.otlp_listen_http.as_deref());
+        let settings = ReceiverSettings::resolve(grpc, http, files)?;
         let forwards = listen.otlp_forward == cli::Forward::All;
         let Some(settings) = settings else {
             if forwards {
@@ -61,9 +67,9 @@ impl Spans {
             None
         };
         let forwarding = forwarder.clone().map(|forwarder| forwarder as Arc<dyn Forwarding>);
-        let receiver = Receiver::start(&settings, forwarding, now)?;
+        let receiver = Receiver::start(&settings, forwarding, now, |line| talk::say(line))?;
         let addresses: Vec<String> = receiver.addresses().iter().map(ToString::to_string).collect();
-        talk::say(format_args!("receiving OTLP on {}", addresses.join(" and ")));
+        talk::say(format_args!("receiving OTLP on {}{}", addresses.join(" and "), settings.guard()));
         Ok(Some(Spans { receiver, forwarder }))
     }
 

@@ -7,7 +7,7 @@ use tokio::{
     io::{Interest, unix::AsyncFd},
     process::{Child, Command},
     signal::unix::{Signal, SignalKind, signal},
-    time::{MissedTickBehavior, interval},
+    time::{Instant, MissedTickBehavior, interval},
 };
 
 use super::{
@@ -16,6 +16,7 @@ use super::{
     edge::Edge,
     ending::{Ending, at, ended},
     exit,
+    learning::{self, Learned},
     talk::{self, StatusLine},
     watching::{self, Plan, Watching},
 };
@@ -28,6 +29,8 @@ use crate::{
 const TURN: Duration = Duration::from_millis(20);
 /// How often clock and cost are measured.
 const MEASURE: Duration = Duration::from_secs(10);
+/// Engines have said by then who was there before.
+pub const KNOWN_AFTER: Duration = Duration::from_secs(3);
 
 /// Watches as planned, and gives the exit code. `at_end` is handed what was told once all of it was.
 ///
@@ -74,6 +77,9 @@ async fn watch(
     edge.finish_recording();
     edge.sinks.finish()?;
     at_end(&edge)?;
+    if plan.learns {
+        Learned::of(&mut edge).keep();
+    }
     let code = exit::code(&edge.pipeline, &plans, &asked, is_bounded);
     let live = edge.live;
     tokio::task::spawn_blocking(move || live.detach()).await?;
@@ -107,9 +113,13 @@ async fn until_the_end(
     turns.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let mut measures = interval(MEASURE);
     measures.reset();
+    let mut lessons = interval(learning::EVERY);
+    lessons.reset();
     let mut status = StatusLine::new(plan.status_line);
-    let mut hangup = plan.reload.as_ref().map(|_| signal(SignalKind::hangup())).transpose()?;
+    let mut hangup =
+        (plan.reload.is_some() || !ignores_hangup()).then(|| signal(SignalKind::hangup())).transpose()?;
     let mut ending = Ending::of(plan.watch);
+    let mut look = Some(Instant::now() + KNOWN_AFTER);
     loop {
         tokio::select! {
             biased;
@@ -122,9 +132,18 @@ async fn until_the_end(
                 edge.own_cost()?;
                 edge.sinks.measured(&edge.pipeline.health());
             }
-            () = hung_up(&mut hangup) => edge.read_again(plan)?,
+            _ = lessons.tick(), if plan.learns => Learned::of(edge).keep_meanwhile(),
+            () = hung_up(&mut hangup) => match plan.reload {
+                Some(_) => edge.read_again(plan)?,
+                // Its terminal is gone; what was recorded is not.
+                None => return Ok(ending.interrupted()),
+            },
             question = service.next() => service.answer(question, edge, plan),
             () = at(ending.deadline()) => return Ok(ending.over()),
+            () = at(look) => {
+                look = None;
+                edge.pipeline.nobody_matches().into_iter().for_each(talk::say);
+            }
         }
         edge.turn()?;
         status.update(|| how_it_goes(edge));
@@ -134,7 +153,14 @@ async fn until_the_end(
     }
 }
 
-/// Told to read options again, where there are any to be read.
+/// Whether whoever started this wants it to outlive its terminal (`nohup`).
+fn ignores_hangup() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 != 0)
+}
+
+/// Told to read options again, or that the terminal is gone.
 async fn hung_up(hangup: &mut Option<Signal>) {
     match hangup {
         Some(signal) => {

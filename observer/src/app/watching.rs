@@ -18,7 +18,7 @@ use crate::{
     cli,
     filter::Filter,
     health::ProbePlan,
-    pipeline::Settings,
+    pipeline::{Relation, Settings},
     probes::{self, Purpose, names},
     record::{Header, HookTaken, Limits, RecordingWriter},
     rules::keywords,
@@ -45,6 +45,8 @@ pub struct Plan<'a> {
     pub cmd: &'a [OsString],
     /// Whether a line on the terminal says how it goes.
     pub status_line: bool,
+    /// Whether what is usual is learned of it.
+    pub learns: bool,
     /// Whether what was told of each container is remembered for who asks.
     pub remembers: bool,
     /// Where questions are answered meanwhile.
@@ -70,8 +72,7 @@ pub struct Watching {
 
 /// Attaches what the plan needs.
 pub fn attach(plan: &Plan) -> Result<Watching> {
-    let mut asked = families(&plan.watch.probes, plan.purpose)?;
-    asked.retain(|family| plan.text || *family != Family::Text);
+    let asked = asked_by(plan)?;
     let host_root = host_root(&plan.watch.host);
     let host = HostFacts::read(&host_root);
     let observer = observer(&host);
@@ -135,6 +136,20 @@ impl Watching {
             now().since(self.began) / 1_000_000,
         ));
     }
+}
+
+/// What is named or needed, as far as this run has a use for it.
+fn asked_by(plan: &Plan) -> Result<Vec<Family>> {
+    let mut asked = families(&plan.watch.probes, plan.purpose)?;
+    asked.retain(|family| plan.text || *family != Family::Text);
+    // Of no use where there are no spans to tie anything to.
+    if plan.purpose == Purpose::Lives && plan.settings.evidence != Relation::Off {
+        asked.push(Family::Context);
+        asked.extend(probes::needs(Family::Context));
+        asked.sort_unstable();
+        asked.dedup();
+    }
+    Ok(asked)
 }
 
 /// The named probe families and what they need; all that are needed when none was named.

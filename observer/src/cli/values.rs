@@ -58,6 +58,31 @@ pub(super) fn label(text: &str) -> Result<String, String> {
     }
 }
 
+/// `shop`; `!shop`: not that one.
+pub(super) fn namespace(text: &str) -> Result<String, String> {
+    name(text.strip_prefix('!').unwrap_or(text)).map(|_| text.to_owned())
+}
+
+/// `web-0`, `shop/web-0`, `shop/web-*`.
+pub(super) fn pod(text: &str) -> Result<String, String> {
+    let whole = text.strip_suffix('*').unwrap_or(text);
+    let (space, pod) = whole.split_once('/').map_or((None, whole), |(space, pod)| (Some(space), pod));
+    let is_pattern = !pod.contains(['/', '*']) && space.is_none_or(|space| name(space).is_ok());
+    if is_pattern && !text.is_empty() {
+        return Ok(text.to_owned());
+    }
+    Err(format!("{text:?} is not a pod; write web-0, shop/web-0, or with a * at its end: shop/web-*"))
+}
+
+/// Of anything that has one.
+pub(super) fn name(text: &str) -> Result<String, String> {
+    match text {
+        "" => Err("an empty name matches nothing".to_owned()),
+        text if text.contains('*') => Err(format!("{text:?}: only a pod may end with *")),
+        text => Ok(text.to_owned()),
+    }
+}
+
 /// `90`, `90s`, `1m30s`, `2h`, `500ms`.
 pub fn duration(text: &str) -> Result<Duration, String> {
     if let Ok(seconds) = text.parse::<u64>() {
@@ -102,6 +127,19 @@ pub fn size(text: &str) -> Result<u64, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn reads_whom_a_filter_may_name() {
+        for text in ["web-0", "shop/web-0", "shop/web-*", "*", "shop/*"] {
+            assert_eq!(pod(text).as_deref(), Ok(text));
+        }
+        for text in ["", "a*b", "a/b/c", "/web", "shop*/web", "web**"] {
+            assert!(pod(text).is_err(), "{text}");
+        }
+        assert_eq!(namespace("!kube-system").as_deref(), Ok("!kube-system"));
+        assert!(namespace("").is_err() && namespace("!").is_err() && namespace("sh*").is_err());
+        assert!(name("").is_err());
+    }
 
     #[test]
     fn reads_durations() {

@@ -12,6 +12,7 @@
 pub mod baseline;
 mod percentile;
 mod sample;
+pub mod usual;
 
 use std::collections::BTreeMap;
 

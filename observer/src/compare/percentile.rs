@@ -2,7 +2,7 @@
 //! counted from 1. It is always one of the values, also when there are few; nothing is interpolated.
 
 /// The p-th percentile (`p` in 0..=100) of values sorted in ascending order; `None` of none.
-pub fn nearest_rank(sorted: &[u64], p: u64) -> Option<u64> {
+pub fn nearest_rank<T: Copy>(sorted: &[T], p: u64) -> Option<T> {
     let rank = (sorted.len() as u64 * p).div_ceil(100).max(1);
     sorted.get(rank as usize - 1).copied()
 }
@@ -44,7 +44,7 @@ mod tests {
 
     #[test]
     fn few_values_are_values_themselves() {
-        assert_eq!(nearest_rank(&[], 50), None);
+        assert_eq!(nearest_rank::<u64>(&[], 50), None);
         assert_eq!(nearest_rank(&[7], 0), Some(7));
         assert_eq!(nearest_rank(&[7], 100), Some(7));
         assert_eq!(nearest_rank(&[7, 9], 50), Some(7));

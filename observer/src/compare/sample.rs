@@ -33,6 +33,18 @@ impl Sample {
         }
     }
 
+    /// Without what fetched its image.
+    pub fn without_pulling_ns(&self) -> u64 {
+        let pulled = self.phase_ns(PhaseName::ImagePull).saturating_add(self.phase_ns(PhaseName::Snapshot));
+        self.total_ns.saturating_sub(pulled)
+    }
+
+    /// Loading and instantiating its module, if it did.
+    pub fn loading_ns(&self) -> Option<u64> {
+        let ns = self.phase_ns(PhaseName::WasmLoad).saturating_add(self.phase_ns(PhaseName::WasmInstantiate));
+        (ns > 0).then_some(ns)
+    }
+
     pub fn phase_ns(&self, name: PhaseName) -> u64 {
         self.phases.iter().find(|(phase, _)| *phase == name).map_or(0, |(_, ns)| *ns)
     }

@@ -1,6 +1,8 @@
 //! Where the time of one trace went, and what was measured meanwhile: the slow hop, then each layer in turn. Of what
 //! was not measured nothing is said but that, and why.
 
+mod node;
+
 use std::collections::BTreeMap;
 
 use super::{
@@ -10,9 +12,12 @@ use super::{
 use crate::{
     health::{ProbeHealth, Status},
     layer::Layer,
-    output::{Event, Evidence, Join, Told, What},
+    output::{Event, Evidence, Join, RuntimeAction, Stats, StdioOutcome, Told, What},
     span::{Span, SpanId, TraceId, hex},
+    time::Wall,
 };
+
+pub use node::Measured;
 
 /// Spans told, those that took longest by themselves.
 const MAX_HOPS: usize = 5;
@@ -55,6 +60,8 @@ pub struct Checked {
     pub state: State,
     /// Why it was not measured, or for whom it was.
     pub why: Option<String>,
+    /// What is a number, and from when on it is not normal.
+    pub measured: Option<Measured>,
     pub seen: Vec<Event>,
 }
 
@@ -93,15 +100,18 @@ const LOOKS: &[Look] = &[
     (Layer::L3, "look-ups of names", "dns", |what| matches!(what, What::Dns(_))),
     (Layer::L3, "connections", "net", |what| matches!(what, What::Net(_))),
     (Layer::L3, "calls of webhooks", "webhook", |what| matches!(what, What::Webhook(_))),
+    // By the counters of its control group, which no probe has to be there for.
+    (Layer::L3, "its limit of CPU time", "process", |what| matches!(what, What::Cpu(_))),
     (Layer::L3, "starts and ends of its container", "process", |what| matches!(what, What::Runtime(_))),
 ];
 
-/// Layers that no probe of this version looks at.
-const BLIND: &[(&str, &str, &str)] = &[
-    ("L-2", "paravirtual devices", "no probe looks at them"),
-    ("L-1/L-0", "hypervisor and hardware", "they cannot be seen from inside of the node"),
-    ("host", "CPU, memory and disks of the node", "no event of this version tells of them"),
-];
+/// In order between the machine's layer and the node.
+const BLIND: (&str, &str, &str) =
+    ("L-1/L-0", "hypervisor and hardware", "what else they do cannot be seen from inside of the node");
+
+/// What of the node itself its container has met.
+const OF_THE_NODE: Look =
+    (Layer::Host, "calls that failed for want of room", "storage", |what| matches!(what, What::File(_)));
 
 /// `None`: no span of the trace is there.
 pub fn explain(
@@ -109,6 +119,7 @@ pub fn explain(
     spans: &[Span],
     noted: &[Noted],
     evidence: &[Evidence],
+    node: &[Stats],
     probes: &[ProbeHealth],
 ) -> Option<Explanation> {
     let mut hops: Vec<Hop> = spans.iter().map(|span| hop(span, spans)).collect();
@@ -116,16 +127,25 @@ pub fn explain(
     let slow = spans.iter().find(|span| Some(span.id) == hops.first().map(|hop| hop.id))?;
     hops.truncate(MAX_HOPS);
     let tied = tied(trace, spans, evidence);
-    let of_slow: Vec<&Noted> = noted.iter().filter(|noted| concerns(noted, slow, &tied)).collect();
+    let concerning =
+        |(at, one): &(usize, &Noted)| concerns(one, lasts_until(one, &noted[at + 1..]), slow, &tied);
+    let of_slow: Vec<&Noted> = noted.iter().enumerate().filter(concerning).map(|(_, one)| one).collect();
     let mut checked: Vec<Checked> =
         LOOKS.iter().map(|look| looked(look, slow, &of_slow, &tied, probes)).collect();
-    checked.extend(BLIND.iter().map(|(layer, what, why)| Checked {
+    let meanwhile: Vec<&Stats> = node.iter().filter(|stats| overlaps(stats.from, stats.to, slow)).collect();
+    let (layer, what, why) = BLIND;
+    let blind = Checked {
         layer,
         what,
         state: State::NotMeasured,
-        why: Some((*why).to_owned()),
+        why: Some(why.to_owned()),
+        measured: None,
         seen: Vec::new(),
-    }));
+    };
+    let (below, of_host): (Vec<Checked>, Vec<Checked>) =
+        node::looked(&meanwhile).into_iter().partition(|checked| checked.layer != Layer::Host.name());
+    checked.extend(below.into_iter().chain([blind]).chain(of_host));
+    checked.push(looked(&OF_THE_NODE, slow, &of_slow, &tied, probes));
     Some(Explanation { trace, spans: spans.len(), hops, checked, evidence: tied })
 }
 
@@ -166,21 +186,42 @@ fn tied(trace: TraceId, spans: &[Span], evidence: &[Evidence]) -> Vec<Tied> {
     evidence.iter().filter_map(of).collect()
 }
 
-/// Whether it was during this span, and of who has sent it, or is tied to it.
-fn concerns(noted: &Noted, slow: &Span, tied: &[Tied]) -> bool {
+/// Until when what an event tells is so: a stream that nobody reads stays as it is until it is told otherwise, or its container
+/// has ended.
+fn lasts_until(noted: &Noted, later: &[Noted]) -> Wall {
+    let What::Stdio(stream) = &noted.event.what else { return noted.event.time };
+    if !matches!(stream.outcome, StdioOutcome::Blocked | StdioOutcome::ReaderGone) {
+        return noted.event.time;
+    }
+    let instance =
+        |event: &Event| event.container.as_ref().map(|container| (container.id.clone(), container.instance));
+    let of = instance(&noted.event);
+    let ends = |event: &Event| match &event.what {
+        What::Stdio(other) => other.fd == stream.fd,
+        What::Runtime(runtime) => runtime.action == RuntimeAction::Exit,
+        _ => false,
+    };
+    let end = later.iter().map(|noted| &noted.event).find(|event| ends(event) && instance(event) == of);
+    end.map_or(Wall(i64::MAX), |event| event.time)
+}
+
+/// Whether it was so during this span, and of who has sent it, or is tied to it.
+fn concerns(noted: &Noted, until: Wall, slow: &Span, tied: &[Tied]) -> bool {
     let is_tied = |tied: &Tied| {
         tied.span == slow.id && matches!(&tied.of, Told::Event(event) if **event == noted.event)
     };
     if tied.iter().any(is_tied) {
         return true;
     }
-    let unix = |ns: i64| u64::try_from(ns).unwrap_or(0);
-    let ended = unix(noted.event.time.0);
-    let began = noted.event.began.map_or(ended, |began| unix(began.0));
-    let overlaps = began <= slow.end.saturating_add(LEAST_TOLERANCE_NS)
-        && ended.saturating_add(LEAST_TOLERANCE_NS) >= slow.start;
     let owner = Owner::of(noted.event.container.as_ref(), noted.event.process.as_ref());
-    overlaps && owner.is_some_and(|owner| owner.has_sent(slow))
+    overlaps(noted.event.began.unwrap_or(noted.event.time), until, slow)
+        && owner.is_some_and(|owner| owner.has_sent(slow))
+}
+
+fn overlaps(began: Wall, ended: Wall, span: &Span) -> bool {
+    let unix = |wall: Wall| u64::try_from(wall.0).unwrap_or(0);
+    unix(began) <= span.end.saturating_add(LEAST_TOLERANCE_NS)
+        && unix(ended).saturating_add(LEAST_TOLERANCE_NS) >= span.start
 }
 
 fn looked(
@@ -203,7 +244,7 @@ fn looked(
         (false, None) => (State::Ok, None),
     };
     let seen = seen.into_iter().map(|noted| noted.event.clone()).collect();
-    Checked { layer: layer.name(), what, state, why, seen }
+    Checked { layer: layer.name(), what, state, why, measured: None, seen }
 }
 
 /// Why this probe cannot vouch for nothing having happened.

@@ -14,12 +14,19 @@ pub(super) struct Index {
     spans: BTreeMap<u64, Span>,
     by_key: BTreeMap<Key, VecDeque<u64>>,
     next: u64,
+    keeps_traces: bool,
 }
 
 impl Index {
+    /// From now on spans can be found by their traces, too.
+    pub(super) fn keep_traces(&mut self) {
+        self.keeps_traces = true;
+    }
+
     /// Keeps a span that can be tied by anything; gives how many had to go for it.
     pub(super) fn add(&mut self, span: &Span) -> u64 {
-        let keys = keys(span);
+        let mut keys = keys(span);
+        keys.extend(self.keeps_traces.then_some(Key::Trace(span.trace)));
         if keys.is_empty() {
             return 0;
         }
@@ -43,7 +50,7 @@ impl Index {
 
     fn drop_oldest(&mut self) {
         let Some((number, span)) = self.spans.pop_first() else { return };
-        for key in keys(&span) {
+        for key in keys(&span).into_iter().chain([Key::Trace(span.trace)]) {
             if let Some(numbers) = self.by_key.get_mut(&key) {
                 numbers.retain(|other| *other != number);
                 if numbers.is_empty() {

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::{
     output::{Container, Dns, Event, Finding, Join, Process, Told, Webhook, What},
-    span::{Kind, Span},
+    span::{Kind, Span, TraceId},
 };
 
 /// By what spans are found.
@@ -22,6 +22,8 @@ pub(super) enum Key {
     Pid(u32),
     /// A container that a span is about, not that it comes from.
     About(String),
+    /// All spans of a trace.
+    Trace(TraceId),
 }
 
 /// Evidence belongs to spans with this key.

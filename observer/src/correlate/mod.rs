@@ -5,18 +5,23 @@
 //! bounded in time and number, and is tied once. Where it could be any of several spans it is tied to none of them.
 
 pub mod explain;
+mod in_hand;
 mod index;
 mod key;
+mod requests;
 
 use std::collections::VecDeque;
 
 use crate::{
     output::{Evidence, Finding, Join, Joined, Target, Told},
+    probes::context,
     span::{Span, TraceId},
     time::{ClockOffset, Time},
 };
+use in_hand::Place;
 use index::Index;
 use key::{Claim, claims, claims_of_finding};
+use requests::Requests;
 
 /// How long evidence waits before it is tied: senders hand spans over in batches, five seconds apart.
 const WAIT_NS: u64 = 10_000_000_000;
@@ -34,6 +39,7 @@ struct Waiting {
     due: Time,
     told: What,
     claims: Vec<Claim>,
+    place: Place,
     /// On the wall clock.
     began: u64,
     ended: u64,
@@ -49,9 +55,12 @@ enum What {
 #[derive(Default)]
 pub struct Correlator {
     index: Index,
+    requests: Requests,
     waiting: VecDeque<Waiting>,
     pub joined: Joined,
     tolerance_ns: u64,
+    clock: ClockOffset,
+    now: Time,
     /// Findings, with the spans that they turned out to explain; of some there are none.
     settled: Vec<Finding>,
 }
@@ -60,6 +69,22 @@ impl Correlator {
     /// The clocks were compared: how exactly is how exact a join can be.
     pub fn clock(&mut self, offset: ClockOffset) {
         self.tolerance_ns = offset.error_ns.max(LEAST_TOLERANCE_NS);
+        self.clock = offset;
+    }
+
+    /// Something was seen of the requests that threads have in hand.
+    pub fn request(&mut self, time: Time, event: &context::Event) {
+        self.requests.hear(time, event);
+        self.joined.unread_requests = self.requests.unread;
+        // What handles them may be known by its trace alone.
+        if !self.requests.are_none() {
+            self.index.keep_traces();
+        }
+    }
+
+    /// Records about requests were lost.
+    pub fn lost_requests(&mut self, time: Time) {
+        self.requests.lost(time);
     }
 
     pub fn span(&mut self, span: &Span) {
@@ -71,11 +96,12 @@ impl Correlator {
     /// Something was told that may belong to a span.
     pub fn told(&mut self, now: Time, told: Told) {
         let claims = claims(&told);
-        if claims.is_empty() {
+        let place = Place::of(&told, &self.requests, self.clock);
+        if claims.is_empty() && matches!(place, Place::Nowhere) {
             return;
         }
         let times = times(&told);
-        self.wait(now, What::Told(told), claims, times);
+        self.wait(now, What::Told(told), (claims, place), times);
     }
 
     /// A finding was made that may explain spans.
@@ -86,7 +112,7 @@ impl Correlator {
         }
         let unix = |ns: i64| u64::try_from(ns).unwrap_or(0);
         let times = (unix(finding.first_seen.0), unix(finding.last_seen.0));
-        self.wait(now, What::Finding(finding), claims, times);
+        self.wait(now, What::Finding(finding), (claims, Place::Nowhere), times);
     }
 
     /// Findings of which it has become known what they explain, each once.
@@ -94,8 +120,15 @@ impl Correlator {
         std::mem::take(&mut self.settled)
     }
 
-    fn wait(&mut self, now: Time, told: What, claims: Vec<Claim>, (began, ended): (u64, u64)) {
-        self.waiting.push_back(Waiting { since: now, due: now.plus(WAIT_NS), told, claims, began, ended });
+    fn wait(
+        &mut self,
+        now: Time,
+        told: What,
+        (claims, place): (Vec<Claim>, Place),
+        (began, ended): (u64, u64),
+    ) {
+        let due = now.plus(WAIT_NS);
+        self.waiting.push_back(Waiting { since: now, due, told, claims, place, began, ended });
         if self.waiting.len() > MAX_WAITING
             && let Some(oldest) = self.waiting.pop_front()
         {
@@ -114,6 +147,8 @@ impl Correlator {
     /// Ties what has waited long enough.
     pub fn tick(&mut self, now: Time, tie: &mut impl FnMut(Evidence)) {
         self.index.forget(now);
+        self.requests.tick(now);
+        self.now = now;
         // What is asked for again goes to the end: only those that are there now are looked at.
         for _ in 0..self.waiting.len() {
             let Some(mut waiting) = self.waiting.pop_front() else { break };
@@ -122,7 +157,7 @@ impl Correlator {
                 continue;
             }
             let is_last = now.since(waiting.since) >= GIVE_UP_NS;
-            match self.decide(&waiting) {
+            match self.decide(&waiting, is_last) {
                 Ok(tied) => self.tie(waiting.told, tied, tie),
                 Err(Found::Nothing) if !is_last => {
                     waiting.due = now.plus(WAIT_NS);
@@ -139,7 +174,7 @@ impl Correlator {
     /// Ties what can be tied: nothing more will come.
     pub fn end(&mut self, tie: &mut impl FnMut(Evidence)) {
         for waiting in std::mem::take(&mut self.waiting) {
-            match self.decide(&waiting) {
+            match self.decide(&waiting, true) {
                 Ok(tied) => self.tie(waiting.told, tied, tie),
                 Err(found) => {
                     self.count(found);
@@ -156,9 +191,21 @@ impl Correlator {
         }
     }
 
+    /// What the trace context says is right. Without one the best claim decides; what happened to a container happened to
+    /// the requests that it had in hand, too.
+    fn decide(&self, waiting: &Waiting, is_last: bool) -> Result<Tied, Found> {
+        if let Some(decided) = self.by_context(waiting, self.now, is_last) {
+            return decided;
+        }
+        match self.by_claims(waiting, |_| true) {
+            Err(Found::Nothing) => self.by_contexts(waiting, is_last),
+            found => found,
+        }
+    }
+
     /// The best claim that any span meets decides: a weaker one must not choose among those that a better one rules out.
-    fn decide(&self, waiting: &Waiting) -> Result<Tied, Found> {
-        for claim in &waiting.claims {
+    fn by_claims(&self, waiting: &Waiting, may_decide: fn(&Claim) -> bool) -> Result<Tied, Found> {
+        for claim in waiting.claims.iter().filter(|claim| may_decide(claim)) {
             let spans = self.candidates(waiting, claim);
             if spans.is_empty() {
                 continue;

@@ -12,18 +12,18 @@ use crate::{
     time::Wall,
 };
 
-const S: u64 = 1_000_000_000;
+pub(super) const S: u64 = 1_000_000_000;
 /// When all of this is, on the wall clock.
-const BASE: u64 = 1_700_000_000 * S;
+pub(super) const BASE: u64 = 1_700_000_000 * S;
 const SERVER: &str = "10.0.0.9:5432";
-const LOCAL: &str = "10.0.0.1:40001";
+pub(super) const LOCAL: &str = "10.0.0.1:40001";
 
 fn ip(text: &str) -> SocketAddr {
     text.parse().unwrap()
 }
 
 /// A client's span from `from` to `to` seconds.
-fn span(
+pub(super) fn span(
     trace: u8,
     id: u8,
     from: u64,
@@ -45,7 +45,7 @@ fn span(
     }
 }
 
-fn container(id: &str) -> Container {
+pub(super) fn container(id: &str) -> Container {
     Container {
         id: id.repeat(16),
         pod: Some(format!("pod-{id}")),
@@ -54,7 +54,7 @@ fn container(id: &str) -> Container {
     }
 }
 
-fn event(container: Option<Container>, from: u64, to: u64, what: What) -> Told {
+pub(super) fn event(container: Option<Container>, from: u64, to: u64, what: What) -> Told {
     let process = Process { pid: 77, tid: 77, ppid: None, comm: "app".into(), exe: None, start: None };
     Told::Event(Box::new(Event {
         time: Wall((BASE + to * S) as i64),
@@ -67,7 +67,7 @@ fn event(container: Option<Container>, from: u64, to: u64, what: What) -> Told {
     }))
 }
 
-fn net(local: Option<&str>) -> What {
+pub(super) fn net(local: Option<&str>) -> What {
     What::Net(Net {
         action: NetAction::Connect,
         outcome: NetOutcome::Timeout,
@@ -86,14 +86,14 @@ fn net(local: Option<&str>) -> What {
     })
 }
 
-fn dns(names: &[&str]) -> What {
+pub(super) fn dns(names: &[&str]) -> What {
     let question = |name: &&str| DnsQuestion {
         name: format!("{name}."),
         qtype: "A".into(),
         outcome: DnsOutcome::Timeout,
-        server: ip("10.0.0.2:53"),
+        server: Some(ip("10.0.0.2:53")),
         backend: None,
-        transport: DnsTransport::Udp,
+        transport: Some(DnsTransport::Udp),
         rcode: None,
         errno: None,
         latency_ns: None,
@@ -104,6 +104,7 @@ fn dns(names: &[&str]) -> What {
         decided: questions.last().unwrap().clone(),
         outcome: DnsOutcome::Timeout,
         latency_ns: None,
+        resolver_error: None,
         drop: None,
         attempts: 1,
         questions,
@@ -111,16 +112,20 @@ fn dns(names: &[&str]) -> What {
     })
 }
 
-fn exit() -> What {
+pub(super) fn exit() -> What {
     What::Runtime(Runtime { action: RuntimeAction::Exit, errno: None, exit_code: Some(1), signal: None })
 }
 
 /// By what, as a child or not, to which traces and which spans.
-type Ties = Vec<(Join, bool, Vec<u8>, Vec<u8>)>;
+pub(super) type Ties = Vec<(Join, bool, Vec<u8>, Vec<u8>)>;
 
 /// What is tied of this, and the counts.
 fn tied(told: Told, spans: &[Span]) -> (Ties, Joined) {
-    let mut correlator = Correlator::default();
+    tied_by(Correlator::default(), told, spans)
+}
+
+/// The same, by a correlator that knows something already.
+pub(super) fn tied_by(mut correlator: Correlator, told: Told, spans: &[Span]) -> (Ties, Joined) {
     correlator.told(Time(0), told);
     spans.iter().for_each(|span| correlator.span(span));
     let mut all = Vec::new();
@@ -136,7 +141,7 @@ fn tied(told: Told, spans: &[Span]) -> (Ties, Joined) {
 }
 
 const PEER: [(&str, &str); 2] = [("network.peer.address", "10.0.0.9"), ("network.peer.port", "5432")];
-const ENDS: [(&str, &str); 4] = [
+pub(super) const ENDS: [(&str, &str); 4] = [
     ("network.peer.address", "10.0.0.9"),
     ("network.peer.port", "5432"),
     ("network.local.address", "10.0.0.1"),
@@ -147,7 +152,7 @@ fn from(id: &str) -> [(&'static str, String); 1] {
     [("container.id", id.repeat(16))]
 }
 
-fn sent_by(mut span: Span, id: &str) -> Span {
+pub(super) fn sent_by(mut span: Span, id: &str) -> Span {
     span.resource.extend(from(id).map(|(key, value)| (key.to_owned(), value)));
     span
 }

@@ -18,6 +18,9 @@ pub enum Kube {
     Policies(Vec<KubePolicy>),
     Autoscalers(Vec<KubeAutoscaler>),
     Webhooks(Vec<KubeWebhook>),
+    RuntimeClasses(Vec<KubeRuntimeClass>),
+    /// Warnings about pods.
+    Events(Vec<KubeEvent>),
 }
 
 /// What is asked for, one list each. They are asked in this order.
@@ -33,10 +36,12 @@ pub enum KubeKind {
     Autoscalers,
     ValidatingWebhooks,
     MutatingWebhooks,
+    RuntimeClasses,
+    Events,
 }
 
 impl KubeKind {
-    pub const ALL: [KubeKind; 10] = [
+    pub const ALL: [KubeKind; 12] = [
         KubeKind::Node,
         KubeKind::Pods,
         KubeKind::Unplaced,
@@ -47,6 +52,8 @@ impl KubeKind {
         KubeKind::Autoscalers,
         KubeKind::ValidatingWebhooks,
         KubeKind::MutatingWebhooks,
+        KubeKind::RuntimeClasses,
+        KubeKind::Events,
     ];
 
     /// As people say it.
@@ -62,6 +69,8 @@ impl KubeKind {
             KubeKind::Autoscalers => "autoscalers",
             KubeKind::ValidatingWebhooks => "validating webhooks",
             KubeKind::MutatingWebhooks => "mutating webhooks",
+            KubeKind::RuntimeClasses => "runtime classes",
+            KubeKind::Events => "events of pods",
         }
     }
 }
@@ -100,6 +109,28 @@ pub struct KubePod {
     /// What it asks for, all its containers together.
     pub milli_cpus: u64,
     pub memory_bytes: u64,
+    /// The RuntimeClass that it names.
+    #[serde(default)]
+    pub runtime_class: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct KubeRuntimeClass {
+    pub name: String,
+    /// What engines know it by.
+    pub handler: String,
+}
+
+/// What was said of a pod.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct KubeEvent {
+    pub namespace: String,
+    pub pod: String,
+    pub reason: String,
+    pub message: String,
+    pub count: u64,
+    /// When it was said last, seconds since the epoch.
+    pub last: Option<i64>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

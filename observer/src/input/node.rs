@@ -15,6 +15,38 @@ pub struct NodeCounts {
     pub hardware: super::HardwareCounts,
 }
 
+/// What a network's table of connections has counted: of the kernel since it is there, of samples since the one before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tracked {
+    /// In it now.
+    pub entries: u64,
+    /// It takes so many; 0: as many as there are.
+    pub max: u64,
+    /// Packets that were dropped since another connection was there already under the same addresses and ports.
+    pub collided: u64,
+    /// Packets that were dropped since there was no room for one more connection.
+    pub refused: u64,
+    /// Connections that were forgotten to make room for others.
+    pub evicted: u64,
+}
+
+impl Tracked {
+    /// What was counted after `before`.
+    pub fn since(&self, before: &Tracked) -> Tracked {
+        Tracked {
+            collided: self.collided.saturating_sub(before.collided),
+            refused: self.refused.saturating_sub(before.refused),
+            evicted: self.evicted.saturating_sub(before.evicted),
+            ..*self
+        }
+    }
+
+    /// Packets or connections were lost.
+    pub fn is_noteworthy(&self) -> bool {
+        (self.collided, self.refused, self.evicted) != (0, 0, 0)
+    }
+}
+
 /// Time of all CPUs, in ticks of the kernel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CpuTime {

@@ -3,6 +3,7 @@
 use super::{
     container::container,
     failure,
+    images::Images,
     markers::{self, Marker},
     origin::{marker, origin},
     pods::Pods,
@@ -20,6 +21,7 @@ use crate::{
 /// What a breakdown needs beside the start itself.
 pub struct Context<'a> {
     pub pods: &'a Pods,
+    pub images: &'a Images,
     pub processes: &'a Processes,
     pub clock: ClockOffset,
     /// Of each runtime binary, if it is known.

@@ -15,7 +15,7 @@ use crate::{
 impl Model {
     pub(super) fn fact(&mut self, fact: &Fact, make: &mut impl FnMut(Made)) {
         match &fact.what {
-            FactKind::Clock(offset) => self.clock = *offset,
+            FactKind::Clock(offset) => self.clock = self.clock.measured_again(*offset),
             FactKind::Process(process) => {
                 self.was_there(process);
                 self.ask_caller(process.tgid, &process.comm, make);

@@ -156,6 +156,7 @@ fn failed_call(record: &Record, start: &Start) -> Option<Failed> {
         | Event::Storage(_)
         | Event::Cpu(_)
         | Event::Hardware(_)
+        | Event::Context(_)
         | Event::Webhook(_) => return None,
     };
     Some(Failed { time: record.time, tgid: record.tgid, phase, call, errno, object })

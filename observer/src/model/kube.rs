@@ -65,6 +65,8 @@ answers! {
     autoscalers Autoscalers Autoscalers -> [KubeAutoscaler];
     validating ValidatingWebhooks Webhooks -> [KubeWebhook];
     mutating MutatingWebhooks Webhooks -> [KubeWebhook];
+    runtime_classes RuntimeClasses RuntimeClasses -> [crate::input::KubeRuntimeClass];
+    events Events Events -> [crate::input::KubeEvent];
 }
 
 impl KubeState {

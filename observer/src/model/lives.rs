@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     input::{Record, Sample, SampleKind},
-    output::{Container, Event, Instance, Kind, Process, Runtime, RuntimeAction, Since, What},
+    output::{Container, Event, Instance, Kind, Process, Runtime, RuntimeAction, Since, Want, What},
     probes::{self, fault, process},
     time::Time,
 };
@@ -143,6 +143,7 @@ impl Model {
             SampleKind::Failures(counts) => self.failed_again(sample.time, counts, make),
             SampleKind::Certificates(found) => make(Made::Certificates(found.clone())),
             SampleKind::Linear { init, tgid, bytes } => self.linear_sampled(*init, *tgid, *bytes, make),
+            SampleKind::Tracked { init, counts } => self.tracked_sampled(*init, counts, make),
             SampleKind::Node(counts) => make(Made::Node(node::node_use(counts, &mut self.slowest))),
         }
     }
@@ -178,6 +179,7 @@ impl Model {
         }
         if actions.contains(&RuntimeAction::Create) {
             self.find_log(record.tgid, record.time, make);
+            make(Made::Want(Want::Resolver { tgid: record.tgid, of_node: false }));
         }
         if actions.contains(&RuntimeAction::Start) {
             self.follow_resident(record.tgid, make);

@@ -112,6 +112,7 @@ impl<'a> Reading<'a> {
             | Event::Tls(_)
             | Event::Cpu(_)
             | Event::Hardware(_)
+            | Event::Context(_)
             | Event::Webhook(_) => {}
         }
     }
@@ -319,6 +320,7 @@ pub fn call_of(event: &Event) -> Option<Call> {
         | Event::Storage(_)
         | Event::Cpu(_)
         | Event::Hardware(_)
+        | Event::Context(_)
         | Event::Webhook(_) => None,
     }
 }

@@ -9,6 +9,7 @@ mod facts;
 mod failure;
 mod hardware;
 pub mod identity;
+mod images;
 pub mod kube;
 mod lives;
 mod markers;
@@ -29,17 +30,21 @@ mod stdio;
 mod storage;
 mod text;
 mod tls;
+mod tracking;
 mod webhook;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use observer_ebpf::control::role;
+
 use crate::{
-    input::{Certificate, Input, NodeFilesystem, Record, RuntimeVersion},
+    input::{Certificate, Input, NodeFilesystem, Record, RuntimeVersion, Tracked},
     output::{self, ColdStart, Want},
     probes::{self, Event, file, process as proc_events},
     time::ClockOffset,
 };
 use coldstart::Context;
+use images::Images;
 use lives::Lives;
 use pods::Pods;
 use process::Processes;
@@ -61,6 +66,8 @@ pub enum Made {
     Cpu(Box<output::Container>, output::CpuUse),
     /// How the node has been doing since the sample before.
     Node(output::NodeUse),
+    /// What the table of connections of a container's network has counted since it was looked at before, or the node's.
+    Tracked(Option<Box<output::Container>>, Tracked),
     /// The file systems that the node lives on.
     Filesystems(Vec<NodeFilesystem>),
     /// Certificates on its disk.
@@ -77,6 +84,7 @@ pub struct Model {
     lookups: dns::Table,
     processes: Processes,
     pods: Pods,
+    images: Images,
     starts: BTreeMap<StartId, Start>,
     /// The start that a process belongs to.
     member_of: BTreeMap<u32, StartId>,
@@ -91,6 +99,8 @@ pub struct Model {
     webhooks: Webhooks,
     clock: ClockOffset,
     shed: Shed,
+    /// Kills for want of memory are seen.
+    sees_kills: bool,
     lost: BTreeMap<u8, u64>,
     /// Calls of webhooks as TLS libraries have them, where containers are followed.
     calls: tls::Calls,
@@ -110,6 +120,7 @@ impl Model {
             lookups: dns::Table::default(),
             processes: Processes::default(),
             pods: Pods::default(),
+            images: Images::default(),
             starts: BTreeMap::new(),
             member_of: BTreeMap::new(),
             versions: BTreeMap::new(),
@@ -120,6 +131,7 @@ impl Model {
             webhooks: Webhooks::default(),
             clock: ClockOffset { wall_minus_boot_ns: 0, error_ns: 0 },
             shed: Shed::default(),
+            sees_kills: true,
             lost: BTreeMap::new(),
             calls: tls::Calls::default(),
             kube: kube::KubeState::default(),
@@ -163,13 +175,18 @@ impl Model {
 
     fn record(&mut self, record: &Record, make: &mut impl FnMut(Made)) {
         self.late += u64::from(record.late);
+        // What ties what is seen to traces is no part of it.
+        if let Event::Context(_) = &record.event {
+            return;
+        }
         match &record.event {
             Event::Process(event) => self.process(record, event, make),
             Event::Namespace(event) => self.namespace(record, event),
             Event::Mount(event) => self.mount(record, event),
             Event::File(event) if event.op == file::Op::Flock => self.waited(record, event),
+            Event::File(event) if event.role & role::ENGINE != 0 => self.kept(record, event),
             Event::Tls(event) => self.said_in_tls(record, event, make),
-            Event::Dns(event) => self.follow_lookups(record, event),
+            Event::Dns(event) => self.follow_lookups(record, event, make),
             Event::Cpu(probes::cpu::Event::Mark(mark)) => self.marked(mark),
             Event::Hardware(_) => self.slowest.note(record),
             _ => {}
@@ -206,6 +223,7 @@ impl Model {
     fn context(&self) -> Context<'_> {
         Context {
             pods: &self.pods,
+            images: &self.images,
             processes: &self.processes,
             clock: self.clock,
             versions: &self.versions,

@@ -1,28 +1,27 @@
 //! What became of the TCP connections of containers and engines, and which packets of them this node dropped.
 //!
-//! The kernel side tells each connection's end, and when it stalls; a drop is told apart from it, and joined by the
-//! address that was connected to: a connection that nobody answered may be one whose packets never left.
+//! The kernel side tells each connection's end, and when it stalls; a drop is told apart from it, and joined by where the
+//! connection goes, and by its port: a connection that nobody answered may be one whose packets never left.
 
+mod drops;
 mod handshake;
 
-use std::{collections::BTreeMap, net::SocketAddr};
+use std::net::SocketAddr;
 
 use super::{Made, Model};
 use crate::{
     input::Record,
-    output::{Drop, Event, Net, NetAction, NetOutcome, Since, What},
+    output::{Event, Net, NetAction, NetOutcome, Since, What},
     probes::{
-        net::{self, Connection, Dropped, State},
+        net::{self, Connection, State},
         packet::Owner,
     },
     time::Time,
 };
+pub(super) use drops::{Drops, Way};
 
-/// Addresses whose drops are remembered; the one dropped at longest ago goes first.
-const MAX_REMEMBERED: usize = 1024;
-
-/// How long a drop is remembered for connections that began before it. Linux gives up after 127 s.
-const REMEMBER_NS: u64 = 180_000_000_000;
+/// The port of name servers that speak TLS.
+const DNS_OVER_TLS: u16 = 853;
 
 const EPERM: i32 = 1;
 const EACCES: i32 = 13;
@@ -31,57 +30,6 @@ const ECONNRESET: i32 = 104;
 const ETIMEDOUT: i32 = 110;
 const ECONNREFUSED: i32 = 111;
 const EHOSTUNREACH: i32 = 113;
-
-/// Drops by the address that was connected to; and failures that were told already, by thread.
-#[derive(Default)]
-pub(super) struct Drops {
-    /// What the kernel calls its reasons.
-    names: BTreeMap<u32, String>,
-    by_remote: BTreeMap<SocketAddr, (Time, Dropped)>,
-    /// `connect` has failed in this thread, and its connection has been told.
-    told: BTreeMap<u32, (Time, i32)>,
-}
-
-impl Drops {
-    pub(super) fn name(&mut self, reasons: &[(u32, String)]) {
-        self.names = reasons.iter().cloned().collect();
-    }
-
-    pub(super) fn names(&self) -> Vec<(u32, String)> {
-        self.names.iter().map(|(number, name)| (*number, name.clone())).collect()
-    }
-
-    fn remember(&mut self, time: Time, dropped: &Dropped) {
-        // Either may be whom somebody connects to: a request is dropped as well as an answer.
-        for remote in [dropped.destination, dropped.source] {
-            self.by_remote.insert(remote, (time, dropped.clone()));
-        }
-        while self.by_remote.len() > MAX_REMEMBERED {
-            let oldest = self.by_remote.iter().min_by_key(|(_, (time, _))| *time);
-            let Some(oldest) = oldest.map(|(remote, _)| *remote) else { break };
-            self.by_remote.remove(&oldest);
-        }
-    }
-
-    /// A packet that was dropped on its way there or back since then.
-    pub(super) fn since(&self, began: Time, remote: SocketAddr) -> Option<Drop> {
-        let (time, dropped) = self.by_remote.get(&remote)?;
-        (*time >= began).then(|| Drop {
-            reason: self.names.get(&dropped.reason).cloned().unwrap_or_else(|| dropped.reason.to_string()),
-            netns: dropped.netns,
-            // Whether what was dropped was on its way there, or back.
-            of_answer: dropped.source == remote,
-        })
-    }
-
-    pub(super) fn forget(&mut self, time: Time) {
-        self.by_remote.retain(|_, (at, _)| time.since(*at) < REMEMBER_NS);
-        self.told.retain(|_, (at, _)| time.since(*at) < SAME_CALL_NS);
-    }
-}
-
-/// A connection's failure and that of its `connect` are this close together.
-const SAME_CALL_NS: u64 = 50_000_000;
 
 impl Model {
     /// What a record means for the connections that are followed.
@@ -98,6 +46,8 @@ impl Model {
                 self.tell_of(&shaken.owner, record.time, Some(shaken.began), what, make);
             }
             net::Event::Connection(connection) => {
+                let is_encrypted = connection.remote.port() == DNS_OVER_TLS;
+                self.lookups.encrypted += u64::from(is_encrypted && connection.state == State::Established);
                 if let Some(errno) = connection.errno {
                     self.drops.told.insert(connection.owner.tid, (record.time, errno));
                 }
@@ -108,8 +58,9 @@ impl Model {
             }
             net::Event::Refused { owner, remote, errno } => {
                 let told = self.drops.told.get(&owner.tid);
-                if !told.is_some_and(|(time, told)| told == errno && record.time.since(*time) < SAME_CALL_NS)
-                {
+                if !told.is_some_and(|(time, told)| {
+                    told == errno && record.time.since(*time) < drops::SAME_CALL_NS
+                }) {
                     self.tell_of(owner, record.time, None, What::Net(refused(*remote, *errno)), make);
                 }
             }
@@ -139,7 +90,10 @@ impl Model {
             sent_bytes: seen.established.map(|_| seen.bytes_acked),
             received_bytes: seen.established.map(|_| seen.bytes_received),
             drop: (outcome != NetOutcome::Connected)
-                .then(|| self.drops.since(seen.began, seen.remote))
+                .then(|| {
+                    let netns = (seen.netns != 0).then_some(seen.netns);
+                    self.drops.since(seen.began, &Way { remote: seen.remote, port: seen.local.port(), netns })
+                })
                 .flatten(),
             alert: None,
         })

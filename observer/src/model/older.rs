@@ -72,6 +72,7 @@ impl Model {
         if let Some(lives) = &mut self.lives {
             lives.insert(life);
         }
+        make(Made::Want(Want::Resolver { tgid: fact.init, of_node: fact.is_wasm }));
         self.follow_resident(fact.init, make);
         self.tell_resident(fact.init, make);
     }
@@ -143,6 +144,7 @@ fn who_it_is(container: &Container) -> CriContainer {
         sandbox_id: container.sandbox_id.clone(),
         attempt: container.attempt,
         image: container.image.clone(),
+        image_ref: None,
         handler: container.handler.clone(),
         labels: container.labels.clone(),
         log_path: None,

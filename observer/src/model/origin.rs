@@ -3,8 +3,9 @@
 
 use super::{
     coldstart::Context,
+    images::{self, Created},
     markers::Marker,
-    pods::{Pods, Sandbox},
+    pods::Sandbox,
     process::{ProcessInfo, Processes},
     start::Start,
 };
@@ -25,7 +26,8 @@ pub fn origin(start: &Start, container: &Container, context: &Context) -> Origin
     if let Some(id) = &container.sandbox_id {
         let first = context.pods.known_sandbox(id).filter(|sandbox| sandbox.first == Some(start.id));
         return first
-            .and_then(|sandbox| pod_origin(start, id, sandbox, context.pods))
+            .and_then(|sandbox| pod_origin(start, id, sandbox, context))
+            .or_else(|| cri_origin(start, context))
             .unwrap_or_else(|| runtime_origin(start));
     }
     shim_origin(start, context)
@@ -42,8 +44,8 @@ pub fn marker(time: Time, name: PhaseName, process: &ProcessInfo, detail: Option
 }
 
 /// The first container of a pod: from the pod's network namespace, or from its shim on the host's network.
-fn pod_origin(start: &Start, id: &str, sandbox: &Sandbox, pods: &Pods) -> Option<Origin> {
-    let begun = sandbox.begun?;
+fn pod_origin(start: &Start, id: &str, sandbox: &Sandbox, context: &Context) -> Option<Origin> {
+    let (begun, pods) = (sandbox.begun?, context.pods);
     let shim = pods.known_shim(id);
     let netns = sandbox.netns.as_deref().and_then(|path| pods.netns_made(path));
     let shim_started = shim.and_then(|shim| shim.starter.as_ref());
@@ -69,8 +71,38 @@ fn pod_origin(start: &Start, id: &str, sandbox: &Sandbox, pods: &Pods) -> Option
         });
     }
     markers.retain(|marker| marker.time <= begun);
-    markers.push(marker(start.id.at, PhaseName::Engine, &engine, None));
+    let created = created(start, context).filter(|created| created.at > begun);
+    match created {
+        Some(created) => markers.extend(created_markers(start, created, begun, context)),
+        None => markers.push(marker(start.id.at, PhaseName::Engine, &engine, None)),
+    }
     Some(Origin { time, t0, markers })
+}
+
+fn created<'a>(start: &Start, context: &'a Context) -> Option<&'a Created> {
+    let created = context.images.created(start.container_id.as_deref()?)?;
+    (created.at < start.id.at).then_some(created)
+}
+
+/// From a pod that is ready to its container's runtime: what fetched the image, if that was not there; what made it.
+fn created_markers(start: &Start, created: &Created, ready: Time, context: &Context) -> Vec<Marker> {
+    let cri = start.cri.as_ref();
+    let digest = cri.and_then(|cri| images::digest(cri.image_ref.as_deref()?));
+    let pulled = digest.and_then(|digest| context.images.pulled(digest, ready, created.at));
+    let image = cri.and_then(|cri| cri.image.as_deref());
+    pulled
+        .map(|at| marker(at, PhaseName::ImagePull, &created.engine, image))
+        .into_iter()
+        .chain([marker(created.at, PhaseName::Engine, &created.engine, None)])
+        .chain(context.images.markers(created, start.id.at))
+        .collect()
+}
+
+/// A further container of a pod: from the request for it.
+fn cri_origin(start: &Start, context: &Context) -> Option<Origin> {
+    let created = created(start, context)?;
+    let markers = context.images.markers(created, start.id.at);
+    Some(Origin { time: created.at, t0: T0::Cri, markers })
 }
 
 /// Up to a plugin's start the time is its parent's; from there to its end its own.

@@ -15,7 +15,7 @@ use crate::{
 const MAX_ENTRIES: usize = 8_192;
 
 /// A map that forgets its oldest entry rather than grow.
-struct Bounded<K, V> {
+pub(super) struct Bounded<K, V> {
     entries: BTreeMap<K, V>,
     order: VecDeque<K>,
 }
@@ -27,7 +27,7 @@ impl<K: Ord + Clone, V> Default for Bounded<K, V> {
 }
 
 impl<K: Ord + Clone, V> Bounded<K, V> {
-    fn entry(&mut self, key: K) -> &mut V
+    pub(super) fn entry(&mut self, key: K) -> &mut V
     where
         V: Default,
     {
@@ -42,7 +42,7 @@ impl<K: Ord + Clone, V> Bounded<K, V> {
         self.entries.entry(key).or_default()
     }
 
-    fn get(&self, key: &K) -> Option<&V> {
+    pub(super) fn get(&self, key: &K) -> Option<&V> {
         self.entries.get(key)
     }
 }
@@ -126,6 +126,7 @@ impl Pods {
         let wanted = match &record.event {
             Event::Namespace(event) => of_engine(event.role),
             Event::Mount(event) => of_engine(event.role),
+            Event::File(event) => of_engine(event.role),
             Event::Process(process::Event::Executed(exec)) => of_engine(exec.role),
             Event::Process(process::Event::Forked { role, .. } | process::Event::Exited { role, .. }) => {
                 of_engine(*role)

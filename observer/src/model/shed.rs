@@ -27,6 +27,9 @@ impl Shed {
 impl Model {
     pub(super) fn reported(&mut self, report: &ProbeReport, make: &mut impl FnMut(Made)) {
         let Report::Status { family, status, .. } = &report.what else { return };
+        if *family == Family::Fault as u8 {
+            self.sees_kills = matches!(status, Status::Attached | Status::Degraded | Status::Waiting);
+        }
         if *status == Status::Shed {
             let before = self.shed.0.insert(*family, FOREVER);
             if before != Some(FOREVER) && *family == Family::Dns as u8 {

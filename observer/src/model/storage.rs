@@ -1,4 +1,4 @@
-//! Calls that failed for want of room, or as a device failed: where, and what there is no room for. The kernel side tells
+//! Calls that failed for want of room, as a device failed, or as they are not permitted: where, and what there is no room for. The kernel side tells
 //! who and which call; how full the file system is has to be looked up, for which an event waits a moment.
 
 use std::collections::BTreeMap;
@@ -14,7 +14,9 @@ use crate::{
     time::Time,
 };
 
+const EPERM: i32 = 1;
 const EIO: i32 = 5;
+const EACCES: i32 = 13;
 const EROFS: i32 = 30;
 const EDQUOT: i32 = 122;
 
@@ -178,6 +180,7 @@ fn outcome(seen: &storage::Event, found: Option<&FailedAt>) -> FileOutcome {
     match (seen.alike.op, seen.alike.errno) {
         (Op::Inotify, _) => return FileOutcome::InotifyWatches,
         (Op::AddKey | Op::Keyctl, _) => return FileOutcome::KeyQuota,
+        (_, EACCES | EPERM) => return FileOutcome::Denied,
         (_, EIO) => return FileOutcome::IoError,
         (_, EROFS) => return FileOutcome::ReadOnly,
         (_, EDQUOT) => return FileOutcome::Quota,

@@ -1,11 +1,11 @@
 //! What is known of one pod, or of one container: who it is, how it is now, and what became of it before.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::SocketAddr};
 
 use super::{
     Check, ColdStart, Container, CpuUse, Event, Finding, NotMeasured, Resident, Since, Stdio, Unproven, names,
 };
-use crate::time::Wall;
+use crate::{input::Tracked, time::Wall};
 
 /// A container that lives, as it is at this moment.
 #[derive(Clone, Debug, PartialEq)]
@@ -94,6 +94,57 @@ pub struct Described {
     /// The latest events that need attention, the oldest of them first.
     pub recent: Vec<Event>,
     pub start: Option<ColdStart>,
+    /// `None`: it does not run, or may not be looked at.
+    pub network: Option<NetworkLook>,
+}
+
+/// The sockets of a container at this moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NetworkLook {
+    /// It has no network of its own.
+    pub is_nodes: bool,
+    pub listening: Vec<Listening>,
+    pub connections: Vec<Connections>,
+    /// Places and peers that there was no room for.
+    pub left_out: u64,
+    /// What the table of connections of its network has counted since that is there; `None`: the kernel does not say.
+    pub tracked: Option<Tracked>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Listening {
+    pub transport: Transport,
+    pub at: SocketAddr,
+    /// Connections that nobody has accepted yet.
+    pub waiting: Option<u64>,
+}
+
+/// Connections alike: those that came in by where they arrived, the others by where they go to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Connections {
+    pub direction: Direction,
+    pub transport: Transport,
+    pub at: SocketAddr,
+    pub state: &'static str,
+    pub count: u64,
+    /// Handed to the kernel, and not acknowledged by the peer.
+    pub unsent_bytes: u64,
+    /// Here, and not taken by the container.
+    pub unread_bytes: u64,
+}
+
+names! {
+    Transport {
+        Tcp = "tcp",
+        Udp = "udp",
+    }
+}
+
+names! {
+    Direction {
+        In = "in",
+        Out = "out",
+    }
 }
 
 /// An end of a container.

@@ -12,6 +12,8 @@ pub struct Dns {
     pub outcome: DnsOutcome,
     /// From the first query to the last answer that counted; `None`: there was none.
     pub latency_ns: Option<u64>,
+    /// What the C library returned, where that is all there is: `EAI_SERVICE`, ..
+    pub resolver_error: Option<&'static str>,
     /// A message of it that this node dropped, where it failed.
     pub drop: Option<Drop>,
     /// Queries sent for all of it.
@@ -30,11 +32,12 @@ pub struct DnsQuestion {
     /// `A`, `AAAA`, `TYPE64999`, ..
     pub qtype: String,
     pub outcome: DnsOutcome,
-    /// As the socket asked it: with a service address in between, that one.
-    pub server: SocketAddr,
+    /// As the socket asked it: with a service address in between, that one. `None`: nobody was asked.
+    pub server: Option<SocketAddr>,
     /// Where the query really went, if that is another.
     pub backend: Option<SocketAddr>,
-    pub transport: DnsTransport,
+    /// `None`: nothing was sent.
+    pub transport: Option<DnsTransport>,
     /// Of the answer that counted.
     pub rcode: Option<u8>,
     /// What the socket was told instead of an answer.

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::{Container, Cpu, Dns, File, Process, names};
-use crate::time::Wall;
+use crate::{probes::context::Parent, time::Wall};
 
 /// Something that was seen of a container, or of a process of the node that is in none.
 #[derive(Clone, Debug, PartialEq)]
@@ -100,6 +100,8 @@ pub struct Stdio {
     pub pipe_bytes: Option<u64>,
     /// How long a writer waited for room, sampled; nanoseconds.
     pub blocked_ns: Option<u64>,
+    /// The thread that waits longest for room, while one does.
+    pub waiter: Option<Thread>,
     /// Writes that failed because nobody reads any more.
     pub broken_pipe_writes: u64,
     pub reader: Option<Process>,
@@ -107,6 +109,13 @@ pub struct Stdio {
     pub outcome: StdioOutcome,
     /// Nothing more will come.
     pub ended: bool,
+}
+
+/// Of a process, by its numbers in the initial namespace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Thread {
+    pub pid: u32,
+    pub tid: u32,
 }
 
 names! {
@@ -336,6 +345,8 @@ pub struct Webhook {
     pub connects: u32,
     /// Bytes of the request that the server has not acknowledged.
     pub unacknowledged_bytes: Option<u32>,
+    /// What the request says of the trace that it belongs to, where it was read.
+    pub parent: Option<Parent>,
 }
 
 /// How a server's process has spent the time in which a request was with it, as a whole: on a CPU if any of its threads

@@ -65,4 +65,6 @@ pub struct Joined {
     pub unmatched: u64,
     /// Spans and evidence for which there was no room.
     pub given_up: u64,
+    /// Requests of which it was not looked at which traces they belong to: there were too many.
+    pub unread_requests: u64,
 }

@@ -1,4 +1,4 @@
-//! Operations on files that failed for want of room, or as the device failed or is read-only.
+//! Operations on files that failed for want of room, as the device failed or is read-only, or that are not permitted.
 
 use super::names;
 use crate::input::Filesystem;
@@ -36,6 +36,8 @@ names! {
         KeyQuota = "key-quota",
         IoError = "io-error",
         ReadOnly = "read-only",
+        /// Whoever asked may not: of containers only.
+        Denied = "denied",
         /// There was no room, but it cannot be said of what.
         Unknown = "unknown",
     }

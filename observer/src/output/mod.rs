@@ -27,14 +27,14 @@ use crate::{
 
 pub use cpu::{Cpu, CpuOutcome, CpuUse, Throttling};
 pub use describe::{
-    Api, ApiCondition, ApiEvent, ApiPod, Condition, Described, Description, Known, Limits, PastExit, Source,
-    Standing,
+    Api, ApiCondition, ApiEvent, ApiPod, Condition, Connections, Described, Description, Direction, Known,
+    Limits, Listening, NetworkLook, PastExit, Source, Standing, Transport,
 };
 pub use dns::{Dns, DnsOutcome, DnsQuestion, DnsTransport};
 pub use event::{
     CallOutcome, CallPhases, CallSeen, Drop, Event, FaultKind, FaultRegion, LogFile, Memory, Net, NetAction,
     NetOutcome, OomScope, Peer, Runtime, RuntimeAction, Seen, ServerTime, Side, Since, Stdio, StdioOutcome,
-    StdioTarget, Text, TlsAlert, Webhook, What,
+    StdioTarget, Text, Thread, TlsAlert, Webhook, What,
 };
 pub use evidence::{Evidence, Join, Joined, Target, Told};
 pub use file::{File, FileOutcome};
@@ -107,6 +107,9 @@ pub enum Want {
     /// Attach to the engine library that runtime process `tgid` has opened: what it exports says more than the
     /// kernel sees.
     Engine { tgid: u32, path: String },
+    /// See the look-ups of the C libraries that the root of this process has. `of_node`: that root is the node's, and so
+    /// they are seen from now on.
+    Resolver { tgid: u32, of_node: bool },
     /// Nothing but the end of this container init is of interest from now on.
     Quiet { init: u32 },
     /// See the webhook calls that this process makes, or answers, in its TLS library.

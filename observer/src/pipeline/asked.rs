@@ -5,7 +5,7 @@ use crate::{
     input::{Fact, FactKind, Input},
     output::{Container, Found, NotMeasured, Standing},
     probes::webhook::Target,
-    time::Wall,
+    time::{Time, Wall},
 };
 
 impl Pipeline {
@@ -44,6 +44,25 @@ impl Pipeline {
         !self.settings.filter.is_empty() && self.seen.starts == 0 && self.seen.all_events() == 0
     }
 
+    /// For people, where the user asks for containers of which none is here now.
+    pub fn nobody_matches(&self) -> Option<String> {
+        let filter = &self.settings.filter;
+        let is_asked = !filter.is_empty() && self.follows();
+        if !is_asked || !self.standings(|container| filter.takes(container)).is_empty() {
+            return None;
+        }
+        let here = self.standings(|_| true).len();
+        Some(format!(
+            "none of the {here} containers here matches {} now; what comes is told",
+            filter.describe()
+        ))
+    }
+
+    /// Nothing before this is told of: what is known of it was seen by another.
+    pub fn looks_from(&mut self, time: Time) {
+        self.from = Some(time);
+    }
+
     /// The inputs from which another pipeline would come to where this one is: a recording's checkpoint.
     pub fn open_inputs(&self) -> Vec<Input> {
         let reports = self.statuses.values().cloned().map(Input::Probe);
@@ -61,7 +80,7 @@ impl Pipeline {
 
     /// What was looked at by now, and what could not be.
     pub fn looked_at(&self) -> (Option<Found>, Vec<NotMeasured>) {
-        (self.judging.outcome(), self.not_measured())
+        (self.judging.recently(), self.not_measured())
     }
 
     /// All webhooks that are named: kernel records name them by their place here, from 1.

@@ -9,7 +9,9 @@ const NOT_WATCHED: &str = "it is not watched any more: the filter has changed";
 impl Pipeline {
     /// Goes on with these settings. What cannot be read is of a newer version, and changes nothing.
     pub(super) fn change(&mut self, text: &str, out: &mut impl FnMut(Output)) {
-        let Ok(new) = serde_json::from_str::<Settings>(text) else { return };
+        let Ok(mut new) = serde_json::from_str::<Settings>(text) else { return };
+        // What is usual is not read again: only what a run began with is known to who replays it.
+        new.normals = std::mem::take(&mut self.settings.normals);
         self.told_settings = Some(text.to_owned());
         let old = std::mem::replace(&mut self.settings, new);
         let settings = &self.settings;

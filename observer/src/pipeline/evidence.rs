@@ -1,10 +1,13 @@
 //! What of all that is told is tied to spans of others.
 
+use observer_ebpf::Family;
+
 use super::{Relation, event_needs_attention};
 use crate::{
     correlate::Correlator,
-    input::{Fact, FactKind, Input},
+    input::{Fact, FactKind, Input, Record},
     output::{Event, Evidence, Output, What},
+    probes,
 };
 
 /// Hands over what a correlator has to know.
@@ -13,6 +16,12 @@ pub(super) fn hear(correlator: Option<&mut Correlator>, input: &Input) {
     match input {
         Input::Span(span) => correlator.span(span),
         Input::Fact(Fact { what: FactKind::Clock(offset), .. }) => correlator.clock(*offset),
+        Input::Record(Record { time, event: probes::Event::Context(event), .. }) => {
+            correlator.request(*time, event);
+        }
+        Input::Lost { family, time, .. } if *family == Family::Context as u8 => {
+            correlator.lost_requests(*time);
+        }
         _ => {}
     }
 }

@@ -64,7 +64,8 @@ impl History {
                 let past = self.past(&start.container);
                 past.start = Some((**start).clone());
                 past.since = Some(Since::Start);
-                past.exit = exit.or(past.exit.take());
+                // The event of its end knows when that was.
+                past.exit = past.exit.take().or(exit);
             }
             Output::Event(event) => self.event(event),
             Output::Finding(finding) => {

@@ -1,13 +1,14 @@
 //! What the model makes, as signals, to the rules: findings and suspicions, where rules were given.
 
 use crate::{
+    compare::usual::Usual,
     filter::Filter,
     health::ProbeReport,
-    input::{Certificate, NodeFilesystem},
+    input::{Certificate, NodeFilesystem, Normal, Tracked},
     model::kube::KubeState,
     output::{ColdStart, Container, CpuUse, Event, Found, NodeUse, NotMeasured, Output, Resident},
     rules::{Engine, Rules, Said},
-    signals::{Signals, certificate},
+    signals::{Signals, certificate, tracking},
     time::{ClockOffset, Time},
 };
 
@@ -19,8 +20,14 @@ pub(super) struct Judging {
 }
 
 impl Judging {
-    pub fn by(rules: Rules) -> Judging {
-        Judging { signals: Signals::default(), engine: Some(Engine::new(rules)) }
+    /// By these rules, on a node on which this is usual.
+    pub fn by(rules: Rules, normals: &[Normal]) -> Judging {
+        Judging { signals: Signals::knowing(normals), engine: Some(Engine::new(rules).knowing(normals)) }
+    }
+
+    /// What was learned to be usual since this was asked last.
+    pub fn take_learned(&mut self) -> Usual {
+        self.engine.as_mut().map(Engine::take_learned).unwrap_or_default()
     }
 
     /// Judges by other rules from now on; what is open is closed, and why is said with it.
@@ -124,12 +131,34 @@ impl Judging {
         outputs(said)
     }
 
+    pub fn cpu_of_another(&mut self, container: &Container, used: &CpuUse, now: Time) {
+        if self.engine.is_some() {
+            self.signals.cpu_of_another(container, used, now);
+        }
+    }
+
     pub fn node(&mut self, used: &NodeUse, now: Time, clock: ClockOffset) -> Vec<Output> {
         let mut said = Vec::new();
         if let Some(engine) = &mut self.engine {
             let see =
                 |seen: crate::signals::Observation| engine.observe(&seen, clock, &mut |what| said.push(what));
             self.signals.node(used, now, clock.wall(now), see);
+        }
+        outputs(said)
+    }
+
+    pub fn tracked(
+        &mut self,
+        container: Option<&Container>,
+        counts: &Tracked,
+        now: Time,
+        clock: ClockOffset,
+    ) -> Vec<Output> {
+        let mut said = Vec::new();
+        if let Some(engine) = &mut self.engine {
+            let see =
+                |seen: crate::signals::Observation| engine.observe(&seen, clock, &mut |what| said.push(what));
+            tracking::signals(container, counts, now, clock.wall(now), see);
         }
         outputs(said)
     }
@@ -187,6 +216,11 @@ impl Judging {
     /// What came of it; `None`: nothing was judged.
     pub fn outcome(&self) -> Option<Found> {
         self.engine.as_ref().map(Engine::outcome)
+    }
+
+    /// The same by now, for who asks meanwhile.
+    pub fn recently(&self) -> Option<Found> {
+        self.engine.as_ref().map(Engine::recently)
     }
 
     pub fn not_measured(&self) -> Vec<NotMeasured> {

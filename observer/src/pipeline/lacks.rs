@@ -26,6 +26,7 @@ impl Pipeline {
         })
     }
 
+    // long: one lack after the other
     pub(super) fn not_measured(&self) -> Vec<NotMeasured> {
         // What waits for something that is not there has missed nothing.
         let lacking =
@@ -71,6 +72,11 @@ impl Pipeline {
                 "more names were being looked up at once than are followed",
             ),
             (self.model.dns_garbage(), "messages to or from port 53", "they are none that can be read"),
+            (
+                self.model.encrypted_lookups(),
+                "connections to port 853",
+                "names are looked up over TLS there: neither what is asked nor what is answered can be read",
+            ),
             (
                 self.model.unread_text,
                 "writes to standard output and error",

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{filter::Filter, probes::webhook::Target, rules::catalogue::Entry};
+use crate::{filter::Filter, input::Normal, probes::webhook::Target, rules::catalogue::Entry};
 
 /// Recorded, so that a replay uses the same. What older recordings do not say has a default.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,6 +30,9 @@ pub struct Settings {
     /// Whether what is seen is tied to spans that others send, and how it is told.
     #[serde(default)]
     pub evidence: Relation,
+    /// What earlier runs have learned to be usual here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub normals: Vec<Normal>,
 }
 
 /// How evidence stands to the span that it belongs to.
@@ -60,6 +63,7 @@ impl Default for Settings {
             scenario: None,
             catalogue: Vec::new(),
             evidence: Relation::Off,
+            normals: Vec::new(),
         }
     }
 }

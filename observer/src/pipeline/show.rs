@@ -230,8 +230,10 @@ pub fn event_needs_attention(event: &Event) -> bool {
         // What a workload says is its own affair.
         What::Text(text) => text.component,
         What::Cpu(cpu) => cpu.outcome == CpuOutcome::Throttled,
-        // Programs ask for more than there is, or write where they may not, to find out.
-        What::File(file) => !matches!(file.outcome, FileOutcome::TooLarge | FileOutcome::ReadOnly),
+        // Programs ask for more than there is, or for what they may not have, to find out.
+        What::File(file) => {
+            !matches!(file.outcome, FileOutcome::TooLarge | FileOutcome::ReadOnly | FileOutcome::Denied)
+        }
     }
 }
 

@@ -325,7 +325,9 @@ fn subject_key(event: &Event) -> Key {
 fn add_object(key: &mut Key, what: &What) {
     match what {
         What::Dns(dns) => {
-            key.insert("server", dns.decided.server.to_string());
+            if let Some(server) = dns.decided.server {
+                key.insert("server", server.to_string());
+            }
             if let Some(backend) = dns.decided.backend {
                 key.insert("backend", backend.to_string());
             }

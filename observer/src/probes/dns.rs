@@ -1,6 +1,7 @@
 //! Messages between this node's sockets and the domain name servers that they ask, and errors of such sockets.
 
 mod message;
+mod resolver;
 mod stream;
 
 use observer_ebpf::{
@@ -19,12 +20,14 @@ use super::{
     spec::{Hook, Rung, Spec, tracepoint},
 };
 pub use message::{Message, NotAMessage, Question, RecordType, parse};
+pub use resolver::{GETADDRINFO, Unresolved};
 pub use stream::Streams;
 
 pub const SPEC: Spec = Spec {
     family: Family::Dns,
     gives: "which names are looked up, by whom, and what came of it",
-    cost: "a comparison at every packet of a socket",
+    cost: "a comparison at every packet of a socket; a breakpoint at getaddrinfo of every process that has the same \
+           C library file as a container",
     hooks: &[
         Hook {
             name: "packets",
@@ -41,6 +44,8 @@ pub enum Event {
     Packet(Packet),
     /// The socket was told of an error, which calls of `recv` may not show.
     Failed(Failed),
+    /// A look-up has failed, and nobody was asked.
+    Unresolved(Unresolved),
 }
 
 /// A datagram or segment, without its bytes.
@@ -78,6 +83,7 @@ pub fn decode(number: u8, bytes: &[u8], streams: &mut Streams) -> Result<Event, 
                 owner: packet::owner(&wire.owner),
             })
         }),
+        3 => resolver::unresolved(bytes).map(Event::Unresolved),
         _ => Err(Malformed::Operation(u32::from(number))),
     }
 }

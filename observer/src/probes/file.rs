@@ -1,5 +1,5 @@
 //! Files opened by runtimes: config.json, exec.fifo, engine libraries, modules; and failures. Locks that an engine's
-//! helpers waited for.
+//! helpers waited for. Blobs, snapshots and containers as an engine lays them out.
 
 use observer_ebpf::{
     Family,
@@ -14,7 +14,8 @@ use super::{
 
 pub const SPEC: Spec = Spec {
     family: Family::File,
-    gives: "runtime-load, wait-start and the Wasm phases; which file was missing when a start failed",
+    gives: "runtime-load, wait-start, image-pull, snapshot and the Wasm phases; which file was missing when a start \
+            failed",
     cost: "a hash look-up at the exit of openat; a comparison at the exit of stat, access, readlink",
     hooks: &[
         syscall!("openat", "exit_openat", ["dfd", "filename", "flags", "mode"]),
@@ -27,6 +28,8 @@ pub const SPEC: Spec = Spec {
         syscall!("faccessat2", "exit_access_at", ["dfd", "filename"]),
         syscall!(optional "readlink", "exit_readlink", ["path"]),
         syscall!("readlinkat", "exit_readlinkat", ["dfd", "pathname"]),
+        syscall!(optional "renameat", "exit_kept_rename", ["olddfd", "oldname", "newdfd", "newname"]),
+        syscall!("mkdirat", "exit_kept_mkdir", ["dfd", "pathname"]),
         syscall!(optional "flock", "enter_engine", "exit_flock", ["fd", "cmd"]),
     ],
 };
@@ -42,6 +45,10 @@ pub enum Op {
     Readlink,
     /// Waits only, of an engine's helpers. The path is the file's name.
     Flock,
+    /// Of engines: a blob that was fetched, a snapshot. The path is the new one.
+    Rename,
+    /// Of engines: a container's directory, a sandbox's.
+    Mkdir,
 }
 
 impl Op {
@@ -52,6 +59,8 @@ impl Op {
             Op::Access => "access",
             Op::Readlink => "readlink",
             Op::Flock => "flock",
+            Op::Rename => "renameat",
+            Op::Mkdir => "mkdirat",
         }
     }
 }
@@ -78,6 +87,8 @@ pub fn decode(number: u8, bytes: &[u8]) -> Result<Event, Malformed> {
         op::ACCESS => Op::Access,
         op::READLINK => Op::Readlink,
         op::FLOCK => Op::Flock,
+        op::RENAME => Op::Rename,
+        op::MKDIR => Op::Mkdir,
         other => return Err(Malformed::Operation(other)),
     };
     let (path, _) = chars::take(rest, wire.path_len as usize)?;

@@ -3,6 +3,7 @@
 
 pub mod cgroup;
 mod chars;
+pub mod context;
 pub mod cpu;
 pub mod dns;
 pub mod fault;
@@ -114,6 +115,8 @@ impl Purpose {
         Family::ALL
             .iter()
             .copied()
+            // Which traces requests belong to is asked for only where there is somebody to tell.
+            .filter(|family| *family != Family::Context)
             .filter(|family| self == Purpose::Lives || is_for_starts(*family))
             .collect()
     }
@@ -127,7 +130,7 @@ pub const fn needs(family: Family) -> &'static [Family] {
         Family::Tls => &[Family::Process],
         // Who asks is then known by its container, not by its pid alone.
         Family::Dns => &[Family::Process, Family::Cgroup, Family::Mount],
-        Family::Net => &[Family::Process, Family::Cgroup, Family::Mount],
+        Family::Net | Family::Context => &[Family::Process, Family::Cgroup, Family::Mount],
         Family::Storage => {
             &[Family::Process, Family::Cgroup, Family::Mount, Family::Output, Family::File, Family::Security]
         }
@@ -158,6 +161,7 @@ const fn is_for_starts(family: Family) -> bool {
         Family::Storage => false,
         Family::Cpu => false,
         Family::Hardware => false,
+        Family::Context => false,
     }
 }
 

@@ -40,11 +40,14 @@ pub const SPEC: Spec = Spec {
     ],
 };
 
+/// The one of them by which rules drop.
+pub const OF_A_RULE: &str = "NETFILTER_DROP";
+
 /// Why packets are dropped that somebody may miss. Whatever else they are dropped for is how TCP and the tables of
 /// the kernel work: old segments, duplicates, queues of sockets that close.
 pub const REASONS: &[&str] = &[
     "NO_SOCKET",
-    "NETFILTER_DROP",
+    OF_A_RULE,
     "SOCKET_RCVBUFF",
     "SOCKET_BACKLOG",
     "SOCKET_FILTER",

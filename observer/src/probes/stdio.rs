@@ -110,6 +110,21 @@ pub struct PipeState {
     pub alive: bool,
     /// The process that reads it, as far as that is known.
     pub reader: Option<u32>,
+    /// Who has waited longest for room, where somebody does; looked at only in samples.
+    #[serde(default)]
+    pub waiter: Option<Waiter>,
+}
+
+/// A thread that waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waiter {
+    pub tgid: u32,
+    pub tid: u32,
+}
+
+/// From the kernel's `pid_tgid`.
+pub fn waiter(thread: u64) -> Option<Waiter> {
+    (thread != 0).then_some(Waiter { tgid: (thread >> 32) as u32, tid: thread as u32 })
 }
 
 /// What a container wrote to one of its streams.
@@ -200,6 +215,7 @@ pub fn pipe_state(wire: &stdio::PipeState) -> PipeState {
         waiting: wire.state & state::WAITING != 0,
         alive: wire.state & state::ALIVE != 0,
         reader: (wire.reader != 0).then_some(wire.reader),
+        waiter: None,
     }
 }
 

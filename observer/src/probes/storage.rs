@@ -1,4 +1,5 @@
-//! Operations on files that failed for want of room, or as the device failed or is read-only: of all processes.
+//! Operations on files that failed for want of room, or as the device failed or is read-only: of all processes; and those
+//! that containers are not permitted.
 
 use observer_ebpf::{
     Family,
@@ -14,7 +15,7 @@ use super::{
 
 pub const SPEC: Spec = Spec {
     family: Family::Storage,
-    gives: "which files could not be written for want of room, or as their device failed",
+    gives: "which files could not be written for want of room, or as their device failed, and which containers may not use",
     cost: "a comparison at the exit of calls that write, allocate or sync, or make a file; more only for those that fail",
     hooks: &[
         // Those of `output`, `stdio`, `file` and `security`, which hand on what fails.

@@ -14,6 +14,7 @@ mod faults;
 mod hardware;
 mod net;
 mod packets;
+mod requests;
 mod storage;
 mod streams;
 mod webhooks;
@@ -232,6 +233,7 @@ fn every_kind(op: u32) -> Vec<(Vec<u8>, Event)> {
     .chain(cpu::every_kind())
     .chain(hardware::every_kind())
     .chain(storage::every_kind())
+    .chain(requests::every_kind())
     .collect()
 }
 
@@ -307,7 +309,11 @@ fn a_cut_record_is_an_error_wherever_it_is_cut() {
             let mut honest = record[..cut].to_vec();
             if cut >= size_of::<Header>() {
                 set_len(&mut honest, cut);
-                assert!(matches!(reduce(&honest), Err(Malformed::Short | Malformed::Text)));
+                assert!(
+                    matches!(reduce(&honest), Err(Malformed::Short | Malformed::Text)),
+                    "{:?} {cut}",
+                    reduce(&honest)
+                );
             }
         }
         let mut longer = record.clone();

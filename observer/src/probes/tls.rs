@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Malformed,
+    context::Parent,
     spec::{LibraryHook, Spec},
 };
 use crate::time::Time;
@@ -139,6 +140,9 @@ pub struct Request {
     pub uid: Option<String>,
     /// Bytes of its body.
     pub length: Option<u64>,
+    /// What it says of the trace that it belongs to.
+    #[serde(default)]
+    pub parent: Option<Parent>,
     /// Some of its headers refer to what was said before the observer listened: what is `None` may have been said.
     #[serde(default)]
     pub is_unresolved: bool,

@@ -43,6 +43,9 @@ pub struct Entry {
     #[serde(default)]
     pub remedy_zh: Option<String>,
     pub verify: String,
+    /// How long a finding stays open without new evidence, where that is longer than its conditions look back.
+    #[serde(default)]
+    pub stays_open: Option<Period>,
     #[serde(default)]
     pub warm_up: Option<Period>,
     #[serde(default)]

@@ -57,6 +57,8 @@ pub struct Series {
     /// Whether what happens while a container is being stopped counts, and what a component does that has just begun.
     pub in_teardown: bool,
     pub when_young: bool,
+    /// Whether what is usual of it is learned, of each container.
+    pub is_learned: bool,
     /// How far back anybody looks.
     pub keep: Period,
     /// Causes and symptoms for which an observation is a reason to judge anew.
@@ -121,6 +123,9 @@ impl Rules {
         }
         rules.checks =
             checks::all(|selector, key, over| rules.series(Series::new(selector, key, over, true, true)));
+        for check in rules.checks.iter().filter(|check| check.usual.is_some() && check.of_container) {
+            rules.series[check.series].is_learned = true;
+        }
         rules.order();
         for (at, series) in rules.series.iter().enumerate() {
             rules.by_signal.entry(series.of.signal).or_default().push(at);
@@ -176,7 +181,7 @@ impl Rules {
         let scope = Scope { by: &by, in_teardown, when_young: warm_up == Period(0) };
         let when = self.tests(&cause.when, scope).map_err(|(words, why)| at(words, why))?;
         let unless = self.tests(&cause.unless, scope).map_err(|(words, why)| at(words, why))?;
-        let life = when.iter().map(|test| test.condition.over).max().unwrap_or_default().max(LEAST_LIFE);
+        let life = life(entry, &when);
         let counts_since = when.iter().any(|test| test.condition.since.is_some());
         Ok(Rule {
             entry: Arc::clone(entry),
@@ -203,7 +208,7 @@ impl Rules {
         let unless = self.tests(&symptom.unless, scope).map_err(at)?;
         // A cause that wants to wait is waited for.
         let settle = entry.causes.iter().filter_map(|cause| cause.settle).max().unwrap_or_default();
-        let longest = when.iter().map(|test| test.condition.over).max().unwrap_or_default();
+        let life = life(entry, &when);
         Ok(Rule {
             entry: Arc::clone(entry),
             cause: None,
@@ -216,7 +221,7 @@ impl Rules {
             unless,
             settle: Period(settle.0 + 3_000_000_000),
             warm_up,
-            life: longest.max(LEAST_LIFE),
+            life,
         })
     }
 
@@ -315,6 +320,12 @@ impl Rules {
     }
 }
 
+/// How long what these conditions tell stays open without new evidence.
+fn life(entry: &Entry, when: &[Test]) -> Period {
+    let longest = when.iter().map(|test| test.condition.over).max().unwrap_or_default();
+    longest.max(LEAST_LIFE).max(entry.stays_open.unwrap_or_default())
+}
+
 /// What the evidence of a rule has in common.
 #[derive(Clone, Copy)]
 struct Scope<'a> {
@@ -332,7 +343,7 @@ impl Series {
         when_young: bool,
     ) -> Series {
         let (causes, symptoms) = (Vec::new(), Vec::new());
-        Series { of, key, other: None, in_teardown, when_young, keep, causes, symptoms }
+        Series { of, key, other: None, in_teardown, when_young, is_learned: false, keep, causes, symptoms }
     }
 }
 

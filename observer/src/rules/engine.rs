@@ -4,11 +4,14 @@
 mod change;
 mod suspect;
 
+mod outcome;
+
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     Rules,
     compile::{COMES_LATE, Rule},
+    habits::Habits,
     judge::{Bench, Match, Verdict},
     open::{Open, Suspicion, Taken},
     tell,
@@ -16,15 +19,18 @@ use super::{
     windows::{Key, Windows, key},
 };
 use crate::{
+    compare::usual::Usual,
     health::{ProbeReport, Report, Status},
-    layer::Layer,
-    output::{CheckState, Container, Finding, Found, Grade, NotMeasured, Process, Unproven},
+    input::Normal,
+    output::{Check, Container, Finding, Grade, Process, Unproven},
     signals::Observation,
     time::{ClockOffset, Time},
 };
 
 /// Findings that are open at once, and suspicions.
 const MAX_OPEN: usize = 1_024;
+/// How often is noted what was worst: within what checks look back at.
+const LOOK_NS: u64 = 60_000_000_000;
 /// What explains another finding must have been seen this recently.
 const EXPLAINS_NS: u64 = 300_000_000_000;
 
@@ -41,10 +47,14 @@ pub struct Engine {
     rules: Rules,
     windows: Windows,
     trust: Trust,
+    habits: Habits,
     /// When watching began, and how late it is.
     began: Option<Time>,
     now: Time,
     clock: ClockOffset,
+    /// What was looked at on the whole node, as it was when it was worst; and when that was noted last.
+    worst: Vec<Check>,
+    looked: Time,
     /// By cause and key.
     open: BTreeMap<(usize, Key), Open>,
     /// Matches that wait for what would refute them.
@@ -64,6 +74,17 @@ impl Engine {
         Engine { rules, windows, ..Engine::default() }
     }
 
+    /// On a node on which this is usual.
+    #[must_use]
+    pub fn knowing(self, normals: &[Normal]) -> Engine {
+        Engine { habits: Habits::knowing(normals), ..self }
+    }
+
+    /// What was learned to be usual since this was asked last.
+    pub fn take_learned(&mut self) -> Usual {
+        self.habits.take_learned()
+    }
+
     pub fn report(&mut self, report: &ProbeReport, say: &mut impl FnMut(Said)) {
         self.trust.report(report);
         if let Report::Status { family, status: Status::Shed, .. } = report.what {
@@ -74,35 +95,6 @@ impl Engine {
 
     pub fn lost(&mut self, family: u8, total: u64, time: Time) {
         self.trust.lost(family, total, time);
-    }
-
-    /// What came of it all.
-    pub fn outcome(&self) -> Found {
-        let checked = tell::checked(&self.rules, self.bench(), None);
-        Found { proved: self.proved, likely: self.likely, unproven: self.unproven, checked }
-    }
-
-    /// What was looked at in no layer, and what there was no room for.
-    pub fn not_measured(&self) -> Vec<NotMeasured> {
-        let given_up = [
-            (self.windows.given_up, "observations", "more were made at once than rules look back at"),
-            (self.given_up, "findings", "more were open at once than are kept"),
-        ];
-        let lacks = |(count, what, why): (u64, &str, &str)| NotMeasured {
-            layer: Layer::Host,
-            what: format!("{count} {what}"),
-            why: why.to_owned(),
-            how: None,
-        };
-        let unseen = tell::checked(&self.rules, self.bench(), None);
-        let unseen = unseen.into_iter().filter(|check| check.state == CheckState::NotMeasured);
-        let unseen = unseen.map(|check| NotMeasured {
-            layer: check.layer,
-            what: check.what,
-            why: check.why.unwrap_or_default(),
-            how: None,
-        });
-        given_up.into_iter().filter(|(count, ..)| *count > 0).map(lacks).chain(unseen).collect()
     }
 
     pub fn began(&mut self, time: Time) {
@@ -116,6 +108,9 @@ impl Engine {
         for at in series {
             let series = &self.rules.series[*at];
             if self.windows.take(*at, series, observation) {
+                if series.is_learned {
+                    self.habits.note(observation);
+                }
                 causes.extend_from_slice(&series.causes);
                 symptoms.extend_from_slice(&series.symptoms);
             }
@@ -154,9 +149,14 @@ impl Engine {
     pub fn tick(&mut self, now: Time, clock: ClockOffset, say: &mut impl FnMut(Said)) {
         (self.now, self.clock) = (self.now.max(now), clock);
         self.windows.prune(&self.rules.series, now);
+        if now.since(self.looked) >= LOOK_NS {
+            self.looked = now;
+            self.worst = self.looked_at();
+        }
         self.decide(|rule, taken| now.since(taken.time) >= rule.settle.0, say);
         self.decide_suspicions(say);
         self.close(say);
+        self.learn();
     }
 
     /// What waited, where its time has come: does it still hold?
@@ -180,17 +180,18 @@ impl Engine {
     /// Nothing more will come: neither what is only known late, nor more of what is told as it is.
     pub fn finish(&mut self, say: &mut impl FnMut(Said)) {
         self.decide(|rule, _| rule.settle <= COMES_LATE, say);
-        let bench = Bench::of(&self.windows, &self.trust, self.now, self.began);
+        let bench = Bench::of((&self.windows, &self.trust, &self.habits), self.now, self.began);
         for ((at, key), open) in &mut self.open {
             if open.count > open.told_count {
                 open.told_count = open.count;
+                open.checked = tell::looked_at(&self.rules, open, bench);
                 say(tell::updated(&self.rules, *at, key, open, bench, self.clock));
             }
         }
     }
 
     fn bench(&self) -> Bench<'_> {
-        Bench::of(&self.windows, &self.trust, self.now, self.began)
+        Bench::of((&self.windows, &self.trust, &self.habits), self.now, self.began)
     }
 
     /// From its first evidence on: what goes on failing must not put off for ever what is said of it.
@@ -219,7 +220,8 @@ impl Engine {
             let open = self.open.get_mut(&(at, key.clone()));
             if let Some(open) = open.filter(|open| is_surer || open.is_due(self.now)) {
                 (open.told_count, open.told) = (open.count, self.now);
-                let bench = Bench::of(&self.windows, &self.trust, self.now, self.began);
+                let bench = Bench::of((&self.windows, &self.trust, &self.habits), self.now, self.began);
+                open.checked = tell::looked_at(&self.rules, open, bench);
                 say(tell::updated(&self.rules, at, &key, open, bench, self.clock));
             }
             return;
@@ -229,7 +231,8 @@ impl Engine {
             return;
         }
         self.replace_worse(at, &taken, say);
-        let open = Open::new(taken, self.now);
+        let mut open = Open::new(taken, self.now);
+        open.checked = tell::looked_at(&self.rules, &open, self.bench());
         self.count(open.grade);
         say(tell::opened(&self.rules, at, &key, &open, self.bench(), self.clock));
         self.open.insert((at, key), open);

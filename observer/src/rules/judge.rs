@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{
     compile::{Rule, Test},
     grammar::{Func, PARTS, Place},
+    habits::Habits,
     trust::Trust,
     windows::{Kept, Windows},
 };
@@ -36,11 +37,15 @@ pub struct Match {
     pub last: Kept,
 }
 
+/// What is looked at to judge.
+pub type Looks<'a> = (&'a Windows, &'a Trust, &'a Habits);
+
 /// What rules are judged by.
 #[derive(Clone, Copy)]
 pub struct Bench<'a> {
     pub windows: &'a Windows,
     pub trust: &'a Trust,
+    pub habits: &'a Habits,
     pub now: Time,
     /// When watching began.
     pub began: Time,
@@ -53,8 +58,8 @@ enum Held<'a> {
 }
 
 impl<'a> Bench<'a> {
-    pub fn of(windows: &'a Windows, trust: &'a Trust, now: Time, began: Option<Time>) -> Bench<'a> {
-        Bench { windows, trust, now, began: began.unwrap_or_default() }
+    pub fn of((windows, trust, habits): Looks<'a>, now: Time, began: Option<Time>) -> Bench<'a> {
+        Bench { windows, trust, habits, now, began: began.unwrap_or_default() }
     }
 
     /// `counted`: the number of the last observation that is in a count already.

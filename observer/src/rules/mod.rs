@@ -8,6 +8,7 @@ mod checks;
 pub mod compile;
 mod engine;
 pub mod grammar;
+mod habits;
 mod judge;
 pub mod keywords;
 mod open;

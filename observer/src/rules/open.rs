@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::judge::{MAX_EVIDENCE, Match};
 use crate::{
-    output::{Container, Grade, Process},
+    output::{Check, Container, Grade, Process},
     rules::windows::Kept,
     signals::Label,
     time::Time,
@@ -43,6 +43,8 @@ pub struct Open {
     /// The number of the last observation in it.
     pub counted: u64,
     pub evidence: Vec<Kept>,
+    /// What was looked at, as it was when it was worst.
+    pub checked: Vec<Check>,
     pub told: Time,
     pub told_count: u64,
 }
@@ -79,6 +81,7 @@ impl Open {
             counted: taken.found.counted,
             told_count: taken.found.count.max(1),
             evidence: taken.found.evidence,
+            checked: Vec::new(),
             told: now,
         }
     }

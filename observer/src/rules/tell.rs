@@ -8,6 +8,7 @@ use super::{
     checks::OVER,
     compile::Rule,
     engine::Said,
+    habits,
     judge::Bench,
     open::{Open, Suspicion},
     windows::{Kept, Key},
@@ -67,7 +68,7 @@ fn finding(
         last_seen: open.latest.at.max(open.first.at),
         count: open.count,
         evidence: open.evidence.iter().map(evidence).collect(),
-        checked: checked(rules, bench, open.workload.as_ref()),
+        checked: looked_at(rules, open, bench),
         fix_type: cause.and_then(|cause| cause.fix_type.clone()).unwrap_or_else(|| entry.fix_type.clone()),
         remedy: told(remedy, remedy_zh),
         verify: cause.and_then(|cause| cause.verify.clone()).unwrap_or_else(|| entry.verify.clone()),
@@ -138,10 +139,35 @@ fn evidence(kept: &Kept) -> Proof {
     }
 }
 
+/// What was looked at since it was first told, as it was when it was worst: an update that comes late is not about the last
+/// minutes only.
+pub fn looked_at(rules: &Rules, open: &Open, bench: Bench) -> Vec<Check> {
+    worse(&open.checked, checked(rules, bench, open.workload.as_ref()))
+}
+
+/// Of two looks at the same things the worse of each.
+pub fn worse(before: &[Check], now: Vec<Check>) -> Vec<Check> {
+    let rank = |check: &Check| match check.state {
+        CheckState::NotMeasured => 0,
+        CheckState::Ok => 1,
+        CheckState::Abnormal => 2,
+    };
+    let is_worse = |one: &Check, other: &Check| (rank(one), one.value) > (rank(other), other.value);
+    now.into_iter()
+        .map(|check| {
+            let earlier = before.iter().find(|earlier| earlier.what == check.what);
+            earlier.filter(|earlier| is_worse(earlier, &check)).cloned().unwrap_or(check)
+        })
+        .collect()
+}
+
 /// What was looked at in each layer, of this workload where that can be told apart.
 pub fn checked(rules: &Rules, bench: Bench, workload: Option<&Arc<str>>) -> Vec<Check> {
     let from = Time(bench.now.0.saturating_sub(OVER.0));
     let check = |check: &super::checks::Check| {
+        let usual = bench.habits.usual(check, workload);
+        let learned = usual.zip(check.usual).map(|(normal, beyond)| beyond.of(normal.p90));
+        let bound = learned.or(check.bound)?;
         let key: Option<Key> = if check.of_container {
             workload.map(|workload| vec![Arc::clone(workload)])
         } else {
@@ -170,28 +196,30 @@ pub fn checked(rules: &Rules, bench: Bench, workload: Option<&Arc<str>>) -> Vec<
         let value = value.filter(|_| is_measured);
         let state = match value {
             None => CheckState::NotMeasured,
-            Some(value) if check.op.holds(value, check.bound) => CheckState::Abnormal,
+            Some(value) if check.op.holds(value, bound) => CheckState::Abnormal,
             Some(_) => CheckState::Ok,
         };
         let no_sample = || {
             let why = bench.trust.said(check.signal).map(|why| format!("; {why}")).unwrap_or_default();
             format!("there was no sample of it in the last 5 minutes{why}")
         };
-        Check {
+        let doubt = || bench.trust.doubt(check.signal, from);
+        let normal = usual.map(|normal| habits::told(normal, check.signal.unit()));
+        Some(Check {
             layer: check.layer,
             what: check.what.to_owned(),
             value,
             unit: check.signal.unit(),
             state,
-            threshold: Some(check.bound),
-            basis: "matrix",
+            threshold: Some(bound),
+            basis: if learned.is_some() { "baseline" } else { "matrix" },
             why: match state {
                 CheckState::NotMeasured => Some(absent.unwrap_or_else(no_sample)),
-                _ => bench.trust.doubt(check.signal, from),
+                _ => normal.into_iter().chain(doubt()).reduce(|both, next| format!("{both}; {next}")),
             },
-        }
+        })
     };
-    rules.checks.iter().map(check).collect()
+    rules.checks.iter().filter_map(check).collect()
 }
 
 /// Stable from run to run: FNV-1a of the names and the values that tell the subject apart.

@@ -101,6 +101,11 @@ impl Windows {
         self.by_series[series].values().flatten()
     }
 
+    /// What is kept of a series, by key.
+    pub fn all_of(&self, series: usize) -> impl Iterator<Item = (&Key, &VecDeque<Kept>)> {
+        self.by_series[series].iter()
+    }
+
     /// Forgets what nobody looks back at any more.
     pub fn prune(&mut self, series: &[Series], now: Time) {
         if now.since(self.pruned) < PRUNE_NS {

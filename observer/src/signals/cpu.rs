@@ -20,6 +20,17 @@ const MAX: usize = 4_096;
 pub(super) struct Uses(BTreeMap<Instance, (Time, f64)>);
 
 impl Uses {
+    /// Of an interval, what it used in percent of one CPU, and whether no other container uses more.
+    pub(super) fn compared(
+        &mut self,
+        container: &Container,
+        used: &CpuUse,
+        now: Time,
+    ) -> Option<(f64, bool)> {
+        let percent = used.usage_percent().filter(|_| used.interval_ns >= LEAST_NS)?;
+        Some((percent, self.is_top(container, percent, now)))
+    }
+
     /// Whether no other container uses more than this one.
     fn is_top(&mut self, container: &Container, percent: f64, now: Time) -> bool {
         let Some(instance) = container.instance else { return false };
@@ -52,8 +63,7 @@ pub(super) fn of_container(
     mut see: impl FnMut(Observation),
 ) {
     let of = |signal, value| Observation::new(now, at, signal, value, about(Some(container)));
-    if let Some(percent) = used.usage_percent().filter(|_| used.interval_ns >= LEAST_NS) {
-        let is_top = uses.is_top(container, percent, now);
+    if let Some((percent, is_top)) = uses.compared(container, used, now) {
         see(of(Signal::CpuUsed, percent)
             .with(Label::Top, yes_no(is_top))
             .saying(format!("it used {percent:.0} % of one CPU")));

@@ -14,12 +14,15 @@ pub(super) fn signals<'a>(
         // That there is no such name is an answer of the server, and a failure of who asked.
         _ => Signal::DnsFailed,
     };
+    if let Some(ns) = dns.latency_ns.filter(|_| signal == Signal::DnsAnswered) {
+        see(of(Signal::DnsLatency, ns as f64 / 1e6));
+    }
     let decided = &dns.decided;
-    let server = decided.server.to_string();
-    let backend = decided.backend.map_or_else(|| server.clone(), |backend| backend.to_string());
+    let server = decided.server.map(|server| server.to_string());
+    let backend = decided.backend.map(|backend| backend.to_string()).or_else(|| server.clone());
     let mut observation = of(signal, 1.0)
-        .with(Label::Server, server.clone())
-        .with(Label::Backend, backend.clone())
+        .with_some(Label::Server, server.clone())
+        .with_some(Label::Backend, backend.clone())
         .with(Label::Name, &decided.name)
         .with(Label::Zone, crate::model::zone(&decided.name))
         .with(Label::Qtype, &decided.qtype)
@@ -28,9 +31,11 @@ pub(super) fn signals<'a>(
         .with_some(Label::Drop, dns.drop.as_ref().map(|drop| drop.reason.as_str()))
         .with(Label::Place, place(dns));
     // Several servers may have been asked for one look-up: whom it hung on is the last.
-    observation.set(Label::Object, backend);
+    if let Some(backend) = backend {
+        observation.set(Label::Object, backend);
+    }
     if signal == Signal::DnsFailed {
-        observation.text = Some(text(dns, &server));
+        observation.text = Some(text(dns, server.as_deref()));
     }
     see(observation);
 }
@@ -45,9 +50,12 @@ fn place(dns: &Dns) -> &'static str {
     }
 }
 
-fn text(dns: &Dns, server: &str) -> String {
-    let decided = &dns.decided;
+fn text(dns: &Dns, server: Option<&str>) -> String {
+    let (decided, server) = (&dns.decided, server.unwrap_or("nobody"));
     let mut text = format!("{} {} asked {server}: {}", decided.name, decided.qtype, dns.outcome.name());
+    if let Some(said) = dns.resolver_error {
+        text.push_str(&format!(" ({said})"));
+    }
     if let Some(name) = decided.errno.and_then(errno::name) {
         text.push_str(&format!(" ({name})"));
     }

@@ -1,6 +1,8 @@
 //! Signals of what the Kubernetes API says: what it says of this node's pods stands until it says something else, and is
 //! seen again and again for as long. What it says of services and policies is told of connections.
 
+mod begin;
+
 use super::{About, Label, Observation, Signal};
 use crate::{
     input::{KubeAutoscaler, KubeNamespace, KubePod},
@@ -19,6 +21,7 @@ const IDLE_PERCENT: u64 = 50;
 const NEVER: [&str; 4] = ["kube-system", "kube-public", "kube-node-lease", "local-path-storage"];
 
 /// What stands. `is_asked`: the user has named whom it is about.
+// long: one kind of object after the other
 pub fn standing<'a>(
     kube: &'a KubeState,
     takes: impl Fn(&str, &str) -> bool,
@@ -55,6 +58,23 @@ pub fn standing<'a>(
                     pod.namespace,
                     pod.name,
                     pod.containers.join(", ")
+                )));
+        }
+    }
+    for pod in kube.pods().into_iter().flatten().filter(is_taken) {
+        if let Some(class) = begin::missing_class(kube, pod) {
+            see(of(Signal::KubeNoClass, &pod.namespace, &pod.name).saying(format!(
+                "{}/{} waits, and there is no RuntimeClass {class} that it names",
+                pod.namespace, pod.name
+            )));
+        }
+        for (kind, event) in begin::troubles(kube, pod, at) {
+            see(of(Signal::KubePodEvent, &pod.namespace, &pod.name)
+                .with(Label::Kind, kind)
+                .with(Label::Message, event.message.as_str())
+                .saying(format!(
+                    "a kubelet says of {}/{}, {} times: {}: {}",
+                    pod.namespace, pod.name, event.count, event.reason, event.message
                 )));
         }
     }

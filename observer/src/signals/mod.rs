@@ -18,16 +18,17 @@ mod stdio;
 mod storage;
 mod teardown;
 mod text;
+pub mod tracking;
 mod webhook;
 
 use crate::{
-    input::NodeFilesystem,
+    input::{NodeFilesystem, Normal},
     model::kube::KubeState,
     output::{ColdStart, Container, CpuUse, Event, NodeUse, Resident, Runtime, RuntimeAction, What},
     time::{Time, Wall},
 };
 pub use list::{Label, Signal, SignalSpec};
-pub use observation::{About, Observation, workload};
+pub use observation::{About, Observation, kin, workload};
 use resident::Residents;
 use standing::Standing;
 use start::Medians;
@@ -51,6 +52,11 @@ pub struct Signals {
 }
 
 impl Signals {
+    /// On a node on which this is usual.
+    pub fn knowing(normals: &[Normal]) -> Signals {
+        Signals { medians: Medians::knowing(normals), ..Signals::default() }
+    }
+
     /// The signals of an event that became known at `now`.
     pub fn of_event<'a>(
         &mut self,
@@ -112,6 +118,11 @@ impl Signals {
         see: impl FnMut(Observation),
     ) {
         cpu::of_container(&mut self.uses, container, used, now, at, see);
+    }
+
+    /// The same of one that is not asked about: others are compared with it.
+    pub fn cpu_of_another(&mut self, container: &Container, used: &CpuUse, now: Time) {
+        self.uses.compared(container, used, now);
     }
 
     /// How the node did in an interval.

@@ -12,13 +12,28 @@ pub(super) fn signals<'a>(
     of: impl Fn(Signal, f64) -> Observation<'a>,
     see: &mut impl FnMut(Observation<'a>),
 ) {
-    // Whoever asks for more than there is, or writes where it may not, is told so, and nothing is wrong.
-    if matches!(file.outcome, FileOutcome::TooLarge | FileOutcome::ReadOnly) {
-        return;
-    }
     let name = file.path.as_deref().or(file.name.as_deref());
     let at = name.map(|name| format!(" of {name}")).unwrap_or_default();
     let error = errno::name(file.errno).unwrap_or("an error");
+    let observation = |signal| {
+        of(signal, file.count.max(1) as f64)
+            .with_some(Label::Errno, errno::name(file.errno))
+            .with(Label::Call, file.call)
+            .with_some(Label::Path, name)
+            .with_some(Label::Filesystem, file.place())
+    };
+    match file.outcome {
+        // Whoever asks for more than there is is told so, and nothing is wrong.
+        FileOutcome::TooLarge => return,
+        // Nor is it with who may not: what follows from it says that.
+        FileOutcome::ReadOnly | FileOutcome::Denied => {
+            let denied = observation(Signal::FileDenied);
+            let kind = denied.about.container.map(|container| container.kind.name());
+            let text = format!("{}{at} was refused with {error}", file.call);
+            return see(denied.with_some(Label::Kind, kind).saying(text));
+        }
+        _ => {}
+    }
     let mut text = format!("{}{at} failed with {error}", file.call);
     if let (Some(filesystem), Some(place)) = (&file.filesystem, file.place()) {
         let room = filesystem.room;
@@ -27,13 +42,7 @@ pub(super) fn signals<'a>(
             _ => format!("; {place} has {} of {} bytes left", room.available_bytes, room.total_bytes),
         });
     }
-    see(of(Signal::FileFailed, file.count.max(1) as f64)
-        .with(Label::Kind, file.outcome.name())
-        .with_some(Label::Errno, errno::name(file.errno))
-        .with(Label::Call, file.call)
-        .with_some(Label::Path, name)
-        .with_some(Label::Filesystem, file.place())
-        .saying(text));
+    see(observation(Signal::FileFailed).with(Label::Kind, file.outcome.name()).saying(text));
 }
 
 pub(super) fn of_node(all: &[NodeFilesystem], now: Time, at: Wall, mut see: impl FnMut(Observation)) {

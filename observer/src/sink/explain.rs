@@ -10,7 +10,7 @@ use super::{
     words,
 };
 use crate::{
-    correlate::explain::{Explanation, Hop, State, Tied},
+    correlate::explain::{Explanation, Hop, Measured, State, Tied},
     output::{Event, Told},
     span::hex,
     time::Wall,
@@ -33,12 +33,16 @@ pub fn table(to: &mut impl Write, explanation: &Explanation) -> io::Result<()> {
     writeln!(to, "\nDURING THE SLOW HOP")?;
     for checked in &explanation.checked {
         let why = checked.why.as_deref().map(|why| format!(" ({})", of(why))).unwrap_or_default();
+        let measured = checked.measured.map_or_else(String::new, |Measured { value, unit, threshold }| {
+            format!(": {value:.1} {unit}, normal up to {threshold} {unit}")
+        });
         let state = match checked.state {
+            State::Ok if checked.measured.is_some() => "ok",
             State::Ok => "nothing wrong was seen",
             State::Abnormal => "ABNORMAL",
             State::NotMeasured => "not measured",
         };
-        writeln!(to, "{:<8} {:<34} {state}{why}", checked.layer, checked.what)?;
+        writeln!(to, "{:<8} {:<37} {state}{measured}{why}", checked.layer, checked.what)?;
         for event in &checked.seen {
             writeln!(to, "         - {} {}", units::time_of_day(event.time), words::event(event))?;
         }
@@ -85,6 +89,10 @@ struct CheckedJson<'a> {
     what: &'static str,
     state: &'static str,
     why: Option<&'a str>,
+    /// All three are null where what was seen is no number.
+    value: Option<f64>,
+    unit: Option<&'static str>,
+    threshold: Option<f64>,
     seen: Vec<SeenJson>,
 }
 
@@ -126,6 +134,9 @@ pub fn json(to: &mut impl Write, explanation: &Explanation, identity: &Identity)
                 what: checked.what,
                 state: checked.state.name(),
                 why: checked.why.as_deref(),
+                value: checked.measured.map(|measured| measured.value),
+                unit: checked.measured.map(|measured| measured.unit),
+                threshold: checked.measured.map(|measured| measured.threshold),
                 seen: checked.seen.iter().map(seen).collect(),
             })
             .collect(),

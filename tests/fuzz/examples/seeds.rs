@@ -55,6 +55,9 @@ const REPLY: &[u8] = b"\x12\x34\x81\x80\0\x01\0\x02\0\0\0\0\x02db\x04test\0\0\x1
     \xc0\x0c\0\x05\0\x01\0\0\0\x1e\0\x04\x01a\xc0\x0f\
     \xc0\x27\0\x1c\0\x01\0\0\0\x1e\0\x10\xfd\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01";
 
+/// With a context of its own.
+const TRACED: &[u8] = b"GET / HTTP/1.1\r\ntraceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\n\r\n";
+
 /// A write that failed for want of room.
 fn storage(header: wire::Header, caller: wire::packet::Owner) -> wire::storage::Failed {
     wire::storage::Failed {
@@ -82,6 +85,7 @@ fn messages() -> Vec<(&'static str, Vec<u8>)> {
     vec![("query", QUERY.to_vec()), ("reply", REPLY.to_vec()), ("segments", segments)]
 }
 
+// long: a line a kind of record
 fn records() -> Vec<(&'static str, Vec<u8>)> {
     let (header, syscall, runtime) = (HEADER, SYSCALL, role::RUNTIME);
     let cgroup = wire::cgroup::Mkdir { header, id: 3, hierarchy: 1, path_len: 3 };
@@ -112,12 +116,29 @@ fn records() -> Vec<(&'static str, Vec<u8>)> {
     };
     let owner = wire::packet::Owner { tgid: 7, ..wire::packet::Owner::default() };
     let dns = wire::dns::Message { header, packet, owner, copied: QUERY.len() as u32, pad: 0 };
+    let unresolved = wire::dns::Unresolved {
+        header,
+        owner,
+        began_ns: 5,
+        server: [0; 16],
+        errno: 0,
+        result: (-8_i32) as u32,
+        ai_flags: 0,
+        ai_family: 0,
+        server_port: 0,
+        name_len: 7,
+        pad: [0; 4],
+    };
+    let request =
+        wire::context::Read { header, reader: owner, read_ns: 8, waits: 1, len: TRACED.len() as u32 };
     let line = b"level=error msg=\"PullImage \\\"a\\\" failed\"\n";
     let text = wire::text::Piece { header, writer: owner, ino: 5, fd: 2, len: line.len() as u32, omitted: 0, pad: 0 };
     vec![
         ("storage", record(storage(header, owner), b"file")),
+        ("context", record(request, TRACED)),
         ("text", record(text, line)),
         ("dns", record(dns, QUERY)),
+        ("dns-unresolved", record(unresolved, b"db.test")),
         ("fault", record(fault, b"")),
         ("exec", exec(runtime, "/usr/bin/crun", CREATE, "")),
         ("exec-cni", exec(role::HELPER, "/opt/cni/bin/bridge", "", CNI)),

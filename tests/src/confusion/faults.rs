@@ -1,15 +1,17 @@
 //! What can be made wrong with a container, each by itself; and what is to be concluded of it.
 
-use std::{thread::sleep, time::Duration};
+use std::{fs, os::unix::fs::PermissionsExt, thread::sleep, time::Duration};
 
 use crate::rig::{
     Bundle, HELLO, Stage,
-    dns::{Asker, DNSMASQ, OWN, UNBOUND},
+    dns::{Asker, DNSMASQ, OWN, UNBOUND, contained},
     memory::faulter,
     program,
     run::Run,
+    stage::bundle::Written,
     stdio::{Cat, Container, Streams, take},
     verdict::is_about,
+    wasmedge::WasmEdge,
     webhook::{Certificate, curl},
     workload,
 };
@@ -25,6 +27,7 @@ pub struct Place<'stage> {
     pub stage: &'stage Stage,
     pub run: &'stage Run,
     pub certificate: Certificate,
+    pub wasmedge: WasmEdge<'stage>,
 }
 
 /// One thing that can be wrong.
@@ -102,6 +105,60 @@ pub const FAULTS: &[Fault] = &[
         make: |place, name| again(place, name, Bundle::wasm(HELLO, true), 1),
     },
     Fault { expected: "wasm-out-of-bounds/outside-memory proved", make: traps },
+    Fault { expected: "crash-loop/trap proved", make: traps_again },
+    Fault {
+        expected: "crash-loop/oom-of-child likely",
+        make: |place, name| {
+            let child = shell("dd if=/dev/zero of=/dev/null bs=100M count=1; exit 5");
+            again(place, name, child.memory_limit(20 << 20), 3);
+        },
+    },
+    Fault {
+        expected: "dns-failed/resolver-file-missing likely",
+        make: |place, name| is_asked(place, Asker::begin(place.stage, name, None, "good.test")),
+    },
+    Fault {
+        expected: "dns-failed/name-wrong likely",
+        make: |place, name| {
+            let resolv = format!("nameserver {DNSMASQ}\n");
+            again(place, name, contained(Some(&resolv), &["/bin/getent", "ahosts", "missing.test"]), 1);
+        },
+    },
+    Fault {
+        expected: "pod-not-starting/cgroup proved",
+        make: |place, name| {
+            let written = written(place, name, echo().cpus("4000"));
+            place.stage.runtime(program("runc")).run(&written).expect("runc");
+            place.is_told(&written.id);
+        },
+    },
+    Fault {
+        expected: "pod-not-starting/resource-limit proved",
+        make: |place, name| again(place, name, echo().open_files(1 << 40), 1),
+    },
+    Fault { expected: "wasmedge-missing/not-installed proved", make: without_engine },
+    Fault { expected: "wasi-file-denied/not-permitted likely", make: may_not_read },
+    Fault { expected: "slow-start/over-slo proved", make: starts_slowly },
+    Fault {
+        expected: "disk-full/tmpfs-size proved",
+        make: |place, name| {
+            let fills = "dd if=/dev/zero of=/data/file bs=64k count=64; sleep 1000";
+            lives(place, name, shell(fills).mount("/data", "tmpfs", "tmpfs", &["size=1m"]));
+        },
+    },
+    Fault {
+        expected: "memory-high/near-limit proved",
+        make: |place, name| {
+            let holds = "dd if=/dev/zero of=/dev/shm/held bs=1M count=29; sleep 1000";
+            lives(place, name, shell(holds).memory_limit(32 << 20));
+        },
+    },
+    Fault {
+        expected: "cpu-high/limit proved",
+        make: |place, name| {
+            lives(place, name, shell("while :; do :; done").cpu_limit(5_000, 100_000));
+        },
+    },
     Fault { expected: "gatekeeper-down/crashed proved", make: nobody_serves },
 ];
 
@@ -129,8 +186,63 @@ fn hog(place: &Place) -> Bundle {
     faulter(place.stage, "hog").memory_limit(32 << 20)
 }
 
+fn shell(script: &str) -> Bundle {
+    Bundle::new(&["/bin/sh", "-c", script])
+}
+
+fn written(place: &Place, name: &str, bundle: Bundle) -> Written {
+    bundle.write(place.stage, &format!("{name}-{}", place.stage.id())).expect("bundle")
+}
+
+/// One that goes on until something is said of it.
+fn lives(place: &Place, name: &str, bundle: Bundle) {
+    let written = written(place, name, bundle);
+    let crun = place.stage.runtime(program("crun"));
+    let running = place.stage.spawn(&mut crun.run_command(&written)).expect("crun");
+    place.is_told(&written.id);
+    crun.kill(&written.id).expect("crun").success().expect("kill");
+    running.finish().expect("crun");
+}
+
+fn traps_again(place: &Place, name: &str) {
+    let written = written(place, name, Bundle::wasm(&workload::wasm("unreachable"), true));
+    for _ in 0..3 {
+        place.stage.runtime(program("youki")).run(&written).expect("youki");
+    }
+    place.is_told(&written.id);
+}
+
+fn without_engine(place: &Place, name: &str) {
+    let written = written(place, name, Bundle::wasm(HELLO, true));
+    place.stage.run(&mut place.wasmedge.without_library(&written)).expect("the stand-in");
+    place.is_told(&written.id);
+}
+
+/// A file that nobody may read, asked for by a module that cannot do without it.
+fn may_not_read(place: &Place, name: &str) {
+    let module = [b"asks".as_slice(), &[0; 200]].concat();
+    let written = written(place, name, Bundle::wasm(&module, true).file("data/secret", b"secret"));
+    let secret = written.folder.join("rootfs/data/secret");
+    fs::set_permissions(secret, fs::Permissions::from_mode(0o000)).expect("a mode");
+    place.stage.run(&mut place.wasmedge.with_library(&written)).expect("the stand-in");
+    place.is_told(&written.id);
+}
+
+fn starts_slowly(place: &Place, name: &str) {
+    let image = image_of(name);
+    let slow = echo().hook(&["/bin/sleep", "6"]).annotation("org.opencontainers.image.ref.name", &image);
+    let written = written(place, name, slow);
+    place.stage.runtime(program("crun")).run(&written).expect("crun");
+    place.is_told(&image);
+}
+
+/// The image of a subject, where that matters.
+pub fn image_of(name: &str) -> String {
+    format!("lab.local/{name}:1")
+}
+
 fn again(place: &Place, name: &str, bundle: Bundle, times: usize) {
-    let written = bundle.write(place.stage, &format!("{name}-{}", place.stage.id())).expect("bundle");
+    let written = written(place, name, bundle);
     for _ in 0..times {
         place.stage.runtime(program("crun")).run(&written).expect("crun");
     }
@@ -145,7 +257,10 @@ fn traps(place: &Place, name: &str) {
 }
 
 fn asks(place: &Place, name: &str, server: &str, asked: &str) {
-    let asker = Asker::begin(place.stage, name, Some(server), asked);
+    is_asked(place, Asker::begin(place.stage, name, Some(server), asked));
+}
+
+fn is_asked(place: &Place, asker: Asker) {
     place.is_told(&asker.id);
     asker.ends(place.stage);
 }

@@ -10,11 +10,14 @@ use std::{
     thread,
 };
 
-use self::faults::{DROPPED, FAULTS, Fault, NOBODY, Place, REJECTED, healthy, subject_of_webhook};
+use serde_json::Value;
+
+use self::faults::{DROPPED, FAULTS, Fault, NOBODY, Place, REJECTED, healthy, image_of, subject_of_webhook};
 use crate::rig::{
     dns::Names,
     stage,
-    verdict::{Verdicts, findings, is_about},
+    verdict::{Verdicts, findings_where, is_about},
+    wasmedge::WasmEdge,
     watch::Seen,
     webhook::Certificate,
 };
@@ -42,7 +45,8 @@ pub fn page(times: usize, seed: u64) -> String {
         .collect();
     let hooks: Vec<&str> = named.iter().flat_map(|named| ["--webhook", named]).collect();
     let verdicts = Verdicts::begin(&stage, "confusion", &hooks);
-    let place = Place { stage: &stage, run: &verdicts.run, certificate };
+    let wasmedge = WasmEdge::build(&stage);
+    let place = Place { stage: &stage, run: &verdicts.run, certificate, wasmedge };
     let mut random = Random(seed | 1);
     let mut deck: Vec<(usize, &Fault)> = (0..times).flat_map(|_| FAULTS).enumerate().collect();
     random.shuffle(&mut deck);
@@ -63,8 +67,9 @@ pub fn page(times: usize, seed: u64) -> String {
         all.push(Case { expected: None, subjects: vec![id(&well)] });
         all.extend(together.into_iter().map(|(number, fault)| {
             let port = u16::try_from(number).map_or(0, |number| NOBODY + number);
+            let name = format!("case-{number}");
             let subjects =
-                vec![id(&format!("case-{number}")), subject_of_webhook(port), format!("hook-{number}")];
+                vec![id(&name), image_of(&name), subject_of_webhook(port), format!("hook-{number}")];
             Case { expected: Some(fault.expected), subjects }
         }));
     }
@@ -91,10 +96,11 @@ struct Row {
     wrong: BTreeMap<String, usize>,
 }
 
-/// What is found about a subject, and what is suspected.
-fn concluded(seen: &Seen, subject: &str) -> Vec<String> {
-    let mut said = findings(seen, subject);
-    let suspected = seen.of_type("unproven").filter(|unproven| is_about(unproven, subject));
+/// What is found about any of these subjects, and what is suspected.
+fn concluded(seen: &Seen, subjects: &[String]) -> Vec<String> {
+    let is = |object: &Value| subjects.iter().any(|subject| is_about(object, subject));
+    let mut said = findings_where(seen, is);
+    let suspected = seen.of_type("unproven").filter(|unproven| is(unproven));
     said.extend(
         suspected.map(|unproven| format!("{} unproven", unproven["id"].as_str().unwrap_or_default())),
     );
@@ -114,7 +120,7 @@ fn strays(all: &[Case], seen: &Seen, stage: &str) -> Vec<Case> {
 fn written(all: &[Case], seen: &Seen, times: usize, seed: u64) -> String {
     let mut rows: BTreeMap<&str, Row> = BTreeMap::new();
     for case in all {
-        let said: Vec<String> = case.subjects.iter().flat_map(|subject| concluded(seen, subject)).collect();
+        let said = concluded(seen, &case.subjects);
         let row = rows.entry(case.expected.unwrap_or("nothing: it is well")).or_default();
         row.made += 1;
         let expected: Vec<&str> = case.expected.into_iter().collect();

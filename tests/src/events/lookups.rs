@@ -17,9 +17,9 @@ fn answered() -> DnsQuestion {
         name: "db.shop.svc.cluster.local".to_owned(),
         qtype: "A".to_owned(),
         outcome: DnsOutcome::Answered,
-        server: address("10.96.0.10:53"),
+        server: Some(address("10.96.0.10:53")),
         backend: Some(address("10.1.0.5:5353")),
-        transport: DnsTransport::Udp,
+        transport: Some(DnsTransport::Udp),
         rcode: Some(0),
         errno: None,
         latency_ns: Some(1_234_567),
@@ -34,6 +34,7 @@ fn whole(questions: Vec<DnsQuestion>) -> Dns {
         latency_ns: decided.latency_ns.map(|ns| ns + 1_000_000),
         attempts: questions.iter().map(|question| question.attempts).sum(),
         decided,
+        resolver_error: None,
         drop: None,
         questions,
         questions_left_out: 0,
@@ -61,14 +62,14 @@ pub fn lookups() -> Vec<Event> {
         outcome: DnsOutcome::Error,
         rcode: None,
         errno: Some(111),
-        server: address("[::1]:53"),
+        server: Some(address("[::1]:53")),
         backend: None,
         ..answered()
     };
     let by_tcp = DnsQuestion {
         outcome: DnsOutcome::Servfail,
         rcode: Some(2),
-        transport: DnsTransport::Tcp,
+        transport: Some(DnsTransport::Tcp),
         backend: None,
         ..answered()
     };

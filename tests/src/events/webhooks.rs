@@ -43,6 +43,7 @@ fn call() -> Webhook {
         retransmits: 0,
         connects: 0,
         unacknowledged_bytes: Some(0),
+        parent: None,
         server_time: None,
     }
 }
@@ -70,6 +71,7 @@ pub(super) fn webhook_events() -> Vec<Event> {
         latency_ns: Some(3_000_000_000),
         retransmits: 4,
         unacknowledged_bytes: Some(600),
+        parent: None,
         ..call()
     };
     let denied = Webhook {

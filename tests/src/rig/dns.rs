@@ -1,6 +1,11 @@
 //! Name servers and resolvers of every kind, on a stage of their own; and what the observer said of look-ups.
 
-use std::{fs, path::PathBuf, process::Command, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
 
 use serde_json::Value;
 
@@ -138,6 +143,18 @@ impl<'stage> Names<'stage> {
         ran(self.stage, self.stage.command(program("nft")).arg(rules));
     }
 
+    /// Has a rule of the node drop what is sent to a server before it leaves who sends it.
+    ///
+    /// # Panics
+    /// It cannot be done.
+    pub fn withhold_from(&self, server: &str) {
+        let rules = format!(
+            "table inet withheld {{\nchain output {{\ntype filter hook output priority 0\n\
+             ip daddr {server} udp dport 53 drop\n}}\n}}\n"
+        );
+        ran(self.stage, self.stage.command(program("nft")).arg(rules));
+    }
+
     /// A second server of ours, on another port.
     pub fn on_port(&self, port: u16) -> Running {
         own(self.stage, OWN, port)
@@ -213,19 +230,32 @@ pub fn go(stage: &Stage) -> PathBuf {
 /// A container that has `getent`, which asks by glibc, on the network of the stage. `resolv_conf`: `None` is none
 /// at all.
 pub fn contained(resolv_conf: Option<&str>, args: &[&str]) -> Bundle {
-    let getent = program("getent");
-    let listed = Command::new(program("ldd")).arg(&getent).output().expect("ldd");
-    let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
-    let mut bundle = Bundle::new(args).host_network();
-    bundle = bundle.file("bin/getent", &fs::read(&getent).expect("getent"));
-    // Each line has one path: that of the library, or of the loader.
-    for path in listed.split_whitespace().filter(|word| word.starts_with('/')) {
-        bundle = bundle.file(&path[1..], &fs::read(path).expect("a library"));
-    }
+    let bundle = with_libraries(Bundle::new(args).host_network(), &program("getent"));
     match resolv_conf {
         Some(text) => bundle.file("etc/resolv.conf", text.as_bytes()),
         None => bundle,
     }
+}
+
+/// A bundle that has a program of this machine below `bin`, and its libraries.
+fn with_libraries(bundle: Bundle, program: &Path) -> Bundle {
+    let listed = Command::new(super::program("ldd")).arg(program).output().expect("ldd");
+    let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+    let name = program.file_name().expect("a name").to_string_lossy();
+    let bundle = bundle.file(&format!("bin/{name}"), &fs::read(program).expect("a program"));
+    // Each line has one path: that of the library, or of the loader.
+    let libraries = listed.split_whitespace().filter(|word| word.starts_with('/'));
+    libraries.fold(bundle, |bundle, path| bundle.file(&path[1..], &fs::read(path).expect("a library")))
+}
+
+/// A container that looks names up by glibc as `workloads/resolve_how.c` is told; it lives until it is removed. Its
+/// resolver knows these hosts, and this configuration.
+pub fn asks_how(stage: &Stage, hosts: &str, nsswitch: &str, resolv: &str, words: &str) -> Bundle {
+    let built = workload::compile("resolve_how", stage.path("resolve_how"), &[]);
+    let args: Vec<&str> = ["/bin/resolve_how"].into_iter().chain(words.split(' ')).collect();
+    let bundle = with_libraries(Bundle::new(&args).host_network(), &built);
+    let files = [("etc/hosts", hosts), ("etc/nsswitch.conf", nsswitch), ("etc/resolv.conf", resolv)];
+    files.into_iter().fold(bundle, |bundle, (path, text)| bundle.file(path, text.as_bytes()))
 }
 
 /// A container that asks for a name again and again, and goes on to live: what fails while it ends is no evidence.

@@ -2,11 +2,21 @@
 
 use std::{fs, path::PathBuf, process, thread, time::Duration};
 
-use super::stage::Running;
+use super::{Stage, stage::Running, stdio::until};
 
 /// A control group with a limit; it goes with it. Made before whoever enters it, and dropped after: a group with a
 /// process in it stays.
 pub struct Group(PathBuf);
+
+/// How much CPU time all containers of a stage get against other groups, each of which has 1024.
+///
+/// # Panics
+/// The stage never has a group, or it cannot be told.
+pub fn weighs(stage: &Stage, shares: u32) {
+    let path = PathBuf::from(format!("/sys/fs/cgroup/cpu/{}", stage.id()));
+    until("the group of the stage", || path.is_dir().then_some(()));
+    fs::write(path.join("cpu.shares"), shares.to_string()).expect("cpu.shares");
+}
 
 impl Group {
     /// One that may use so much of every 100 ms, microseconds.

@@ -37,11 +37,20 @@ impl Cable {
     /// It cannot be laid.
     pub fn lay() -> Cable {
         let number = CABLES.fetch_add(1, Ordering::Relaxed);
-        let cable = Cable {
-            name: format!("obs{}-{number}", std::process::id()),
-            near: Ipv4Addr::new(10, 201, number as u8, 1),
-            far: Ipv4Addr::new(10, 201, number as u8, 2),
-        };
+        let end = |last: u8| Ipv4Addr::new(10, 201, number as u8, last);
+        Cable::between(number, end(1), end(2))
+    }
+
+    /// Another one, with the same addresses at its ends.
+    ///
+    /// # Panics
+    /// It cannot be laid.
+    pub fn twin(&self) -> Cable {
+        Cable::between(CABLES.fetch_add(1, Ordering::Relaxed), self.near, self.far)
+    }
+
+    fn between(number: u32, near: Ipv4Addr, far: Ipv4Addr) -> Cable {
+        let cable = Cable { name: format!("obs{}-{number}", std::process::id()), near, far };
         let (near, far) = (cable.namespace("near"), cable.namespace("far"));
         for namespace in [&near, &far] {
             ip(&["netns", "add", namespace]);
@@ -79,6 +88,18 @@ impl Cable {
         }
     }
 
+    /// A ruleset at an end.
+    ///
+    /// # Panics
+    /// It is refused.
+    pub fn rules(&self, stage: &Stage, end: &str, rules: &str) {
+        let file = stage.path(format!("{end}.nft"));
+        fs::write(&file, rules).expect("a file");
+        let mut command = Command::new(program("ip"));
+        command.args(["netns", "exec", &self.namespace(end)]).arg(program("nft")).arg("-f").arg(file);
+        succeed(&mut command);
+    }
+
     /// The number by which the kernel knows an end.
     ///
     /// # Panics
@@ -108,7 +129,11 @@ impl Cable {
         self.at(end, || fs::write(&path, value).unwrap_or_else(|error| panic!("{path}: {error}")));
     }
 
-    fn at<T: Send>(&self, end: &str, what: impl FnOnce() -> T + Send) -> T {
+    /// Does something at an end, on a thread of its own.
+    ///
+    /// # Panics
+    /// Whatever it does panics.
+    pub fn at<T: Send>(&self, end: &str, what: impl FnOnce() -> T + Send) -> T {
         let path = self.path(end);
         thread::scope(|scope| {
             let there = move || {
@@ -133,6 +158,11 @@ impl Cable {
     /// A container at the near end that dials; what it is told is in `tests/workloads/dialer.c`.
     pub fn dials(&self, stage: &Stage, name: &str, words: &str) -> Dialed {
         self.contains(stage, name, "dialer", words)
+    }
+
+    /// A container at the near end with many connections at once, by `tests/workloads/fan.c`.
+    pub fn fan(&self, stage: &Stage, name: &str, words: &str) -> Dialed {
+        self.contains(stage, name, "fan", words)
     }
 
     /// A container at the near end that dials again and again, by `tests/workloads/agent.c`.

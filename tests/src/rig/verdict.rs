@@ -117,8 +117,12 @@ pub fn is_about(object: &Value, id: &str) -> bool {
 
 /// `row/cause grade` of all findings about a container, in the order in which they were opened.
 pub fn findings(seen: &Seen, id: &str) -> Vec<String> {
-    let opened =
-        seen.of_type("finding").filter(|finding| finding["status"] == "open" && is_about(finding, id));
+    findings_where(seen, |finding| is_about(finding, id))
+}
+
+/// The same of all findings of which this holds.
+pub fn findings_where(seen: &Seen, is: impl Fn(&Value) -> bool) -> Vec<String> {
+    let opened = seen.of_type("finding").filter(|finding| finding["status"] == "open" && is(finding));
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     opened
         .map(|finding| {

@@ -5,8 +5,10 @@
 mod attach;
 mod containers;
 mod dns;
+mod fleet;
 mod https;
 mod memory;
+mod otlp;
 mod pipeline;
 mod report;
 mod rules;
@@ -61,6 +63,8 @@ const BENCHES: &[Bench] = &[
     Bench { name: "stdio", run: stdio::run },
     Bench { name: "dns", run: dns::run },
     Bench { name: "https", run: https::run },
+    Bench { name: "otlp", run: otlp::run },
+    Bench { name: "fleet", run: fleet::run },
 ];
 
 /// What every bench gets.

@@ -70,7 +70,7 @@ pub(super) fn measure(
     Ok(Cost { cpu_percent, resident, seen: number("records")?, lost: number("lost")? })
 }
 
-fn cpu_seconds(pid: u32) -> Result<f64> {
+pub(super) fn cpu_seconds(pid: u32) -> Result<f64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).context("the observer's CPU time")?;
     let (_, behind) = stat.rsplit_once(')').context("stat without a name")?;
     let ticks: Vec<f64> = behind.split_ascii_whitespace().skip(11).take(2).flat_map(str::parse).collect();

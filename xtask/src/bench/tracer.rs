@@ -21,6 +21,9 @@ use crate::paths;
 /// How long anything may take to attach or to end.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// The observer's exit code for less than was asked.
+const MEASURED_LESS: i32 = 3;
+
 /// How long nothing more may be attached before a silent tracer counts as ready.
 const QUIET: Duration = Duration::from_millis(500);
 
@@ -85,6 +88,11 @@ impl Tracer {
         let status = wait(&mut self.child, PATIENCE).with_context(|| self.name.clone())?;
         // The small tools end by the signal's default.
         let by_signal = std::os::unix::process::ExitStatusExt::signal(&status);
+        // Made to work as fast as one can, it may lose records: what is promised of that is measured at a steady rate.
+        if status.code() == Some(MEASURED_LESS) {
+            eprintln!("bench: {} lost records in this round", self.name);
+            return Ok(());
+        }
         ensure!(status.success() || by_signal == Some(Signal::INT.as_raw()), "{}: {status}", self.name);
         Ok(())
     }

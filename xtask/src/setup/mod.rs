@@ -4,6 +4,7 @@
 mod apt;
 mod bpf;
 mod cargo_tools;
+mod npm;
 mod table;
 mod venv;
 
@@ -71,6 +72,7 @@ pub fn ensure(level: Level) -> Result<Vec<Missing>> {
     missing.extend(cargo_tools::ensure(level));
     if level >= Level::Test {
         missing.extend(venv::ensure());
+        missing.extend(npm::ensure());
     }
     for item in &missing {
         eprintln!("setup: MISSING {item}");

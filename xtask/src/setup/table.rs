@@ -46,12 +46,14 @@ pub const APT: &[Apt] = &[
     apt("nginx-light", Test, Program("nginx"), "is a server with OpenSSL"),
     apt("caddy", Test, Program("caddy"), "is a server by Go, without symbols"),
     apt("nghttp2-client", Test, Program("h2load"), "has many requests on one connection"),
+    apt("docker-registry", Test, Program("docker-registry"), "is a registry that images are pulled from"),
     apt("nftables", Test, Program("nft"), "drops packets on purpose"),
     apt("strace", Test, Program("strace"), "is the independent witness of phase times"),
     apt("bpftrace", Test, Program("bpftrace"), "is the independent witness of kernel events"),
     apt("libbpf-tools", Test, Program("opensnoop"), "is what benchmarks compare with"),
     apt("wabt", Test, Program("wat2wasm"), "makes Wasm modules"),
     apt("nodejs", Test, Program("node"), "has a Wasm engine inside, V8"),
+    apt("npm", Test, Program("npm"), "installs the SDK of JavaScript, a real OTLP sender"),
     apt("openjdk-17-jdk-headless", Test, Program("javac"), "takes signals all day that mean nothing, as Java does"),
     apt("golang-go", Test, Program("go"), "takes signals that mean nothing, and has a resolver of its own"),
     apt("libssl-dev", Test, File("/usr/include/openssl/ssl.h"), "is what a caller of webhooks is made with"),
@@ -129,7 +131,36 @@ pub const PIP: &[Pip] = &[
         version: "1.37.0",
         why: "checks manifests against Kubernetes' own schema",
     },
+    Pip { name: "helm-python-sdk", version: "0.2.2", why: "renders the chart, by Helm's own library" },
     Pip { name: "wasmtime", version: "50.0.1", why: "is a real Wasm engine, as a library" },
+];
+
+/// A package of npm, installed into a folder of the cache directory.
+#[derive(Debug)]
+pub struct Npm {
+    pub name: &'static str,
+    pub version: &'static str,
+    pub why: &'static str,
+}
+
+pub const NPM: &[Npm] = &[
+    Npm {
+        name: "@opentelemetry/api",
+        version: "1.9.1",
+        why: "is what the other packages of OpenTelemetry share",
+    },
+    Npm {
+        name: "@opentelemetry/sdk-trace-node",
+        version: "2.12.0",
+        why: "makes spans as services of Node.js do",
+    },
+    Npm { name: "@opentelemetry/exporter-trace-otlp-grpc", version: "0.223.1", why: "sends them over gRPC" },
+    Npm {
+        name: "@opentelemetry/exporter-trace-otlp-proto",
+        version: "0.223.1",
+        why: "sends them as protobuf",
+    },
+    Npm { name: "@opentelemetry/exporter-trace-otlp-http", version: "0.223.1", why: "sends them as JSON" },
 ];
 
 /// Components of rustup that a minimal installation leaves out.

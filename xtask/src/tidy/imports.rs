@@ -24,8 +24,19 @@ pub(super) const PURE: &[&str] = &[
 ];
 
 /// Edges import what they like.
-const EDGES: &[&str] =
-    &["source", "record", "service", "sink", "config", "cli", "app", "main", "privileges", "skips"];
+const EDGES: &[&str] = &[
+    "source",
+    "record",
+    "service",
+    "sink",
+    "config",
+    "cli",
+    "credentials",
+    "app",
+    "main",
+    "privileges",
+    "skips",
+];
 
 /// Crates with one home, by the first part of their paths.
 const HOMES: &[(&[&str], &str)] = &[

@@ -6,11 +6,12 @@ use std::{fs, time::UNIX_EPOCH};
 use crate::{
     filter::Asked,
     input::LookupError,
-    output::{Api, Description},
+    output::{Api, Condition, Description},
     source::facts::{
         HostRoot,
         cri::{Cri, Listed},
         kube::{self, Access},
+        network,
     },
     time::Wall,
 };
@@ -67,6 +68,15 @@ pub fn measure_logs(host: &HostRoot, description: &mut Description) {
         if before.is_some_and(|before| bytes > before) {
             log.grew = Some(true);
         }
+    }
+}
+
+/// The sockets that its containers that run have at this moment.
+pub fn look_at_networks(host: &HostRoot, description: &mut Description) {
+    let running = description.containers.iter_mut().filter(|it| it.condition == Some(Condition::Running));
+    for described in running {
+        let init = described.container.instance.map(|instance| instance.init);
+        described.network = init.and_then(|init| network::look(host, init));
     }
 }
 

@@ -55,6 +55,7 @@ pub fn run(args: &cli::Describe) -> Result<i32> {
     let said = runtime.block_on(async { Said::ask(&host, &cri::Cri::new(&sockets), access, &asked).await });
     let mut description = merge::describe(&args.who, Source::Snapshot, seen, said);
     engine::measure_logs(&host, &mut description);
+    engine::look_at_networks(&host, &mut description);
     let identity = watching::observer(&facts).identity;
     let stdout = io::stdout();
     show(&mut stdout.lock(), args.print.format, &identity, sinks::page_options(args.lang), &description)?;
@@ -89,6 +90,7 @@ fn look(args: &cli::Describe, asked: &Asked) -> Result<(Seen, i32)> {
         text: true,
         cmd: &[],
         status_line: false,
+        learns: false,
         remembers: true,
         answers_at: None,
         reload: None,

@@ -57,7 +57,9 @@ impl Seen {
         let mut findings = history.map(|history| history.findings(concerns)).unwrap_or_default();
         findings.sort_by_key(|finding| (finding.severity, std::cmp::Reverse(finding.grade)));
         findings.truncate(MAX_FINDINGS);
-        let mut unproven = history.map(|history| history.unproven(concerns)).unwrap_or_default();
+        // What is suspected of the node may be about any process of it.
+        let is_of_these = |subject: &Subject| subject.kind != "node" && concerns(subject);
+        let mut unproven = history.map(|history| history.unproven(is_of_these)).unwrap_or_default();
         unproven.truncate(MAX_FINDINGS);
         let checked = found.map(|found| found.checked).unwrap_or_default();
         Seen { standings, pasts, findings, unproven, checked, not_measured, from, now }

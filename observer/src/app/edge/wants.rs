@@ -15,6 +15,12 @@ use crate::{
 };
 
 impl Edge {
+    fn follow_group(&mut self, init: u32, cgroup: String) {
+        self.groups.follow(init, cgroup);
+        self.tracking.follow(init);
+    }
+
+    // long: one arm a want
     pub(super) fn execute(&mut self, want: Want) -> Result<()> {
         match want {
             Want::Bundle { tgid, path } => {
@@ -47,11 +53,16 @@ impl Edge {
             Want::FollowPipe { ino, init } => self.pipes.follow(ino, init),
             Want::DrainPipe { ino } => self.pipes.drain(ino),
             Want::ForgetPipe { ino, init } => self.pipes.forget(ino, init, &mut self.live),
-            Want::FollowGroup { init, cgroup } => self.groups.follow(init, cgroup),
+            Want::FollowGroup { init, cgroup } => self.follow_group(init, cgroup),
             Want::FollowLinear { init, tgid, start, bytes } => self.linears.follow(init, tgid, start, bytes),
             Want::FindReaders => self.pipes.wanted = true,
             Want::Engine { tgid, path } => {
                 if let Some(plan) = self.live.attach_engine(&self.host, tgid, &path) {
+                    self.report(status(&plan))?;
+                }
+            }
+            Want::Resolver { tgid, of_node } => {
+                if let Some(plan) = self.live.ask_resolver(&self.host, tgid, of_node) {
                     self.report(status(&plan))?;
                 }
             }

@@ -1,5 +1,7 @@
 //! One look-up: what was asked for it, what came back, and what that means.
 
+use std::net::SocketAddr;
+
 use super::{
     name::{base, begins_with},
     question::{Query, Question},
@@ -162,6 +164,11 @@ impl Lookup {
         self.questions.iter().any(|question| question.outcome() == Some(DnsOutcome::Answered))
     }
 
+    /// Where its queries went, as asked and really, and the ports that they came from.
+    pub fn ways(&self) -> impl Iterator<Item = (SocketAddr, u16)> {
+        self.questions.iter().flat_map(Question::ways)
+    }
+
     /// What came of it. `cut`: the run ended before it did.
     pub fn tell(&self, cut: bool) -> Option<Dns> {
         let told: Vec<DnsQuestion> = self.questions.iter().map(|question| question.tell(cut)).collect();
@@ -175,6 +182,7 @@ impl Lookup {
         let is_known = !matches!(decided.outcome, DnsOutcome::Timeout | DnsOutcome::Unknown);
         let latency_ns = ended.max().filter(|_| is_known).map(|ended| ended.since(self.began));
         Some(Dns {
+            resolver_error: None,
             drop: None,
             outcome: decided.outcome,
             decided,

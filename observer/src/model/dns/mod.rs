@@ -4,10 +4,11 @@ mod lookup;
 mod name;
 mod question;
 mod table;
+mod unasked;
 
 use observer_ebpf::Family;
 
-use super::{Made, Model};
+use super::{Made, Model, net::Way};
 use crate::{
     output::{Event, Since, What},
     probes::{Record, dns},
@@ -31,13 +32,24 @@ impl Model {
         self.lookups.garbage
     }
 
-    pub(super) fn follow_lookups(&mut self, record: &Record, event: &dns::Event) {
+    /// Connections over which names are looked up in a way that cannot be read.
+    pub fn encrypted_lookups(&self) -> u64 {
+        self.lookups.encrypted
+    }
+
+    pub(super) fn follow_lookups(
+        &mut self,
+        record: &Record,
+        event: &dns::Event,
+        make: &mut impl FnMut(Made),
+    ) {
         if self.lives.is_none() || self.shed.missed(Family::Dns, record.time) {
             return;
         }
         match event {
             dns::Event::Packet(packet) => self.lookups.packet(record, packet),
             dns::Event::Failed(failed) => self.lookups.failed(record, failed),
+            dns::Event::Unresolved(call) => self.tell_unasked(record, call, make),
         }
     }
 
@@ -59,9 +71,10 @@ impl Model {
         let Some(mut told) = open.lookup.tell(cut) else { return };
         let began = open.lookup.began;
         if told.outcome.is_failure() {
-            let (server, backend) = (told.decided.server, told.decided.backend);
+            let of_it = [told.decided.server, told.decided.backend];
+            let mut ways = open.lookup.ways().filter(|(to, _)| of_it.contains(&Some(*to)));
             told.drop =
-                [Some(server), backend].into_iter().flatten().find_map(|to| self.drops.since(began, to));
+                ways.find_map(|(remote, port)| self.drops.since(began, &Way { remote, port, netns: None }));
         }
         let ended = told.latency_ns.map_or(time, |ns| began.plus(ns));
         let (container, since, lack) = match &open.owner {

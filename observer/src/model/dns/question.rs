@@ -45,6 +45,8 @@ struct Attempt {
     sent: Time,
     cookie: u64,
     id: u16,
+    /// The socket's port.
+    port: u16,
     server: SocketAddr,
     backend: Option<SocketAddr>,
     transport: DnsTransport,
@@ -155,6 +157,7 @@ impl Question {
             sent: query.time,
             cookie: flow.cookie,
             id: query.id,
+            port: flow.local.port(),
             server,
             backend: (flow.remote != server).then_some(flow.remote),
             transport: match flow.transport {
@@ -182,8 +185,14 @@ impl Question {
         attempt.came = Some(Came { at: time, outcome, rcode: Some(message.rcode), errno: None });
     }
 
+    /// Where its queries went, as asked and really, and the ports that they came from.
+    pub fn ways(&self) -> impl Iterator<Item = (SocketAddr, u16)> {
+        let places =
+            |attempt: &Attempt| [Some(attempt.server), attempt.backend].map(|to| Some((to?, attempt.port)));
+        self.attempts.iter().flat_map(places).flatten()
+    }
+
     pub fn tell(&self, cut: bool) -> DnsQuestion {
-        let nobody: SocketAddr = ([0, 0, 0, 0], 0).into();
         let deciding = self.deciding();
         let came = deciding.and_then(|attempt| attempt.came);
         let silent = if cut { DnsOutcome::Unknown } else { DnsOutcome::Timeout };
@@ -191,9 +200,9 @@ impl Question {
             name: self.name.clone(),
             qtype: self.qtype.name(),
             outcome: came.map_or(silent, |came| came.outcome),
-            server: deciding.map_or(nobody, |attempt| attempt.server),
+            server: deciding.map(|attempt| attempt.server),
             backend: deciding.and_then(|attempt| attempt.backend),
-            transport: deciding.map_or(DnsTransport::Udp, |attempt| attempt.transport),
+            transport: deciding.map(|attempt| attempt.transport),
             rcode: came.and_then(|came| came.rcode),
             errno: came.and_then(|came| came.errno),
             latency_ns: came.zip(deciding).map(|(came, attempt)| came.at.since(attempt.sent)),

@@ -57,6 +57,8 @@ pub struct Table {
     pub given_up: u64,
     /// Messages that could not be read.
     pub garbage: u64,
+    /// Connections to servers of names that encrypt what they carry.
+    pub encrypted: u64,
 }
 
 impl Table {

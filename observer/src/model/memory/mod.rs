@@ -113,6 +113,8 @@ impl Model {
         let opened = event.op == file::Op::Open && event.call.errno().is_none();
         if by_runtime && opened && name.starts_with(fault::ENGINE.library) {
             make(Made::Want(Want::Engine { tgid: record.tgid, path: event.path.clone() }));
+            // A module's names are looked up by the library that the runtime has brought along.
+            make(Made::Want(Want::Resolver { tgid: record.tgid, of_node: true }));
         }
     }
 

@@ -101,7 +101,9 @@ impl State {
         has_ended: bool,
     ) -> Vec<Telling> {
         let hits = self.resident.sampled(used, since, has_ended);
-        if std::mem::take(&mut self.resident.was_killed) || hits == 0 {
+        // The last sample of an ended one counts what led to the kill, too.
+        let was_killed = if has_ended { self.has_been_killed() } else { false };
+        if std::mem::take(&mut self.resident.was_killed) || was_killed || hits == 0 {
             return Vec::new();
         }
         let what = Memory {
@@ -126,7 +128,11 @@ impl Model {
     ) {
         let who = (init, init, super::comm(&self.processes, init));
         let Some(life) = self.lives.as_mut().and_then(|lives| lives.get_mut(init)) else { return };
-        let told = life.memory.sampled(time, who, used, life.since, life.ended.is_some());
+        let mut told = life.memory.sampled(time, who, used, life.since, life.ended.is_some());
+        if !self.sees_kills {
+            // Something may have been killed.
+            told.clear();
+        }
         self.tell_memory(init, told, make);
         self.tell_resident(init, make);
     }

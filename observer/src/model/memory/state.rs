@@ -229,6 +229,10 @@ impl State {
         self.spaces.iter().rev().filter(|(of, _)| of_owner(*of)).find_map(|(_, space)| space.place(address))
     }
 
+    pub fn has_been_killed(&self) -> bool {
+        self.init_killed || self.child_killed
+    }
+
     pub fn killed(&mut self, record: &Record, init: u32, victim: &OomVictim) -> Vec<Telling> {
         self.init_killed |= victim.victim == init;
         self.child_killed |= victim.victim != init;

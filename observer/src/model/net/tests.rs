@@ -44,7 +44,7 @@ fn connection(state: State) -> Connection {
 }
 
 fn dropped(source: &str, destination: &str, reason: u32) -> net::Event {
-    net::Event::Dropped(Dropped {
+    net::Event::Dropped(net::Dropped {
         transport: Transport::Tcp,
         source: source.parse().unwrap(),
         destination: destination.parse().unwrap(),
@@ -145,21 +145,6 @@ fn a_call_that_failed_is_told_once() {
     let failed = Connection { errno: Some(EHOSTUNREACH), ..connection(State::Failed) };
     let both = [net::Event::Connection(failed), refused(EHOSTUNREACH)];
     assert_eq!(only(both).outcome, NetOutcome::Unreachable);
-}
-
-#[test]
-fn drops_are_forgotten_in_the_order_of_their_age() {
-    let mut drops = Drops::default();
-    for n in 0..2 * MAX_REMEMBERED as u64 {
-        let remote = SocketAddr::from(([10, 0, (n >> 8) as u8, n as u8], 80));
-        let net::Event::Dropped(one) = dropped(&remote.to_string(), LOCAL, 8) else { unreachable!() };
-        drops.remember(Time(n), &one);
-    }
-    assert_eq!(drops.by_remote.len(), MAX_REMEMBERED);
-    assert!(drops.since(Time(0), SocketAddr::from(([10, 0, 0, 1], 80))).is_none());
-    assert!(drops.since(Time(0), SocketAddr::from(([10, 0, 7, 255], 80))).is_some());
-    drops.forget(Time(REMEMBER_NS + 3 * MAX_REMEMBERED as u64));
-    assert!(drops.by_remote.is_empty());
 }
 
 #[test]

@@ -9,8 +9,15 @@ use crate::{
 };
 
 const SECOND: u64 = 1_000_000_000;
-const FULL: PipeState =
-    PipeState { taken: 0, queued: Some(65_536), readers: 1, waiting: true, alive: true, reader: Some(9) };
+const FULL: PipeState = PipeState {
+    taken: 0,
+    queued: Some(65_536),
+    readers: 1,
+    waiting: true,
+    alive: true,
+    reader: Some(9),
+    waiter: None,
+};
 const PIPE: Object = Object { ino: 7, kind: ObjectKind::Pipe };
 
 struct Rig {

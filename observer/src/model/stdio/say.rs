@@ -3,7 +3,7 @@
 use super::{stream::Stream, verdict::Said};
 use crate::{
     model::Model,
-    output::{Process, Stdio, StdioTarget},
+    output::{Process, Stdio, StdioTarget, Thread},
     probes::stdio::ObjectKind,
     time::Time,
 };
@@ -34,6 +34,10 @@ impl Model {
             delivered_bytes: delivered.map(|(written, left)| written.saturating_sub(left)),
             pipe_bytes: stream.is_pipe().then_some(said.left).flatten(),
             blocked_ns: stream.is_pipe().then(|| stream.blocked_ns(time)),
+            waiter: stream
+                .waiting
+                .and(stream.pipe.waiter)
+                .map(|waiter| Thread { pid: waiter.tgid, tid: waiter.tid }),
             broken_pipe_writes: stream.written.broken,
             reader: self.reader_of(stream),
             log_file: None,

@@ -90,6 +90,7 @@ impl Model {
             retransmits: 0,
             connects: 0,
             unacknowledged_bytes: None,
+            parent: call.request.parent,
             server_time: None,
         };
         Event {

@@ -55,6 +55,7 @@ fn asks(calls: &mut Calls, seconds: u64, uid: &str, connection: Connection) {
         is_review: true,
         uid: Some(uid.to_owned()),
         length: Some(2),
+        parent: None,
         is_unresolved: false,
     });
     calls.record(&record(seconds, event.clone()), &event);

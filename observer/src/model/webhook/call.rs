@@ -8,6 +8,7 @@ use super::{answer::Answer, served::Marks};
 use crate::{
     input::Record,
     probes::{
+        context::Parent,
         packet::Owner,
         webhook::{
             Connection, Flow, Moved,
@@ -19,6 +20,8 @@ use crate::{
 
 /// A client that pauses for longer within what it says may have begun another request.
 const PAUSE_NS: u64 = 100_000_000;
+/// A client sends the rest of a request this soon after a ticket came in between.
+const REST_WITHIN_NS: u64 = 100_000_000;
 /// A request of HTTP/1 is longer than this; control frames of HTTP/2 are not.
 const SHORTEST_REQUEST: u64 = 64;
 /// And a record that begins an answer of HTTP/1 than this, a line of its status in TLS 1.3: control frames, by which
@@ -59,6 +62,7 @@ pub struct Said {
     pub status: Option<u16>,
     pub allowed: Option<bool>,
     pub message: Option<String>,
+    pub parent: Option<Parent>,
 }
 
 impl Said {
@@ -70,6 +74,7 @@ impl Said {
         self.status = more.status.or(self.status);
         self.allowed = more.allowed.or(self.allowed);
         self.message = more.message.or(self.message.take());
+        self.parent = more.parent.or(self.parent);
     }
 }
 
@@ -139,8 +144,8 @@ impl Followed {
         }
     }
 
-    /// Takes in what has happened: what ended by it, in order.
-    pub fn moved(&mut self, time: Time, moved: &Moved) -> Vec<(Option<Call>, End)> {
+    /// Takes in what has happened: what ended by it, in order. `ticket`: how long those of its server are.
+    pub fn moved(&mut self, time: Time, moved: &Moved, ticket: Option<u16>) -> Vec<(Option<Call>, End)> {
         let before = std::mem::replace(&mut self.seen, moved.connection.clone());
         self.last = time;
         self.alerts |= moved.what & (what::ALERT_CLIENT | what::ALERT_SERVER);
@@ -149,7 +154,7 @@ impl Followed {
         }
         let mut ended = Vec::new();
         if moved.what & what::REQUEST != 0 {
-            self.begin(&before, &mut ended);
+            self.begin(&before, ticket, &mut ended);
         }
         self.go_on(moved);
         if self.speaks_frames() {
@@ -163,12 +168,13 @@ impl Followed {
     }
 
     /// A request begins, or goes on after tickets came in between.
-    fn begin(&mut self, before: &Connection, ended: &mut Vec<(Option<Call>, End)>) {
+    fn begin(&mut self, before: &Connection, ticket: Option<u16>, ended: &mut Vec<(Option<Call>, End)>) {
         let is_first = self.calls == 0 && self.is_fresh();
         if let Some(call) = &mut self.call {
             let tickets = call.awaits_tickets && before.answer.first.is_some_and(|first| first >= call.began);
             let answer = Answer::of(before, call.awaits_tickets, call.began, Some(&before.answer));
-            if tickets && answer == Answer::None {
+            let is_ticket = self.seen.request.first.is_some_and(|again| may_be_ticket(before, ticket, again));
+            if tickets && (answer == Answer::None || (matches!(answer, Answer::Lone(_)) && is_ticket)) {
                 call.awaits_tickets = false;
                 call.answer = None;
                 return;
@@ -298,6 +304,13 @@ impl Followed {
         self.questions += u32::from(is_new);
         is_new.then_some(candidate)
     }
+}
+
+/// Whether what came alone from the server is a ticket, by its length, and what the client says `again` the rest of its
+/// request.
+fn may_be_ticket(before: &Connection, ticket: Option<u16>, again: Time) -> bool {
+    let Some(lone) = before.answer.first_records.first() else { return false };
+    again.since(lone.time) <= REST_WITHIN_NS && ticket == Some(lone.len)
 }
 
 fn closed(happened: u32) -> Option<End> {

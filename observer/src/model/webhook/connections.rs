@@ -17,6 +17,9 @@ use crate::{
 /// Connections followed at once, as many as on the kernel side; the oldest is given up, and counted.
 const MAX_CONNECTIONS: usize = 16_384;
 
+/// Servers of which it is known how long their tickets are; the lowest address is forgotten.
+const MAX_SERVERS: usize = 1_024;
+
 /// How long one that has ended is remembered.
 const AFTERLIFE_NS: u64 = 1_000_000_000;
 
@@ -33,6 +36,8 @@ pub(super) struct Connections {
     half_closed: BTreeMap<u64, u32>,
     /// Those that have ended, and when: the other end of one is a moment behind.
     gone: BTreeMap<u64, Time>,
+    /// How long the tickets of a server are. They are all of one length.
+    tickets: BTreeMap<SocketAddr, u16>,
     pub(super) evicted: u64,
 }
 
@@ -52,9 +57,17 @@ impl Connections {
         moved: &Moved,
     ) -> (Vec<(Option<Call>, End)>, Option<u32>) {
         let time = record.time;
+        let (_, server) = moved.connection.ends();
+        if let Some(len) = moved.connection.ticket_len {
+            self.tickets.insert(server, len);
+            if self.tickets.len() > MAX_SERVERS {
+                self.tickets.pop_first();
+            }
+        }
+        let ticket = self.tickets.get(&server).copied();
         let followed = self.by_cookie.entry(moved.cookie).or_insert_with(|| Followed::new(time, moved));
         let before = ends(followed);
-        let ended = followed.moved(time, moved);
+        let ended = followed.moved(time, moved, ticket);
         followed.keep(record, moved.what);
         let candidate = followed.candidate(moved.candidate);
         let now = ends(followed);

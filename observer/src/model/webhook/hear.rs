@@ -163,5 +163,6 @@ fn said(call: &tls::Call) -> Said {
         status: response.and_then(|response| response.status),
         allowed: response.and_then(|response| response.allowed),
         message: response.and_then(|response| response.message.clone()),
+        parent: call.request.parent,
     }
 }

@@ -97,6 +97,7 @@ fn describe(
         overlapping: call.is_some_and(|call| call.overlapping),
         retransmits: request.again,
         connects: seen.syns,
+        parent: said.and_then(|said| said.parent),
         unacknowledged_bytes: call
             .filter(|call| is_farewell(followed, call))
             .map_or(request.unacknowledged, |_| Some(0)),

@@ -191,6 +191,34 @@ fn a_request_that_goes_on_after_tickets_is_one() {
 }
 
 #[test]
+fn a_request_that_goes_on_after_a_lone_ticket_is_one() {
+    let knowing = || {
+        let mut line = Line::new(TARGET);
+        // Of another connection to the same server.
+        line.now.ticket_len = Some(250);
+        line.moved(0, what::SYN);
+        line.now.ticket_len = None;
+        line.fresh(Offers::Http1);
+        line
+    };
+    let mut line = knowing();
+    line.asks(3, 200);
+    line.answers(&[(4, 250)]);
+    line.asks(5, 9_000);
+    line.answers(&[(50, 300)]);
+    let (call, _) = line.one(400);
+    assert_eq!((call.outcome, call.phases.server_ns), (CallOutcome::Answered, Some(45 * MS)));
+    // What comes later is another call; and what is no ticket is an answer.
+    for (answer, again) in [(250, 2_000), (251, 5)] {
+        let mut line = knowing();
+        line.asks(3, 500);
+        line.answers(&[(4, answer)]);
+        line.asks(again, 500);
+        assert_eq!(line.one(again + 1).0.outcome, CallOutcome::Answered);
+    }
+}
+
+#[test]
 fn a_client_that_gives_up_at_its_deadline() {
     for tickets in [false, true] {
         let mut line = Line::new(TARGET);

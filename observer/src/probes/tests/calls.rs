@@ -81,6 +81,7 @@ pub(super) fn every_kind() -> Vec<(Vec<u8>, Event)> {
         is_review: false,
         uid: None,
         length: Some(2),
+        parent: None,
         is_unresolved: false,
     };
     vec![

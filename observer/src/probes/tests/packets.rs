@@ -4,7 +4,7 @@ use observer_ebpf::wire::packet as on_wire;
 
 use super::*;
 use crate::probes::{
-    dns::{Failed, Message, Packet, Question, RecordType},
+    dns::{Failed, Message, Packet, Question, RecordType, Unresolved},
     packet::{Flow, Owner, Transport},
 };
 
@@ -84,6 +84,28 @@ pub(super) fn every_kind() -> Vec<(Vec<u8>, Event)> {
         errno: 111,
         owner: OWNER,
     };
+    let unresolved = wire::dns::Unresolved {
+        header: HEADER,
+        owner: OWNER,
+        began_ns: 40,
+        server: mapped(10),
+        errno: 101,
+        result: (-3_i32) as u32,
+        ai_flags: 32,
+        ai_family: 2,
+        server_port: 53,
+        name_len: 7,
+        pad: [0; 4],
+    };
+    let call = Unresolved {
+        owner: owner().unwrap(),
+        began: Time(40),
+        name: Some("db.test".to_owned()),
+        result: -3,
+        flags: 32,
+        family: 2,
+        refused: Some((([10, 0, 0, 10], 53).into(), 101)),
+    };
     let seen = Packet { flow: flow(), sent: true, owner: owner(), messages: vec![asked()], garbage: 0 };
     vec![
         (message(packet(QUERY), QUERY), Event::Dns(dns::Event::Packet(seen))),
@@ -97,6 +119,7 @@ pub(super) fn every_kind() -> Vec<(Vec<u8>, Event)> {
                 owner: owner(),
             })),
         ),
+        (bytes(unresolved, b"db.test"), Event::Dns(dns::Event::Unresolved(call))),
     ]
 }
 

@@ -12,7 +12,15 @@ const STATE: WirePipe =
     WirePipe { taken: 3, queued: 5, readers: 1, state: state::ALIVE | state::WAITING, reader: 9 };
 
 fn pipe() -> Option<PipeState> {
-    Some(PipeState { taken: 3, queued: Some(5), readers: 1, waiting: true, alive: true, reader: Some(9) })
+    Some(PipeState {
+        taken: 3,
+        queued: Some(5),
+        readers: 1,
+        waiting: true,
+        alive: true,
+        reader: Some(9),
+        waiter: None,
+    })
 }
 
 fn opened(fd: u32, object: WireObject) -> Vec<u8> {

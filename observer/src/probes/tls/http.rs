@@ -1,6 +1,8 @@
 //! The head of an HTTP/1 message, and its body as far as it is there. Of the head only what tells a webhook call is
 //! kept.
 
+use crate::probes::context::{Parent, parent};
+
 /// Headers looked at; a message with more is not understood.
 const MAX_HEADERS: usize = 64;
 /// Bytes of a path, or of a tunnel's end, that are kept.
@@ -27,6 +29,8 @@ pub struct Head {
     pub deadline_ns: Option<u64>,
     /// Its `User-Agent` is kube-apiserver's for webhooks.
     pub is_admission: bool,
+    /// What it says, once, of the trace that it belongs to.
+    pub parent: Option<Parent>,
 }
 
 /// A message as far as it is there.
@@ -65,12 +69,17 @@ pub fn request(bytes: &[u8]) -> Reading {
                 .headers
                 .iter()
                 .any(|header| header.name.eq_ignore_ascii_case("user-agent") && header.value == ADMISSION);
+            let mut parents =
+                request.headers.iter().filter(|header| header.name.eq_ignore_ascii_case("traceparent"));
+            let parent = parents.next().and_then(|header| parent(header.value.trim_ascii()));
+            let parent = parent.filter(|_| parents.next().is_none());
             let head = Head {
                 method: capped(request.method.unwrap_or_default()),
                 path: capped(path),
                 host: host.map(without_port).map(capped),
                 deadline_ns: timeout(query),
                 is_admission,
+                parent,
             };
             Reading::Message(message(Begin::Request(head), request.headers, &bytes[at..]))
         }
@@ -196,7 +205,8 @@ mod tests {
     #[test]
     fn a_call_of_kube_apiserver_is_known_by_its_name() {
         let call = b"POST /validate?timeout=10s HTTP/1.1\r\nHost: hook.ns.svc:443\r\nUser-Agent: \
-                     kube-apiserver-admission\r\nContent-Length: 4\r\n\r\n{}xyz";
+                     kube-apiserver-admission\r\nTraceparent: \
+                     00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\nContent-Length: 4\r\n\r\n{}xyz";
         let message = of(request(call));
         let head = Head {
             method: "POST".into(),
@@ -204,7 +214,9 @@ mod tests {
             host: Some("hook.ns.svc".into()),
             deadline_ns: Some(10_000_000_000),
             is_admission: true,
+            parent: parent(b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
         };
+        assert!(head.parent.is_some());
         assert_eq!(message.begin, Begin::Request(head));
         assert_eq!((message.body, message.length, message.is_whole), (Some(b"{}xy".to_vec()), Some(4), true));
         let other = String::from_utf8_lossy(call).replace("-admission", "/v1.30");

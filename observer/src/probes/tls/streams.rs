@@ -245,6 +245,7 @@ impl Stream {
             is_review: body.is_review,
             uid: body.request_uid.map(name),
             length: message.length,
+            parent: head.parent,
             is_unresolved: false,
         })
     }
@@ -287,7 +288,7 @@ fn event(connection: &Connection, at: Time, told: Told) -> Event {
     let on = |stream| Connection { stream: Some(stream), ..connection.clone() };
     match told {
         Told::Request(stream, asked) => {
-            let Asked { began, method, path, host, deadline_ns, is_admission, is_review, .. } = asked;
+            let Asked { began, method, path, host, deadline_ns, is_admission, is_review, parent, .. } = asked;
             let (uid, length, is_unresolved) = (asked.uid.map(name), asked.length, asked.is_unresolved);
             let connection = on(stream);
             Event::Request(Request {
@@ -301,6 +302,7 @@ fn event(connection: &Connection, at: Time, told: Told) -> Event {
                 is_review,
                 uid,
                 length,
+                parent,
                 is_unresolved,
             })
         }

@@ -9,7 +9,7 @@ use crate::{
     health::{OwnCost, ProbeReport, Report, Status},
     input::*,
     probes::{
-        Call, Event, cgroup, cpu, dns, fault, file, hardware,
+        Call, Event, cgroup, context, cpu, dns, fault, file, hardware,
         invocation::*,
         memory, mount, namespace, net, output,
         packet::{Flow, Owner, Transport},
@@ -53,6 +53,7 @@ pub(super) fn all() -> Vec<Input> {
             }]),
         }),
         Input::Sample(Sample { time: Time(500), what: SampleKind::Linear { init: 9, tgid: 8, bytes: 7 } }),
+        Input::Sample(Sample { time: Time(500), what: tracked() }),
         Input::Sample(Sample { time: Time(500), what: SampleKind::Node(Box::new(node_counts())) }),
         Input::Sample(Sample { time: Time(500), what: SampleKind::Failures(vec![(alike(), u64::MAX)]) }),
         Input::Span(Box::new(span())),
@@ -80,6 +81,11 @@ fn node_counts() -> NodeCounts {
             checked: Some(vec![CheckCounts { cpu: 1, bank: 2, uncorrected: true, count: 3 }]),
         },
     }
+}
+
+fn tracked() -> SampleKind {
+    let counts = Tracked { entries: 1, max: 2, collided: 3, refused: u64::MAX, evicted: 0 };
+    SampleKind::Tracked { init: Some(9), counts }
 }
 
 fn alike() -> Alike {

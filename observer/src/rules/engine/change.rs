@@ -3,14 +3,14 @@
 use super::{Engine, Said};
 use crate::{
     output::Container,
-    rules::{Rules, judge::Bench, open::Open, tell, trust::shed, windows::Windows},
+    rules::{Rules, checks::OVER, judge::Bench, open::Open, tell, trust::shed, windows::Windows},
     time::{ClockOffset, Time},
 };
 
 impl Engine {
     /// Findings that rely on a probe which is given up say so: from here on nothing shows that they are over.
     pub(super) fn doubt_open(&mut self, family: u8, say: &mut impl FnMut(Said)) {
-        let bench = Bench::of(&self.windows, &self.trust, self.now, self.began);
+        let bench = Bench::of((&self.windows, &self.trust, &self.habits), self.now, self.began);
         for ((at, key), open) in &mut self.open {
             let mut needs = self.rules.causes[*at].signals().flat_map(|signal| signal.spec().needs);
             let Some(family) = needs.find(|need| **need as u8 == family) else { continue };
@@ -50,6 +50,22 @@ impl Engine {
         self.windows = Windows::new(rules.series.len());
         self.rules = rules;
         self.began = Some(now);
+    }
+
+    /// Learns what is usual, of what nothing is wrong with.
+    pub(super) fn learn(&mut self) {
+        if !self.habits.is_due(self.now) {
+            return;
+        }
+        let from = Time(self.now.0.saturating_sub(OVER.0));
+        let (open, trust, now) = (&self.open, &self.trust, self.now);
+        self.habits.learn(&self.rules.checks, &self.windows, (now, self.clock.wall(now)), |check, key| {
+            let is_told = open.values().any(|open| match &open.workload {
+                None => true,
+                Some(workload) => !check.of_container || key.first() == Some(workload),
+            });
+            is_told || trust.absent(check.signal).is_some() || trust.doubt(check.signal, from).is_some()
+        });
     }
 
     /// From when on it counts that a rule has not held: nothing could show it while a probe that it needs was given up.

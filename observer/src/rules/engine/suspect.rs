@@ -51,7 +51,7 @@ impl Engine {
                 self.suspicions.remove(&(at, key));
                 continue;
             }
-            let bench = Bench::of(&self.windows, &self.trust, now, self.began);
+            let bench = Bench::of((&self.windows, &self.trust, &self.habits), now, self.began);
             let Some(suspicion) = self.suspicions.get_mut(&(at, key.clone())) else { continue };
             suspicion.told = Some(now);
             self.unproven += 1;

@@ -1,3 +1,5 @@
+mod usual;
+
 use observer_ebpf::Family;
 
 use super::*;
@@ -65,6 +67,7 @@ fn entry(id: &str, causes: Vec<Cause>) -> Entry {
         remedy_zh: None,
         verify: "look".to_owned(),
         warm_up: Some(Period(0)),
+        stays_open: None,
         seen: None,
         causes,
         recorded: Vec::new(),

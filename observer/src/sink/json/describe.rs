@@ -11,6 +11,7 @@ use super::{
     cpu::CpuUseJson,
     event::{EventBody, StdioJson},
     finding::{CheckJson, FindingBody, UnprovenBody},
+    network::NetworkJson,
     stats::ResidentJson,
     summary::NotMeasuredJson,
 };
@@ -52,6 +53,8 @@ struct DescribedJson<'a> {
     outcomes: &'a BTreeMap<&'static str, BTreeMap<&'static str, u64>>,
     recent: Vec<RecentJson<'a>>,
     coldstart: Option<ColdStartBody<'a>>,
+    /// At this moment.
+    network: Option<NetworkJson>,
     /// Why a null above is one.
     unknown: Vec<&'static str>,
 }
@@ -106,6 +109,7 @@ impl<'a> DescribedJson<'a> {
             described.restarts.is_none().then_some("restarts: no engine has said how often it was started"),
             (runs && described.resident.is_none()).then_some("memory: its control group was not sampled"),
             (runs && described.cpu.is_none()).then_some("cpu: two samples of its control group are needed"),
+            (runs && described.network.is_none()).then_some("network: its processes could not be looked at"),
             described.start.is_none().then_some("coldstart: it was not watched when it started"),
         ];
         DescribedJson {
@@ -125,6 +129,7 @@ impl<'a> DescribedJson<'a> {
             outcomes: &described.outcomes,
             recent: described.recent.iter().map(RecentJson::of).collect(),
             coldstart: described.start.as_ref().map(ColdStartBody::of),
+            network: described.network.as_ref().map(NetworkJson::of),
             unknown: unknown.into_iter().flatten().collect(),
         }
     }

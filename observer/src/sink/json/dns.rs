@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::address::{AddressJson, DropJson};
 use crate::{
-    output::{Dns, DnsQuestion},
+    output::{Dns, DnsQuestion, DnsTransport},
     sink::{errno, rcode, units::ms},
 };
 
@@ -13,6 +13,9 @@ pub(super) struct DnsJson<'a> {
     /// The question that decided, with what holds for the whole look-up.
     #[serde(flatten)]
     whole: QuestionJson<'a>,
+    /// Only of what the C library alone has said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resolver_error: Option<&'static str>,
     drop: Option<DropJson<'a>>,
     questions: Vec<QuestionJson<'a>>,
     /// Questions that are not listed, for want of room.
@@ -23,9 +26,9 @@ pub(super) struct DnsJson<'a> {
 struct QuestionJson<'a> {
     name: &'a str,
     qtype: &'a str,
-    server: AddressJson,
+    server: Option<AddressJson>,
     backend: Option<AddressJson>,
-    transport: &'static str,
+    transport: Option<&'static str>,
     rcode: Option<u8>,
     rcode_name: Option<&'static str>,
     latency_ms: Option<f64>,
@@ -44,6 +47,7 @@ impl<'a> DnsJson<'a> {
                 outcome: dns.outcome.name(),
                 ..QuestionJson::of(&dns.decided)
             },
+            resolver_error: dns.resolver_error,
             drop: dns.drop.as_ref().map(DropJson::of),
             questions: dns.questions.iter().map(QuestionJson::of).collect(),
             questions_left_out: dns.questions_left_out,
@@ -56,9 +60,9 @@ impl<'a> QuestionJson<'a> {
         QuestionJson {
             name: &question.name,
             qtype: &question.qtype,
-            server: AddressJson::of(question.server),
+            server: question.server.map(AddressJson::of),
             backend: question.backend.map(AddressJson::of),
-            transport: question.transport.name(),
+            transport: question.transport.map(DnsTransport::name),
             rcode: question.rcode,
             rcode_name: question.rcode.and_then(rcode::name),
             latency_ms: question.latency_ns.map(ms),

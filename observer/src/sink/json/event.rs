@@ -12,7 +12,7 @@ use super::{
     webhook::WebhookJson,
 };
 use crate::{
-    output::{Event, FaultRegion, LogFile, Memory, OomScope, Runtime, Stdio, StdioTarget, What},
+    output::{Event, FaultRegion, LogFile, Memory, OomScope, Runtime, Stdio, StdioTarget, Thread, What},
     sink::{
         errno, signal,
         units::{ms, rfc3339},
@@ -104,11 +104,20 @@ pub(super) struct StdioJson<'a> {
     delivered_bytes: Option<u64>,
     pipe_bytes: Option<u64>,
     blocked_ms: Option<f64>,
+    /// A thread of the container that waits for room.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waiter: Option<ThreadJson>,
     broken_pipe_writes: u64,
     reader: Option<ProcessJson<'a>>,
     log_file: Option<LogFileJson<'a>>,
     outcome: &'static str,
     ended: bool,
+}
+
+#[derive(Serialize)]
+struct ThreadJson {
+    pid: u32,
+    tid: u32,
 }
 
 #[derive(Serialize)]
@@ -131,6 +140,7 @@ impl<'a> StdioJson<'a> {
             delivered_bytes: stdio.delivered_bytes,
             pipe_bytes: stdio.pipe_bytes,
             blocked_ms: stdio.blocked_ns.map(ms),
+            waiter: stdio.waiter.map(|Thread { pid, tid }| ThreadJson { pid, tid }),
             broken_pipe_writes: stdio.broken_pipe_writes,
             reader: stdio.reader.as_ref().map(ProcessJson::of),
             log_file: stdio.log_file.as_ref().map(log_file),

@@ -22,7 +22,8 @@ pub(super) struct EvidenceBody<'a> {
 struct TargetJson<'a> {
     trace_id: String,
     span_id: String,
-    name: &'a str,
+    /// `null`: it has not come; only what its request said of it is known.
+    name: Option<&'a str>,
     service: Option<&'a str>,
 }
 
@@ -60,7 +61,7 @@ impl<'a> TargetJson<'a> {
         TargetJson {
             trace_id: hex(&target.trace),
             span_id: hex(&target.span),
-            name: &target.name,
+            name: Some(target.name.as_str()).filter(|name| !name.is_empty()),
             service: target.service.as_deref(),
         }
     }
@@ -77,11 +78,32 @@ pub(super) struct JoinedJson {
     ambiguous: u64,
     unmatched: u64,
     given_up: u64,
+    unread_requests: u64,
 }
 
 impl JoinedJson {
     pub(super) fn of(joined: Joined) -> Self {
-        let Joined { context, socket, container, pid, address, ambiguous, unmatched, given_up } = joined;
-        JoinedJson { context, socket, container, pid, address, ambiguous, unmatched, given_up }
+        let Joined {
+            context,
+            socket,
+            container,
+            pid,
+            address,
+            ambiguous,
+            unmatched,
+            given_up,
+            unread_requests,
+        } = joined;
+        JoinedJson {
+            context,
+            socket,
+            container,
+            pid,
+            address,
+            ambiguous,
+            unmatched,
+            given_up,
+            unread_requests,
+        }
     }
 }

@@ -18,6 +18,7 @@ mod health;
 mod line;
 pub mod matrix;
 mod net;
+mod network;
 mod node;
 mod otlp;
 mod stats;

@@ -15,6 +15,8 @@ pub(super) struct OtlpJson {
     forward: Option<Forward>,
     silent_connections: u64,
     refused_connections: u64,
+    failed_handshakes: u64,
+    unauthorized_requests: u64,
 }
 
 #[derive(Serialize)]
@@ -29,6 +31,7 @@ struct Forward {
     resumed: u64,
     forwarded: u64,
     waiting: u64,
+    waiting_in_memory: u64,
     dropped: u64,
 }
 
@@ -48,10 +51,13 @@ impl OtlpJson {
                 resumed: counts.resumed,
                 forwarded: counts.forwarded,
                 waiting: counts.waiting,
+                waiting_in_memory: counts.waiting_in_memory,
                 dropped: counts.dropped,
             }),
             silent_connections: counts.silent_connections,
             refused_connections: counts.refused_connections,
+            failed_handshakes: counts.failed_handshakes,
+            unauthorized_requests: counts.unauthorized_requests,
         }
     }
 }

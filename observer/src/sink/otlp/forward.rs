@@ -46,6 +46,8 @@ struct Shared {
     more: Notify,
     forwarded: AtomicU64,
     refused: AtomicU64,
+    /// In memory alone when it ended.
+    lost: AtomicU64,
 }
 
 impl Shared {
@@ -89,12 +91,19 @@ impl Forwarder {
             more: Notify::new(),
             forwarded: AtomicU64::new(0),
             refused: AtomicU64::new(0),
+            lost: AtomicU64::new(0),
         });
         let to_spool = privileges::to_write(folder);
         let (stop, stopping) = watch::channel(None);
         let (finished, done) = std_mpsc::channel();
-        let mut sender =
-            Sender { transport, settings, shared: Arc::clone(&shared), say: Box::new(say), is_down: false };
+        let mut sender = Sender {
+            transport,
+            settings,
+            shared: Arc::clone(&shared),
+            say: Box::new(say),
+            is_down: false,
+            disk_is_full: false,
+        };
         thread::Builder::new().name("observer-otlp-fwd".into()).spawn(move || {
             privileges::keep_only(to_spool);
             runtime.block_on(async {
@@ -117,6 +126,8 @@ impl Forwarder {
         let done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
         // Either the thread has ended, or it is stuck; both leave what waits where it is.
         let _ = done.recv_timeout(deadline + GRACE);
+        let lost = self.shared.spool().close();
+        self.shared.lost.fetch_add(lost, Ordering::Relaxed);
     }
 }
 
@@ -135,8 +146,10 @@ impl Forwarding for Forwarder {
         let spool = self.shared.spool();
         counts.resumed = spool.resumed;
         counts.waiting = spool.records();
+        counts.waiting_in_memory = spool.in_memory_alone();
         counts.forwarded = self.shared.forwarded.load(Ordering::Relaxed);
-        counts.dropped = self.shared.refused.load(Ordering::Relaxed) + spool.damaged;
+        let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        counts.dropped = of(&self.shared.refused) + of(&self.shared.lost) + spool.damaged;
     }
 }
 
@@ -148,12 +161,15 @@ struct Sender {
     say: Say,
     /// People know that it takes nothing.
     is_down: bool,
+    /// They know that the disk has taken nothing, once.
+    disk_is_full: bool,
 }
 
 impl Sender {
     /// Until all was passed on, once it is to stop.
     async fn run(&mut self, stop: watch::Receiver<Option<Instant>>) {
         loop {
+            self.look_at_the_disk();
             let batch = self.shared.spool().front(BATCH);
             match batch {
                 Some(batch) => self.pass_on(batch).await,
@@ -192,6 +208,7 @@ impl Sender {
     async fn deliver(&mut self, signal: Signal, request: Bytes, records: u64) -> Result<(), String> {
         let mut backoff = FIRST_PAUSE;
         loop {
+            self.look_at_the_disk();
             let attempt = self.transport.export(signal, request.clone());
             let pause = match timeout(self.settings.timeout, attempt).await {
                 Ok(Ok(taken)) => {
@@ -213,6 +230,17 @@ impl Sender {
             };
             sleep(pause.unwrap_or(backoff)).await;
             backoff = (backoff * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    fn look_at_the_disk(&mut self) {
+        let Some(why) = self.shared.spool().disk_error.clone() else { return };
+        if !std::mem::replace(&mut self.disk_is_full, true) {
+            (self.say)(&format!(
+                "otlp: cannot keep on disk what waits for the collector: {}; a little of it is kept in memory, which a kill \
+                 would lose, and the rest refused until there is room",
+                escape::terminal(&why)
+            ));
         }
     }
 

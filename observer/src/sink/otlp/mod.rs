@@ -3,8 +3,7 @@
 //!
 //! Owns the queue in front of the collector and the count of what did not get through it. The caller is never
 //! made to wait: a full queue, a collector that is down, slow or no collector at all costs records, which are
-//! counted, and nothing else. Refuses TLS (none is compiled in), compression (every receiver takes plain
-//! bodies). Spans of others go past all of that, as they came, if they go at all: [`Forwarder`].
+//! counted, and nothing else. Refuses compression (every receiver takes plain bodies). Spans of others go past all of that, as they came, if they go at all: [`Forwarder`].
 //!
 //! The messages are OTLP's own and the clients are used directly, without an SDK exporter: that one cannot say
 //! how many spans the collector rejected, and has one resource where every container here has its own.
@@ -16,6 +15,7 @@ mod forward;
 mod ids;
 mod metrics;
 mod resource;
+mod secure;
 mod settings;
 mod spans;
 mod spool;
@@ -59,10 +59,10 @@ const GRACE: Duration = Duration::from_millis(200);
 
 #[derive(Debug, thiserror::Error)]
 pub enum OtlpError {
-    #[error("--otlp {url}: {why}; write it as http://HOST:PORT")]
+    #[error("--otlp {url}: {why}; write it as http://HOST:PORT or https://HOST:PORT")]
     Url { url: String, why: String },
-    #[error("--otlp {url}: this build speaks no TLS; send to a collector on this node over http://")]
-    Tls { url: String },
+    #[error("--otlp {url}: {why}")]
+    Tls { url: String, why: String },
     #[error(
         "{url} takes traces alone: --otlp-forward all needs an endpoint for all signals, whose path ends in /v1/traces"
     )]

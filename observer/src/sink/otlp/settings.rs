@@ -7,7 +7,10 @@ use std::{fmt, time::Duration};
 
 use http::{HeaderName, HeaderValue, Uri, uri::PathAndQuery};
 
-use super::OtlpError;
+use super::{
+    OtlpError,
+    secure::{Connector, Files},
+};
 use crate::span::Signal;
 
 const TRACES_PATH: &str = "/v1/traces";
@@ -28,6 +31,8 @@ pub struct OtlpSettings {
     pub(super) url: Uri,
     pub(super) protocol: Protocol,
     pub(super) headers: Headers,
+    /// `None`: what is sent is not encrypted.
+    pub(super) tls: Option<Connector>,
     /// For one attempt.
     pub(super) timeout: Duration,
     /// For all attempts at one batch.
@@ -81,11 +86,26 @@ impl OtlpSettings {
             variable(of_traces).map(|value| (of_traces, value)).or_else(|| Some((of_all, variable(of_all)?)))
         };
         let headers = either("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS");
+        let tls = if url.scheme_str() == Some("https") {
+            let files = Files {
+                authority: either("OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "OTEL_EXPORTER_OTLP_CERTIFICATE"),
+                certificate: either(
+                    "OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE",
+                    "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE",
+                ),
+                key: either("OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", "OTEL_EXPORTER_OTLP_CLIENT_KEY"),
+            };
+            let tls = Connector::new(&files, protocol);
+            Some(tls.map_err(|why| OtlpError::Tls { url: url.to_string(), why })?)
+        } else {
+            None
+        };
         let timeout = either("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT");
         Ok(Some(OtlpSettings {
             url,
             protocol,
             headers: headers.map_or(Ok(Headers::default()), |(name, text)| parse_headers(name, &text))?,
+            tls,
             timeout: timeout.map_or(Ok(DEFAULT_TIMEOUT), |(name, text)| parse_timeout(name, &text))?,
             retry_for: DEFAULT_RETRY_FOR,
             traces_only: complete,
@@ -126,8 +146,7 @@ fn parse_url(text: &str) -> Result<Uri, OtlpError> {
     let bad = |why: &str| OtlpError::Url { url: shown.to_owned(), why: why.to_owned() };
     let url: Uri = text.parse().map_err(|why| bad(&format!("not a URL ({why})")))?;
     match url.scheme_str() {
-        Some("http") => {}
-        Some("https") => return Err(OtlpError::Tls { url: shown.to_owned() }),
+        Some("http" | "https") => {}
         Some(other) => return Err(bad(&format!("{other}:// is not a way to a collector"))),
         None => return Err(bad("the scheme is missing")),
     }

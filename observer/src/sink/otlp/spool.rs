@@ -62,6 +62,8 @@ pub struct Spool {
     disk: Option<Disk>,
     memory: VecDeque<Waiting>,
     memory_bytes: usize,
+    /// Whether what was handed out last is in memory: whatever is taken on disk meanwhile is not what was.
+    front_in_memory: bool,
     records: u64,
     /// Records that an earlier run has left behind.
     pub resumed: u64,
@@ -90,6 +92,28 @@ impl Spool {
     /// Records that wait.
     pub fn records(&self) -> u64 {
         self.records
+    }
+
+    /// Of those, in memory alone.
+    pub fn in_memory_alone(&self) -> u64 {
+        self.memory.iter().map(|waiting| u64::from(waiting.records)).sum()
+    }
+
+    /// Brings to disk what is in memory, as far as it can be, and says how many records are lost without that.
+    pub fn close(&mut self) -> u64 {
+        for waiting in std::mem::take(&mut self.memory) {
+            let disk = self.disk.as_mut().filter(|disk| disk.has_room(waiting.request.len()));
+            let kept =
+                disk.is_some_and(|disk| disk.push(waiting.signal, waiting.records, &waiting.request).is_ok());
+            if !kept {
+                self.memory.push_back(waiting);
+            }
+        }
+        let lost = self.in_memory_alone();
+        self.memory.clear();
+        self.memory_bytes = 0;
+        self.records -= lost;
+        lost
     }
 
     pub fn has_room(&self, bytes: usize) -> bool {
@@ -133,6 +157,7 @@ impl Spool {
     pub fn front(&mut self, limit: usize) -> Option<Batch> {
         let mut batch: Option<Batch> = None;
         let from_disk = self.disk.as_ref().is_some_and(|disk| !disk.is_empty());
+        self.front_in_memory = !from_disk;
         for index in 0.. {
             let next = if from_disk {
                 match self.disk.as_mut().and_then(|disk| disk.read(index))? {
@@ -176,7 +201,8 @@ impl Spool {
     /// The first so many requests are the collector's now, or nobody's.
     pub fn pop(&mut self, requests: usize) {
         for _ in 0..requests {
-            let records = match self.disk.as_mut().and_then(Disk::pop) {
+            let on_disk = self.disk.as_mut().filter(|_| !self.front_in_memory);
+            let records = match on_disk.and_then(Disk::pop) {
                 Some(records) => records,
                 None => {
                     let Some(waiting) = self.memory.pop_front() else { break };

@@ -33,7 +33,7 @@ pub enum Transport {
     },
     /// A request for each signal, in their order.
     Http {
-        client: Box<HyperClient>,
+        client: Box<dyn HttpClient>,
         requests: Box<[Request<()>; 3]>,
     },
 }
@@ -113,7 +113,11 @@ impl Transport {
             Protocol::Grpc => {
                 let endpoint = Endpoint::from(url.clone()).user_agent(USER_AGENT).map_err(|why| bad(&why))?;
                 let headers = MetadataMap::from_headers(headers.collect());
-                Ok(Transport::Grpc { client: Box::new(Grpc::new(endpoint.connect_lazy())), headers })
+                let channel = match settings.tls.clone() {
+                    Some(connector) => endpoint.connect_with_connector_lazy(connector),
+                    None => endpoint.connect_lazy(),
+                };
+                Ok(Transport::Grpc { client: Box::new(Grpc::new(channel)), headers })
             }
             Protocol::HttpProtobuf => {
                 let request = |signal| -> Result<Request<()>, OtlpError> {
@@ -128,7 +132,10 @@ impl Transport {
                 };
                 let [traces, logs, metrics] = Signal::ALL;
                 let requests = Box::new([request(traces)?, request(logs)?, request(metrics)?]);
-                let client = Box::new(HyperClient::with_default_connector(settings.timeout, None));
+                let client: Box<dyn HttpClient> = match settings.tls.clone() {
+                    Some(connector) => Box::new(HyperClient::new(connector, settings.timeout, None)),
+                    None => Box::new(HyperClient::with_default_connector(settings.timeout, None)),
+                };
                 Ok(Transport::Http { client, requests })
             }
         }

@@ -155,11 +155,14 @@ fn otlp(counts: &OtlpCounts) -> String {
         (counts.refused_requests, "requests to be sent again"),
         (counts.refused_connections, "connections refused"),
         (counts.silent_connections, "connections that said nothing"),
+        (counts.failed_handshakes, "connections without TLS, or the right certificate"),
+        (counts.unauthorized_requests, "requests without the token"),
     ];
     let passed_on = [
         (counts.resumed, "left by an earlier run"),
         (counts.waiting, "waiting for the collector"),
-        (counts.dropped, "refused by the collector"),
+        (counts.waiting_in_memory, "of them in memory alone"),
+        (counts.dropped, "dropped"),
     ];
     let told = |(count, what): (u64, &str)| (count > 0).then(|| format!("{count} {what}"));
     said.extend(rest.into_iter().filter_map(told));

@@ -7,9 +7,10 @@ use super::{
     text::{Page, Tone},
 };
 use crate::{
+    input::Tracked,
     output::{
-        Api, CheckState, Condition, Described, Description, Known, NotMeasured, PastExit, Since, Stdio,
-        StdioTarget,
+        Api, CheckState, Condition, Described, Description, Direction, Known, NotMeasured, PastExit, Since,
+        Stdio, StdioTarget,
     },
     sink::{
         escape, timeline,
@@ -137,6 +138,7 @@ fn container(page: Page, of: &Described) -> String {
     for (probe, name) in [("dns", "look-ups"), ("net", "connections"), ("webhook", "webhooks")] {
         text.push_str(&line(page, name, &outcomes(of.outcomes.get(probe), of.since)));
     }
+    text.push_str(&network(page, of));
     text.push_str(&line(page, "memory", &memory(of)));
     text.push_str(&line(page, "cpu", &cpu(of)));
     text.push_str(&line(page, "cold start", &cold_start(of)));
@@ -241,6 +243,46 @@ fn outcomes(counts: Option<&BTreeMap<&'static str, u64>>, since: Option<Since>) 
     }
 }
 
+/// What it listens at, what it is connected to, and what its table of connections has lost.
+fn network(page: Page, of: &Described) -> String {
+    let Some(look) = &of.network else {
+        let runs = of.condition == Some(Condition::Running);
+        return if runs {
+            line(page, "sockets", "not measured: it could not be looked at")
+        } else {
+            String::new()
+        };
+    };
+    let listening = look.listening.iter().map(|it| {
+        let waiting = it.waiting.filter(|count| *count > 0);
+        let waiting = waiting.map(|count| format!(" ({count} wait to be accepted)")).unwrap_or_default();
+        format!("{} {}{waiting}", it.transport.name(), it.at)
+    });
+    let connected = look.connections.iter().map(|it| {
+        let way = if it.direction == Direction::In { "at" } else { "to" };
+        let bytes = [(it.unsent_bytes, "not acknowledged"), (it.unread_bytes, "not read")];
+        let bytes = bytes.into_iter().filter(|(bytes, _)| *bytes > 0);
+        let bytes = bytes.map(|(bytes, what)| format!(", {} {what}", bytes_text(bytes))).collect::<String>();
+        format!("{} {} {way} {} {}{bytes}", it.count, it.transport.name(), it.at, it.state)
+    });
+    let list = |all: Vec<String>| if all.is_empty() { "nothing".to_owned() } else { all.join("; ") };
+    let more = if look.left_out > 0 { format!("; and {} more", look.left_out) } else { String::new() };
+    let mut text = line(page, "listens at", &list(listening.collect()));
+    text.push_str(&line(page, "connected", &format!("{}{more}", list(connected.collect()))));
+    if let Some(Tracked { entries, max, collided, refused, evicted }) = look.tracked {
+        let whose = if look.is_nodes { "the node's" } else { "its own" };
+        text.push_str(&line(
+            page,
+            "conntrack",
+            &format!(
+                "{whose}: {entries} of {max} connections; since it is there {collided} packets lost to collisions, {refused} \
+                 for want of room, {evicted} connections forgotten"
+            ),
+        ));
+    }
+    text
+}
+
 fn memory(of: &Described) -> String {
     let limit = of.resident.and_then(|resident| resident.limit_bytes).or(of.limits.memory_bytes);
     let limit =
@@ -303,6 +345,7 @@ mod tests {
             delivered_bytes: Some(1_024),
             pipe_bytes: Some(1_024),
             blocked_ns: Some(3_000_000),
+            waiter: None,
             broken_pipe_writes: 0,
             reader: Some(Process { pid: 7, comm: HOSTILE.to_owned(), ..Process::default() }),
             log_file: Some(LogFile { path: HOSTILE.to_owned(), bytes: Some(4_096), grew: Some(false) }),

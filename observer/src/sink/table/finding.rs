@@ -153,13 +153,15 @@ fn evidence(all: &[Proof]) -> Vec<String> {
 fn checked(page: Page, words: &Words, checks: &[Check]) -> String {
     let of = |state: CheckState| {
         let checks = checks.iter().filter(move |check| check.state == state);
-        checks.map(|check| format!("{} {}", check.layer.name(), check.what)).collect::<Vec<_>>().join("; ")
+        let told = |check: &Check| format!("{} {}{}", check.layer.name(), check.what, usual(check));
+        checks.map(told).collect::<Vec<_>>().join("; ")
     };
     let mut text = String::new();
     let abnormal = checks.iter().filter(|check| check.state == CheckState::Abnormal);
     for check in abnormal {
         let value = check.value.unwrap_or_default();
-        let line = format!("{} {}: {value:.0} {}", check.layer.name(), check.what, check.unit);
+        let layer = check.layer.name();
+        let line = format!("{layer} {}: {value:.0} {}{}", check.what, check.unit, usual(check));
         text.push_str(&named(page, words.note, &line));
     }
     for (name, list) in [(words.checked, of(CheckState::Ok)), (words.unseen, of(CheckState::NotMeasured))] {
@@ -168,6 +170,12 @@ fn checked(page: Page, words: &Words, checks: &[Check]) -> String {
         }
     }
     text
+}
+
+/// What it is usually here, where that has been learned.
+fn usual(check: &Check) -> String {
+    let why = check.why.as_deref().filter(|_| check.basis == "baseline");
+    why.map(|why| format!(" ({why})")).unwrap_or_default()
 }
 
 /// Words with a name before them.

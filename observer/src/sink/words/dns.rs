@@ -10,11 +10,15 @@ use crate::{
 pub(super) fn dns(dns: &Dns, process: Option<&Process>) -> String {
     let by = process.map(|process| format!("{}: ", units::process_text(process))).unwrap_or_default();
     let DnsQuestion { name, qtype, server, .. } = &dns.decided;
-    let mut text = format!("{by}{name} {qtype} asked {server}");
+    let mut text = format!("{by}{name} {qtype} asked ");
+    match server {
+        Some(server) => text.push_str(&server.to_string()),
+        None => text.push_str("nobody"),
+    }
     if let Some(backend) = dns.decided.backend {
         text.push_str(&format!(" (went to {backend})"));
     }
-    if dns.decided.transport == DnsTransport::Tcp {
+    if dns.decided.transport == Some(DnsTransport::Tcp) {
         text.push_str(" by TCP");
     }
     text.push_str(&format!(" in {}: {}", units::count(dns.attempts, "attempt"), what_came(dns)));
@@ -50,7 +54,9 @@ fn what_came(dns: &Dns) -> String {
             }
             (None, None) => "an error".to_owned(),
         },
-        DnsOutcome::NoPacket => "nothing was sent".to_owned(),
+        DnsOutcome::NoPacket => {
+            format!("{}, and nothing was sent", dns.resolver_error.unwrap_or("it failed"))
+        }
         DnsOutcome::Unknown => "not known".to_owned(),
     }
 }

@@ -44,6 +44,7 @@ fn what(file: &File) -> String {
         FileOutcome::KeyQuota => "no more kernel keys for this user".to_owned(),
         FileOutcome::IoError => format!("the device failed{place}"),
         FileOutcome::ReadOnly => format!("it is read-only{place}"),
+        FileOutcome::Denied => "it may not".to_owned(),
         FileOutcome::Unknown => format!("for want of room{place}"),
     }
 }

@@ -8,7 +8,11 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 use serde::Deserialize;
 
-use super::{HostRoot, bundle, procfs};
+use super::{
+    HostRoot, bundle,
+    files::{self, Last},
+    procfs,
+};
 use crate::{
     input::{Bundle, CriContainer, LifeFact, LogFact},
     probes::{
@@ -108,7 +112,8 @@ fn identify(host: &HostRoot, pid: u32, process: &Process, states: &BTreeMap<u32,
         Invocation::Shim { id, .. } => {
             let id = of_cgroup.or(id)?;
             let path = beside_the_shims(host, parent, &id);
-            (id, None, path)
+            let runtime = path.as_deref().and_then(|path| runtime_of_shim(host, parent, path));
+            (id, runtime, path)
         }
         _ => match state {
             Some(state) => (state.id.clone(), None, state.bundle.clone()),
@@ -147,6 +152,15 @@ fn invocation(host: &HostRoot, pid: u32) -> Invocation {
 fn beside_the_shims(host: &HostRoot, shim: u32, id: &str) -> Option<String> {
     let own = procfs::cwd(host, shim)?;
     Some(Path::new(&own).parent()?.join(id).to_string_lossy().into_owned())
+}
+
+/// containerd's shim leaves the path of the runtime that it was told to use in the bundle.
+fn runtime_of_shim(host: &HostRoot, shim: u32, bundle: &str) -> Option<Program> {
+    const MAX_PATH: u64 = 4_096;
+    let root = files::open_root(&host.proc(format!("{shim}/root"))).ok()?;
+    let path = Path::new(bundle).join("runtime");
+    let text = files::read_regular(root, &path, Last::Refuse, MAX_PATH).ok()?;
+    Program::from_path(str::from_utf8(&text).ok()?.trim())
 }
 
 /// Engines name a container's control group after it: `<id>`, `cri-containerd-<id>.scope`, `libpod-<id>`.

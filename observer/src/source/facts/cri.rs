@@ -226,6 +226,7 @@ fn merge(container: Option<wire::Container>, sandbox: Option<wire::PodSandbox>) 
         sandbox_id: said(sandbox_id),
         attempt,
         image: container.image.and_then(|image| said(image.image)),
+        image_ref: said(container.image_ref),
         handler: said(sandbox.runtime_handler),
         // A container's own win over its pod's.
         labels: bounded(sandbox.labels.into_iter().chain(container.labels).collect()),

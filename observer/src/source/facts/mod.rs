@@ -4,6 +4,7 @@
 
 pub mod bundle;
 pub mod certificates;
+pub mod conntrack;
 pub mod containers;
 pub mod cpu;
 pub mod cri;
@@ -12,6 +13,7 @@ pub mod files;
 pub mod host;
 pub mod kube;
 pub mod memory;
+pub mod network;
 pub mod node;
 pub mod procfs;
 pub mod root;

@@ -44,6 +44,20 @@ pub fn of_openssl(file: File) -> Result<Vec<Points>, String> {
     complete(found, "it exports none of OpenSSL's functions")
 }
 
+/// Of a C library: this function, if it exports it.
+///
+/// # Errors
+/// As above.
+pub fn exported(file: File, function: &'static Function) -> Result<Points, String> {
+    let cache = ReadCache::new(file);
+    let elf = parse(&cache)?;
+    let name = function.entry.symbol;
+    let mut symbols = elf.dynamic_symbols().filter(ObjectSymbol::is_definition);
+    let symbol = symbols.find(|symbol| symbol.name() == Ok(name));
+    let symbol = symbol.ok_or_else(|| format!("it does not export {name}"))?;
+    points(&elf, function, symbol.address(), symbol.size())
+}
+
 /// Of a Go program: `None`, if it is none.
 ///
 /// # Errors

@@ -4,10 +4,10 @@ use aya::{
     Ebpf,
     maps::{Array, MapData},
 };
-use observer_ebpf::wire::net::MAX_REASONS;
+use observer_ebpf::wire::net::{MAX_REASONS, reason};
 
 use super::{LoadError, btf::KernelTypes, maps::take};
-use crate::probes::net::REASONS;
+use crate::probes::net::{OF_A_RULE, REASONS};
 
 /// What the kernel's names of reasons begin with.
 const PREFIX: &str = "SKB_DROP_REASON_";
@@ -29,8 +29,9 @@ impl DropReasons {
             (number < MAX_REASONS && REASONS.contains(&name)).then(|| (number, name.to_owned()))
         });
         let named: Vec<(u32, String)> = named.collect();
-        for (number, _) in &named {
-            wanted.set(*number, 1, 0)?;
+        for (number, name) in &named {
+            let value = if name == OF_A_RULE { reason::OF_A_RULE } else { reason::WANTED };
+            wanted.set(*number, value, 0)?;
         }
         Ok(Self { named, _wanted: wanted })
     }

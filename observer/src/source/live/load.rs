@@ -24,6 +24,7 @@ use super::{
     log::KernelLog,
     maps::{self, Maps},
     reorder::{HOLD_NS, Reorder},
+    resolver::Resolvers,
     ring::Ring,
     storage::Failures,
     streams::{self, Streams},
@@ -68,14 +69,12 @@ pub enum LoadError {
     NothingAttached(String),
 }
 
+/// All causes, each once: some tell theirs themselves.
 fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
+    let causes = std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string);
+    let joined =
+        |text: String, cause: String| if text.ends_with(&cause) { text } else { text + ": " + &cause };
+    causes.reduce(joined).unwrap_or_default()
 }
 
 /// Where a kernel keeps its own types.
@@ -120,6 +119,7 @@ pub struct Live {
     pub(super) counting: Option<OwnedFd>,
     pub(super) engines: Engines,
     pub(super) libraries: Libraries,
+    pub(super) resolvers: Resolvers,
     pub(super) endpoints: Endpoints,
     pub(super) cpu: Cpu,
     pub(super) failures: Failures,
@@ -141,6 +141,7 @@ impl Live {
     ///
     /// # Errors
     /// When nothing at all could be attached. What is missing otherwise is in [`Live::plans`].
+    // long: a constant of the kernel programs after the other
     pub fn load(options: &Options) -> Result<Self, LoadError> {
         if OBJECT.is_empty() {
             return Err(LoadError::NoObject);
@@ -156,6 +157,7 @@ impl Live {
             .override_global("FOLLOW", &follow, true)
             .map_max_entries("EVENTS", options.ring)
             .override_global("TEXT", &text, true)
+            .override_global("DNS", &u32::from(options.families.contains(&Family::Dns)), true)
             .override_global("STORAGE", &u32::from(options.families.contains(&Family::Storage)), true)
             .load(OBJECT)?;
         let reducer = Reducer::new(options.keywords.clone())?;
@@ -195,6 +197,7 @@ impl Live {
             counting: None,
             engines: Engines::default(),
             libraries: Libraries::take(&mut ebpf)?,
+            resolvers: Resolvers::default(),
             endpoints: Endpoints::take(&mut ebpf)?,
             cpu: Cpu::take(&mut ebpf)?,
             failures: Failures::take(&mut ebpf)?,
@@ -267,7 +270,8 @@ impl Live {
     pub fn detach(mut self) {
         let mut links = std::mem::take(&mut self.links);
         links.extend(self.taken.drain(..).flat_map(|taken| taken.links));
-        links.extend(self.libraries.take_links().into_iter().map(Link::User));
+        let of_libraries = self.libraries.take_links().into_iter().chain(self.resolvers.take_links());
+        links.extend(of_libraries.map(Link::User));
         std::thread::scope(|scope| {
             while !links.is_empty() {
                 let some = links.split_off(links.len().saturating_sub(4));

@@ -15,6 +15,7 @@ mod loaded;
 mod log;
 mod maps;
 mod reorder;
+mod resolver;
 mod ring;
 mod shed;
 mod storage;

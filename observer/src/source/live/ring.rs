@@ -5,7 +5,7 @@ use std::os::fd::{AsRawFd, RawFd};
 use aya::maps::{MapData, RingBuf};
 use observer_ebpf::FAMILIES;
 
-use crate::probes::{Event, Record, Reduced, Reducer, text, tls};
+use crate::probes::{Event, Record, Reduced, Reducer, context, text, tls};
 
 /// Records taken out in one turn, so that a flood cannot keep the caller from its other duties.
 const MAX_TURN: usize = 100_000;
@@ -43,7 +43,12 @@ impl Ring {
 }
 
 fn is_ordinary(record: &Record) -> bool {
-    matches!(record.event, Event::Tls(tls::Event::Ordinary) | Event::Text(text::Event::Ordinary))
+    matches!(
+        record.event,
+        Event::Tls(tls::Event::Ordinary)
+            | Event::Text(text::Event::Ordinary)
+            | Event::Context(context::Event::Ordinary)
+    )
 }
 
 impl Ring {

@@ -15,7 +15,7 @@ use super::{
     attach::{explain, program_mut},
     maps::take,
 };
-use crate::probes::stdio::{PipeState, Written, pipe_state, written};
+use crate::probes::stdio::{PipeState, Written, pipe_state, waiter, written};
 
 /// The wire's types as aya wants keys and values: plain words.
 type KeyWords = [u64; size_of::<StreamKey>() / 8];
@@ -28,6 +28,7 @@ pub struct Streams {
     streams: HashMap<MapData, KeyWords, StreamWords>,
     pipes: HashMap<MapData, u64, PipeWords>,
     sampled: Array<MapData, StateWords>,
+    waiter: Array<MapData, u64>,
     pipes_hooked: Array<MapData, u32>,
 }
 
@@ -37,6 +38,7 @@ impl Streams {
             streams: HashMap::try_from(take(ebpf, "STREAMS")?)?,
             pipes: HashMap::try_from(take(ebpf, "PIPES")?)?,
             sampled: Array::try_from(take(ebpf, "SAMPLED")?)?,
+            waiter: Array::try_from(take(ebpf, "SAMPLED_WAITER")?)?,
             pipes_hooked: Array::try_from(take(ebpf, "PIPES_HOOKED")?)?,
         })
     }
@@ -64,7 +66,9 @@ impl Streams {
         program.test_run(options).map_err(|error| explain(&error))?;
         let words = self.sampled.get(&0, 0).map_err(|error| explain(&error))?;
         let state = WireState::read_from_bytes(words.as_bytes()).map_err(|_| "of another size".to_owned())?;
-        Ok(pipe_state(&state))
+        let state = pipe_state(&state);
+        let thread = self.waiter.get(&0, 0).map_err(|error| explain(&error))?;
+        Ok(PipeState { waiter: waiter(thread).filter(|_| state.waiting), ..state })
     }
 
     /// Nobody is interested in this pipe any more.

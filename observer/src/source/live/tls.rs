@@ -205,13 +205,8 @@ impl Libraries {
     }
 
     fn forget_ended(&mut self) {
-        let has_ended = |process: &Process| {
-            let mut handles = [PollFd::new(&process.handle, PollFlags::IN)];
-            let at_once = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
-            poll(&mut handles, Some(&at_once)).is_ok_and(|ready| ready > 0)
-        };
-        let ended: Vec<u32> =
-            self.processes.iter().filter(|(_, one)| has_ended(one)).map(|(tgid, _)| *tgid).collect();
+        let ended = self.processes.iter().filter(|(_, one)| has_ended(&one.handle));
+        let ended: Vec<u32> = ended.map(|(tgid, _)| *tgid).collect();
         for tgid in ended {
             self.processes.remove(&tgid);
             let _ = self.asked.remove(&tgid);
@@ -241,6 +236,13 @@ impl Libraries {
             let _ = self.writing.remove(&key);
         }
     }
+}
+
+/// Whether the process of this handle has ended.
+pub(super) fn has_ended(process: &OwnedFd) -> bool {
+    let mut handles = [PollFd::new(process, PollFlags::IN)];
+    let at_once = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
+    poll(&mut handles, Some(&at_once)).is_ok_and(|ready| ready > 0)
 }
 
 /// As the kernel programs have it.
@@ -274,7 +276,7 @@ fn add(plan: &mut ProbePlan, hooks: Vec<HookPlan>) -> Option<ProbePlan> {
 }
 
 /// Returns first: a call that is kept must have one that clears it.
-fn attach_point(
+pub(super) fn attach_point(
     ebpf: &mut Ebpf,
     path: &str,
     point: &Points,

@@ -10,6 +10,7 @@ use tokio::{sync::Semaphore, time::timeout};
 
 use super::{
     body::{self, Held},
+    guard::Guard,
     intake::{Encoding, Intake, Refusal, Taken},
 };
 use crate::span::{
@@ -29,10 +30,22 @@ mod grpc_code {
     pub(super) const RESOURCE_EXHAUSTED: u32 = 8;
     pub(super) const UNIMPLEMENTED: u32 = 12;
     pub(super) const UNAVAILABLE: u32 = 14;
+    pub(super) const UNAUTHENTICATED: u32 = 16;
 }
 
-pub(super) async fn answer(request: Request<Incoming>, intake: &Intake, pool: &Arc<Semaphore>) -> Answer {
+pub(super) async fn answer(
+    request: Request<Incoming>,
+    guard: &Guard,
+    intake: &Intake,
+    pool: &Arc<Semaphore>,
+) -> Answer {
     let content_type = text(request.headers(), header::CONTENT_TYPE.as_str()).to_owned();
+    if !guard.admits(request.headers()) {
+        intake.count(|counts| counts.unauthorized_requests += 1);
+        // Hung up on before, it would not have the answer, and try again.
+        let _ = timeout(PATIENCE, body::pass_over(request.into_body())).await;
+        return unauthorized(content_type.starts_with("application/grpc"));
+    }
     if content_type.starts_with("application/grpc") {
         return grpc(request, intake, pool).await;
     }
@@ -98,6 +111,16 @@ fn http(signal: Signal, encoding: Encoding, taken: &Result<Taken, Refusal>) -> A
     if matches!(taken, Err(Refusal::Busy(_))) {
         answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER));
     }
+    answer
+}
+
+fn unauthorized(is_grpc: bool) -> Answer {
+    const WHY: &str = "the token is missing, or another: send Authorization: Bearer TOKEN";
+    if is_grpc {
+        return grpc_status(grpc_code::UNAUTHENTICATED, WHY, &[]);
+    }
+    let mut answer = plain(StatusCode::UNAUTHORIZED, WHY);
+    answer.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     answer
 }
 

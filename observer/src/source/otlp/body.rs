@@ -60,6 +60,11 @@ pub(super) async fn read(mut body: Incoming, held: &mut Held) -> Result<Vec<u8>,
     bytes
 }
 
+/// A body that nobody wants, to its end.
+pub(super) async fn pass_over(mut body: Incoming) {
+    while let Some(Ok(_)) = body.frame().await {}
+}
+
 fn append(bytes: &mut Vec<u8>, data: &Bytes, held: &mut Held) -> Result<(), Refusal> {
     if bytes.len() + data.len() > MAX_BODY {
         return Err(too_large());

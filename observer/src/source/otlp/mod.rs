@@ -3,17 +3,19 @@
 //! Owns two listeners and the thread that serves them, what is refused and why, and the memory that all of it may take.
 //! Spans go to the pipeline, reduced; everything goes on as it came where that is asked for. Senders are never made to
 //! wait: what there is no room for is refused with the answer that makes them try again. Refuses to listen to other
-//! machines: what is received is neither encrypted nor asked for its name.
+//! machines unless what they send is encrypted, and they prove who they are.
 
 mod answer;
 mod body;
 mod connections;
+mod guard;
 mod intake;
 mod serve;
 
 use std::{
     io,
     net::{SocketAddr, TcpListener},
+    path::PathBuf,
     sync::{Arc, mpsc as std_mpsc},
     thread,
     time::Duration,
@@ -21,8 +23,11 @@ use std::{
 
 use tokio::{runtime, sync::watch};
 
-pub use self::intake::Forwarding;
-use self::intake::Intake;
+pub use self::{
+    guard::{Guard, GuardFiles},
+    intake::Forwarding,
+};
+use self::{intake::Intake, serve::Say};
 use crate::{health::OtlpCounts, privileges, span::Span, time::Time};
 
 /// How long the thread is given to end.
@@ -33,10 +38,21 @@ pub enum ReceiverError {
     #[error("{option} {text}: {why}; write it as 127.0.0.1:{port}")]
     Address { option: &'static str, text: String, why: String, port: u16 },
     #[error(
-        "{option} {address}: only this machine is listened to: what is received is neither encrypted nor asked for its \
-         name; use 127.0.0.1:{port}, and a collector on this node for what others send"
+        "{option} {address}: other machines reach it, and what they send would be neither encrypted nor asked for its name: \
+         add --otlp-listen-cert FILE, --otlp-listen-key FILE and --otlp-listen-token-file FILE (or --otlp-listen-client-ca \
+         FILE); or use 127.0.0.1:{port}, and a collector on this node for what others send"
     )]
     NotLoopback { option: &'static str, address: SocketAddr, port: u16 },
+    #[error("{option}: nothing is received; add --otlp-listen ADDR, or leave it out")]
+    Useless { option: &'static str },
+    #[error("{option}: it is of no use without {missing}: add that, too")]
+    Alone { option: &'static str, missing: &'static str },
+    #[error("{option}: {why}")]
+    Unread { option: &'static str, why: String },
+    #[error("{option} {}: it {why}", path.display())]
+    File { option: &'static str, path: PathBuf, why: &'static str },
+    #[error("--otlp-listen-cert, --otlp-listen-key: they cannot be used together: {why}")]
+    Unusable { why: String },
     #[error(
         "{option} {address}: {why}; is a collector, or another observer, listening there? Choose another port, or let it \
          send a copy here"
@@ -46,18 +62,23 @@ pub enum ReceiverError {
     Thread(#[from] io::Error),
 }
 
-/// Where to listen, checked: either port takes both protocols.
-#[derive(Clone, Debug, Default)]
+/// Where to listen, checked, and to whom: either port takes both protocols.
+#[derive(Clone, Debug)]
 pub struct ReceiverSettings {
     listen: Vec<(&'static str, SocketAddr)>,
+    guard: Arc<Guard>,
 }
 
 impl ReceiverSettings {
     /// From what was typed. `None`: nothing is to be received.
     ///
     /// # Errors
-    /// An address is none, or one that other machines reach.
-    pub fn resolve(grpc: Option<&str>, http: Option<&str>) -> Result<Option<Self>, ReceiverError> {
+    /// An address is none, or one that other machines reach and that is not guarded; a file is not what it should be.
+    pub fn resolve(
+        grpc: Option<&str>,
+        http: Option<&str>,
+        files: GuardFiles,
+    ) -> Result<Option<Self>, ReceiverError> {
         let mut listen = Vec::new();
         for (option, text, port) in [("--otlp-listen", grpc, 4317), ("--otlp-listen-http", http, 4318)] {
             let Some(text) = text else { continue };
@@ -67,12 +88,21 @@ impl ReceiverSettings {
                 why: "it is not an address and a port".to_owned(),
                 port,
             })?;
-            if !address.ip().is_loopback() {
+            if !address.ip().is_loopback() && !files.suffice() {
                 return Err(ReceiverError::NotLoopback { option, address, port });
             }
             listen.push((option, address));
         }
-        Ok((!listen.is_empty()).then_some(ReceiverSettings { listen }))
+        match files.first().filter(|_| listen.is_empty()) {
+            Some(option) => Err(ReceiverError::Useless { option }),
+            None if listen.is_empty() => Ok(None),
+            None => Ok(Some(ReceiverSettings { listen, guard: Arc::new(Guard::open(files)?) })),
+        }
+    }
+
+    /// What senders have to bring, in words.
+    pub fn guard(&self) -> &Guard {
+        &self.guard
     }
 }
 
@@ -85,7 +115,7 @@ pub struct Receiver {
 }
 
 impl Receiver {
-    /// Listens at once; `clock` gives the time at which a span was received.
+    /// Listens at once; `clock` gives the time at which a span was received, `say` is handed what people should know.
     ///
     /// # Errors
     /// A port is taken, or no thread can be made.
@@ -93,8 +123,8 @@ impl Receiver {
         settings: &ReceiverSettings,
         forwarding: Option<Arc<dyn Forwarding>>,
         clock: fn() -> Time,
+        say: impl Fn(&str) + Send + Sync + 'static,
     ) -> Result<Self, ReceiverError> {
-        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         let mut listeners = Vec::new();
         for (option, address) in &settings.listen {
             let taken = |why| ReceiverError::Taken { option, address: *address, why };
@@ -103,6 +133,8 @@ impl Receiver {
             listeners.push(listener);
         }
         let addresses = listeners.iter().map(TcpListener::local_addr).collect::<Result<_, _>>()?;
+        // Nothing may fail behind this: it cannot be dropped where another one runs.
+        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         // What is passed on is written to the disk by this thread, wherever that is.
         let writes = forwarding.is_some();
         let wanted = if writes { privileges::CapabilitySet::DAC_OVERRIDE } else { privileges::NONE };
@@ -110,9 +142,11 @@ impl Receiver {
         let (stop, stopped) = watch::channel(false);
         let (finished, done) = std_mpsc::channel();
         let serving = Arc::clone(&intake);
+        let guard = Arc::clone(&settings.guard);
+        let say: Say = Box::new(say);
         thread::Builder::new().name("observer-otlp-in".into()).spawn(move || {
             privileges::keep_only(wanted);
-            runtime.block_on(serve::all(listeners, &serving, stopped));
+            runtime.block_on(serve::all(listeners, &serving, guard, say, stopped));
             runtime.shutdown_background();
             // Nobody waits if the receiver is gone.
             let _ = finished.send(());

@@ -8,17 +8,19 @@ use hyper::{
 };
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::TcpStream,
     select,
     sync::{Semaphore, watch},
     task::JoinSet,
-    time::sleep,
+    time::{interval, sleep},
 };
 
 use super::{
     answer,
     body::MAX_HELD,
-    connections::{MAX_SPEAKING, Silent, Spoken},
+    connections::{Lost, MAX_SPEAKING, Silent, Spoken, Stream},
+    guard::Guard,
     intake::Intake,
 };
 
@@ -32,19 +34,32 @@ const STREAMS: u32 = 64;
 const MAX_HEAD: u32 = 16 << 10;
 /// After the system had no descriptor left for a connection.
 const BREATH: Duration = Duration::from_millis(50);
+/// How often certificate, key and token are read again.
+const RENEW: Duration = Duration::from_secs(60);
+
+/// Takes a line for people.
+pub(super) type Say = Box<dyn Fn(&str) + Send + Sync>;
 
 /// What all connections share.
 struct Shared {
     intake: Arc<Intake>,
+    guard: Arc<Guard>,
     pool: Arc<Semaphore>,
     speaking: Arc<Semaphore>,
     silent: Silent,
 }
 
 /// Serves until it is to stop. Nothing is heard of requests that are under way then.
-pub(super) async fn all(listeners: Vec<TcpListener>, intake: &Arc<Intake>, mut stop: watch::Receiver<bool>) {
+pub(super) async fn all(
+    listeners: Vec<TcpListener>,
+    intake: &Arc<Intake>,
+    guard: Arc<Guard>,
+    say: Say,
+    mut stop: watch::Receiver<bool>,
+) {
     let shared = Arc::new(Shared {
         intake: Arc::clone(intake),
+        guard: Arc::clone(&guard),
         pool: Arc::new(Semaphore::new(MAX_HELD)),
         speaking: Arc::new(Semaphore::new(MAX_SPEAKING)),
         silent: Silent::default(),
@@ -53,8 +68,25 @@ pub(super) async fn all(listeners: Vec<TcpListener>, intake: &Arc<Intake>, mut s
     for listener in listeners {
         accepting.spawn(accept(listener, Arc::clone(&shared)));
     }
-    // It is stopped, or nobody is left who could stop it.
-    let _ = stop.wait_for(|stop| *stop).await;
+    select! {
+        // It is stopped, or nobody is left who could stop it.
+        _ = stop.wait_for(|stop| *stop) => {}
+        () = renew(&guard, &say) => {}
+    }
+}
+
+/// What was renewed is taken, without end; what cannot be used is said once.
+async fn renew(guard: &Guard, say: &Say) {
+    let mut ticks = interval(RENEW);
+    let mut said = None;
+    loop {
+        ticks.tick().await;
+        let failed = guard.renew().err().map(|why| why.to_string());
+        if let Some(why) = failed.as_ref().filter(|_| said != failed) {
+            say(&format!("otlp: {why}; what it held before is in use until that can be"));
+        }
+        said = failed;
+    }
 }
 
 async fn accept(listener: TcpListener, shared: Arc<Shared>) {
@@ -75,18 +107,31 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
 }
 
 async fn connection(stream: TcpStream, shared: Arc<Shared>) {
-    let Some(spoken) = shared.silent.until_it_speaks(&stream).await else {
-        return shared.intake.count(|counts| counts.silent_connections += 1);
+    // Answers are small: they are not to wait for more.
+    let _ = stream.set_nodelay(true);
+    let (stream, spoken) = match shared.silent.until_it_speaks(stream, shared.guard.tls()).await {
+        Ok(arrived) => arrived,
+        Err(Lost::Silent) => return shared.intake.count(|counts| counts.silent_connections += 1),
+        Err(Lost::NoHandshake) => return shared.intake.count(|counts| counts.failed_handshakes += 1),
     };
     let Ok(_speaking) = shared.speaking.try_acquire() else {
         return shared.intake.count(|counts| counts.refused_connections += 1);
     };
-    // Answers are small: they are not to wait for more.
-    let _ = stream.set_nodelay(true);
-    let shared = &shared;
+    match stream {
+        Stream::Plain(stream) => converse(stream, spoken, &shared).await,
+        Stream::Tls(stream) => converse(stream, spoken, &shared).await,
+    }
+}
+
+async fn converse<S>(stream: S, spoken: Spoken, shared: &Arc<Shared>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let service = service_fn(move |request| {
         let shared = Arc::clone(shared);
-        async move { Ok::<_, Infallible>(answer::answer(request, &shared.intake, &shared.pool).await) }
+        async move {
+            Ok::<_, Infallible>(answer::answer(request, &shared.guard, &shared.intake, &shared.pool).await)
+        }
     });
     let stream = TokioIo::new(stream);
     // Whatever ends it is its sender's to notice.

@@ -14,8 +14,9 @@ use crate::span::Signal;
 const HANG: Duration = Duration::from_secs(60);
 
 fn start(forwarding: Option<Arc<dyn Forwarding>>) -> (Receiver, SocketAddr) {
-    let settings = ReceiverSettings::resolve(Some("127.0.0.1:0"), None).unwrap().unwrap();
-    let receiver = Receiver::start(&settings, forwarding, || Time(7)).unwrap();
+    let settings =
+        ReceiverSettings::resolve(Some("127.0.0.1:0"), None, GuardFiles::default()).unwrap().unwrap();
+    let receiver = Receiver::start(&settings, forwarding, || Time(7), |_| {}).unwrap();
     let address = receiver.addresses()[0];
     (receiver, address)
 }
@@ -233,16 +234,19 @@ fn grpc_is_answered_as_clients_of_others_expect() {
 }
 
 #[test]
-fn only_this_machine_is_listened_to_and_a_taken_port_is_named() {
-    let error = |grpc: &str| ReceiverSettings::resolve(Some(grpc), None).unwrap_err().to_string();
+fn other_machines_are_not_listened_to_just_so_and_a_taken_port_is_named() {
+    let error = |grpc: &str| {
+        ReceiverSettings::resolve(Some(grpc), None, GuardFiles::default()).unwrap_err().to_string()
+    };
     for other in ["0.0.0.0:4317", "[::]:4317", "10.0.0.1:4317"] {
-        assert!(error(other).contains("only this machine is listened to"), "{}", error(other));
+        assert!(error(other).contains("neither encrypted nor asked for its name"), "{}", error(other));
     }
     for wrong in ["4317", "localhost:4317", ":4317"] {
         assert!(error(wrong).contains("write it as 127.0.0.1:4317"), "{}", error(wrong));
     }
     let (_receiver, to) = start(None);
-    let settings = ReceiverSettings::resolve(None, Some(&to.to_string())).unwrap().unwrap();
-    let taken = Receiver::start(&settings, None, || Time(0)).err().unwrap().to_string();
+    let settings =
+        ReceiverSettings::resolve(None, Some(&to.to_string()), GuardFiles::default()).unwrap().unwrap();
+    let taken = Receiver::start(&settings, None, || Time(0), |_| {}).err().unwrap().to_string();
     assert!(taken.starts_with(&format!("--otlp-listen-http {to}: ")) && taken.contains("in use"), "{taken}");
 }

@@ -82,6 +82,13 @@ impl Bundle {
         self
     }
 
+    /// As whom it runs, without any capability.
+    pub fn user(mut self, id: u32) -> Bundle {
+        self.config["process"]["user"] = json!({ "uid": id, "gid": id });
+        self.config["process"]["capabilities"] = json!({});
+        self
+    }
+
     pub fn memory_limit(mut self, bytes: i64) -> Bundle {
         self.config["linux"]["resources"]["memory"] = json!({ "limit": bytes });
         self

@@ -3,8 +3,15 @@ use crate::probes::stdio::{Object, PipeState, Written};
 
 const LIFE: u64 = 10_000_000_000;
 const PIPE: Object = Object { ino: 7, kind: ObjectKind::Pipe };
-const TAKEN: PipeState =
-    PipeState { taken: 5, queued: Some(0), readers: 1, waiting: false, alive: true, reader: Some(9) };
+const TAKEN: PipeState = PipeState {
+    taken: 5,
+    queued: Some(0),
+    readers: 1,
+    waiting: false,
+    alive: true,
+    reader: Some(9),
+    waiter: None,
+};
 
 /// A stream of a container that has written five bytes in the middle of its life, and what it left.
 fn stream(pipe: PipeState) -> (Stream, End) {

@@ -49,6 +49,7 @@ impl Line {
                 is_review: true,
                 uid: None,
                 length: Some(400),
+                parent: None,
                 is_unresolved: false,
             }),
         );

@@ -5,7 +5,10 @@ use super::{
     frames::Frame,
     hpack::{Block, Name},
 };
-use crate::time::Time;
+use crate::{
+    probes::context::{Parent, parent},
+    time::Time,
+};
 
 /// Bytes of a body that are looked at: as many as of a message of HTTP/1.
 const MAX_BODY: usize = observer_ebpf::wire::tls::MAX_MESSAGE as usize;
@@ -23,6 +26,8 @@ pub struct Asked {
     pub is_review: bool,
     pub uid: Option<String>,
     pub length: Option<u64>,
+    /// What it says, once, of the trace that it belongs to.
+    pub parent: Option<Parent>,
     /// Some headers refer to what was said before the observer listened.
     pub is_unresolved: bool,
 }
@@ -102,6 +107,7 @@ impl Exchange {
             is_review: false,
             uid: None,
             length: text(Name::ContentLength).and_then(|length| length.parse().ok()),
+            parent: block.and_then(parent_of),
             is_unresolved: block.is_none_or(|block| block.unresolved > 0),
         };
         let body = Body { is_packed: is_packed(block), ..Body::default() };
@@ -195,6 +201,12 @@ impl Exchange {
 fn text(block: &Block, name: Name) -> Option<&str> {
     let (_, value) = block.fields.iter().find(|(one, _)| *one == name)?;
     std::str::from_utf8(value).ok()
+}
+
+fn parent_of(block: &Block) -> Option<Parent> {
+    let mut said = block.fields.iter().filter(|(name, _)| *name == Name::Traceparent);
+    let (_, value) = said.next()?;
+    parent(value.trim_ascii()).filter(|_| said.next().is_none())
 }
 
 fn is_packed(block: Option<&Block>) -> bool {

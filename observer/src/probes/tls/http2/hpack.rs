@@ -26,6 +26,7 @@ pub enum Name {
     ContentLength,
     Host,
     UserAgent,
+    Traceparent,
 }
 
 /// What a block of headers says.
@@ -208,6 +209,7 @@ fn named(name: &[u8]) -> Which {
         b"content-length" => Name::ContentLength,
         b"host" => Name::Host,
         b"user-agent" => Name::UserAgent,
+        b"traceparent" => Name::Traceparent,
         _ => return Which::Other,
     })
 }

@@ -184,6 +184,7 @@ pub(super) fn events() -> Vec<Event> {
             is_review: false,
             uid: None,
             length: Some(u64::MAX),
+            parent: None,
             is_unresolved: true,
         })),
         Event::Tls(tls::Event::Response(tls::Response {
@@ -225,6 +226,15 @@ pub(super) fn events() -> Vec<Event> {
             errno: 111,
             owner: None,
         })),
+        Event::Dns(dns::Event::Unresolved(dns::Unresolved {
+            owner: owner(),
+            began: Time(30),
+            name: None,
+            result: -8,
+            flags: u32::MAX,
+            family: 0,
+            refused: Some((([10, 96, 0, 10], 53).into(), 101)),
+        })),
         Event::Net(net::Event::Refused { owner: owner(), remote: None, errno: 101 }),
         Event::Net(net::Event::Handshake(net::Handshake {
             owner: owner(),
@@ -255,6 +265,7 @@ pub(super) fn events() -> Vec<Event> {
     ]);
     events.extend(webhooks());
     events.push(Event::Cpu(cpu::Event::Mark(mark())));
+    events.extend(requests());
     events.push(Event::Hardware(hardware::Event::Slow(hardware::Slow {
         device: alike().device,
         name: "sda\u{1b}".into(),
@@ -264,6 +275,18 @@ pub(super) fn events() -> Vec<Event> {
         count: 1,
     })));
     events
+}
+
+fn requests() -> [Event; 4] {
+    use context::{By, Event as Of, Id, Parent, Read};
+    let id = Id { tgid: 7, tid: 8, read: Time(9) };
+    let parent = Parent { trace: [0xfe; 16], span: [1; 8], flags: u8::MAX };
+    [
+        Event::Context(Of::Ordinary),
+        Event::Context(Of::Read(Read { id, init: Some(9), waits: true, context: Some(parent) })),
+        Event::Context(Of::Done(id, By(8))),
+        Event::Context(Of::Skipped { reader: owner(), count: u64::MAX }),
+    ]
 }
 
 fn webhooks() -> Vec<Event> {

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::{
     input::{
-        Allows, FactKind, Kube, KubeAutoscaler, KubeKind, KubeNamespace, KubeNode, KubePod, KubePolicy,
-        KubeRequirement, KubeService, KubeSlice, KubeWebhook, LookupError, Requires,
+        Allows, FactKind, Kube, KubeAutoscaler, KubeEvent, KubeKind, KubeNamespace, KubeNode, KubePod,
+        KubePolicy, KubeRequirement, KubeRuntimeClass, KubeService, KubeSlice, KubeWebhook, LookupError,
+        Requires,
     },
     probes::webhook::Target,
 };
@@ -24,6 +25,7 @@ pub(super) fn facts() -> Vec<FactKind> {
         labels: one.clone(),
         unplaced: Some((text("Unschedulable"), text("0/1 nodes"))),
         containers: vec![text("app")],
+        runtime_class: Some(text("wasm")),
         ..KubePod::default()
     };
     let node = KubeNode {
@@ -51,6 +53,8 @@ pub(super) fn facts() -> Vec<FactKind> {
         KubeAutoscaler { inactive: Some((text("ScalingDisabled"), text(""))), ..KubeAutoscaler::default() };
     let service_of = Some((text("shop"), text("web"), 443, Some(text("/v1"))));
     let webhook = || KubeWebhook { name: text("w"), timeout_s: 30, fails: true, service: service_of.clone() };
+    let class = KubeRuntimeClass { name: text("wasm"), handler: text("spin") };
+    let event = KubeEvent { message: text("\u{1b}"), last: Some(i64::MIN), ..KubeEvent::default() };
     let answers = [
         (KubeKind::Node, Kube::Node(Box::new(node))),
         (KubeKind::Pods, Kube::Pods(vec![pod()])),
@@ -62,6 +66,8 @@ pub(super) fn facts() -> Vec<FactKind> {
         (KubeKind::Autoscalers, Kube::Autoscalers(vec![scaler])),
         (KubeKind::ValidatingWebhooks, Kube::Webhooks(vec![webhook()])),
         (KubeKind::MutatingWebhooks, Kube::Webhooks(vec![webhook()])),
+        (KubeKind::RuntimeClasses, Kube::RuntimeClasses(vec![class])),
+        (KubeKind::Events, Kube::Events(vec![event])),
     ];
     let refusal = LookupError { what: text("the Kubernetes API"), why: text("403") };
     let refusal = FactKind::Kube { kind: KubeKind::Pods, result: Box::new(Err(refusal)) };

@@ -10,13 +10,17 @@ use crate::{
 pub(super) fn attributes(to: &mut Attributes, dns: &Dns) -> String {
     let DnsQuestion { name, qtype, server, backend, transport, rcode, errno, .. } = &dns.decided;
     to.text("dns.question.name", name.as_str());
-    to.text("server.address", server.ip().to_string().as_str());
-    to.int("server.port", server.port());
+    if let Some(server) = server {
+        to.text("server.address", server.ip().to_string().as_str());
+        to.int("server.port", server.port());
+    }
     if let Some(backend) = backend {
         to.text("network.peer.address", backend.ip().to_string().as_str());
         to.int("network.peer.port", backend.port());
     }
-    to.text("network.transport", transport.name());
+    if let Some(transport) = transport {
+        to.text("network.transport", transport.name());
+    }
     to.text("observer.dns.question.type", qtype.as_str());
     to.text("observer.dns.outcome", dns.outcome.name());
     to.int("observer.dns.attempts", dns.attempts);

@@ -79,7 +79,11 @@ fn mistakes_are_named() {
         (error("http://c:0", None, &[]), "the port is not one"),
         (error("http://c:99999", None, &[]), "port"),
         (error("http://a b", None, &[]), "not a URL"),
-        (error("https://c:4317", None, &[]), "speaks no TLS"),
+        (
+            error("https://c:4317", None, &[("OTEL_EXPORTER_OTLP_CERTIFICATE", "/no/such")]),
+            "CERTIFICATE: cannot read",
+        ),
+        (error("https://c:4317", None, &[("OTEL_EXPORTER_OTLP_CLIENT_KEY", "/no/such")]), "together only"),
         (error(fine, Some("http/json"), &[]), "\"http/json\" is not known: use grpc or http/protobuf"),
         (error(fine, None, &[("OTEL_EXPORTER_OTLP_TIMEOUT", "10s")]), "\"10s\" is not a positive number"),
         (error(fine, None, &[("OTEL_EXPORTER_OTLP_HEADERS", "key")]), "NAME=VALUE"),

@@ -114,6 +114,37 @@ fn there_is_a_bound_and_what_is_beyond_it_is_left() {
 }
 
 #[test]
+fn what_the_disk_does_not_take_is_in_memory_until_it_does() {
+    let dir = TempDir::new().unwrap();
+    let mut spool = Spool::open(dir.path()).unwrap();
+    let disk = spool.disk.take();
+    push(&mut spool, "in memory");
+    spool.disk = disk;
+    let handed_out = spool.front(0).unwrap();
+    // Meanwhile there is room again.
+    push(&mut spool, "on disk");
+    assert_eq!((handed_out.request.as_slice(), spool.in_memory_alone()), (b"in memory".as_slice(), 2));
+    spool.pop(1);
+    assert_eq!((spool.in_memory_alone(), spool.records()), (0, 2));
+    assert_eq!(drain(&mut spool), ["on disk"]);
+}
+
+#[test]
+fn what_is_in_memory_at_the_end_is_brought_to_disk_or_counted() {
+    let dir = TempDir::new().unwrap();
+    let mut spool = Spool::open(dir.path()).unwrap();
+    let disk = spool.disk.take();
+    push(&mut spool, "late");
+    spool.disk = disk;
+    assert_eq!((spool.close(), spool.records()), (0, 2));
+    drop(spool);
+    assert_eq!(drain(&mut Spool::open(dir.path()).unwrap()), ["late"]);
+    let mut nowhere = Spool::in_memory();
+    push(&mut nowhere, "lost");
+    assert_eq!((nowhere.close(), nowhere.records()), (2, 0));
+}
+
+#[test]
 fn one_folder_is_one_observers() {
     let dir = TempDir::new().unwrap();
     let _first = Spool::open(dir.path()).unwrap();

@@ -257,10 +257,12 @@ async fn a_real_pod_is_identified() {
     both.insert("tier".to_owned(), "front".to_owned());
     let image = container.image.clone();
     assert!(image.as_deref().is_some_and(|image| image.contains("busybox")), "{image:?}");
+    let image_ref = container.image_ref.clone();
+    assert!(image_ref.as_deref().is_some_and(|image_ref| image_ref.contains("sha256:")), "{image_ref:?}");
     let log_path = container.log_path.clone();
     assert!(log_path.as_deref().is_some_and(|path| path.ends_with("/app.log")), "{log_path:?}");
-    let expected =
-        CriContainer { name: some("app"), attempt: Some(2), image, labels: both, log_path, ..common.clone() };
+    let (name, attempt) = (some("app"), Some(2));
+    let expected = CriContainer { name, attempt, image, image_ref, labels: both, log_path, ..common.clone() };
     assert_eq!(container, expected);
     let expected = CriContainer { is_sandbox: true, attempt: Some(0), labels: app, ..common };
     assert_eq!(sandbox.unwrap(), expected);

@@ -48,6 +48,9 @@ pub struct Container {
     pub metadata: Option<ContainerMetadata>,
     #[prost(message, optional, tag = "4")]
     pub image: Option<ImageSpec>,
+    /// Ends with a digest: of the image's configuration, or of what was pulled.
+    #[prost(string, tag = "5")]
+    pub image_ref: String,
     /// See [`state`].
     #[prost(int32, tag = "6")]
     pub state: i32,

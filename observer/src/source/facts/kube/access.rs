@@ -2,18 +2,16 @@
 //! nowhere: not by `Debug`, not by an error.
 
 use std::{
-    env, fmt, fs,
+    env, fmt,
     path::{Path, PathBuf},
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::Deserialize;
-use tokio_rustls::rustls::{
-    ClientConfig, RootCertStore,
-    pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
-};
+use tokio_rustls::rustls::{ClientConfig, pki_types::ServerName};
 
 use super::super::HostRoot;
+use crate::credentials::{self, read};
 
 /// Which kubeconfig is meant.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -58,10 +56,6 @@ pub struct NoAccess {
 
 const IN_POD: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 const OF_K3S: &str = "/etc/rancher/k3s/k3s.yaml";
-/// Authorities that the system trusts, where a kubeconfig names none.
-const SYSTEM: [&str; 2] = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt"];
-/// A file that is longer is none of these.
-const MAX_FILE: u64 = 1 << 20;
 
 #[derive(Deserialize)]
 struct Config {
@@ -264,46 +258,25 @@ fn place(url: &str) -> Result<(String, u16, bool), String> {
 }
 
 fn of_system() -> Result<Vec<u8>, String> {
-    let found = SYSTEM.iter().find_map(|path| fs::read(path).ok());
-    found.ok_or_else(|| "it names no certificate-authority, and the system has none".to_owned())
+    credentials::of_system()
+        .ok_or_else(|| "it names no certificate-authority, and the system has none".to_owned())
 }
 
 fn server_name(host: &str) -> Result<ServerName<'static>, String> {
-    ServerName::try_from(host.to_owned())
-        .map_err(|_| "its server has no name that a certificate could have".to_owned())
-}
-
-/// A regular file, short, and without waiting for a writer.
-fn read(path: &Path) -> Result<Vec<u8>, String> {
-    let meta = fs::metadata(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
-    if !meta.is_file() || meta.len() > MAX_FILE {
-        return Err(format!("{} is no file that could be meant", path.display()));
-    }
-    fs::read(path).map_err(|error| format!("cannot read {}: {error}", path.display()))
+    credentials::server_name(host).map_err(|why| format!("its server {why}"))
 }
 
 /// Who may be spoken to, and who speaks.
 fn client(authority: &[u8], own: Option<(Vec<u8>, Vec<u8>)>) -> Result<std::sync::Arc<ClientConfig>, String> {
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(authority) {
-        let certificate = certificate.map_err(|_| "its certificate-authority is no PEM")?;
-        // Of many that a system trusts some may be of kinds that are not.
-        let _ = roots.add(certificate);
-    }
-    if roots.is_empty() {
-        return Err("its certificate-authority holds no certificate".to_owned());
-    }
-    let builder =
-        ClientConfig::builder_with_provider(tokio_rustls::rustls::crypto::ring::default_provider().into())
-            .with_safe_default_protocol_versions()
-            .map_err(|error| error.to_string())?
-            .with_root_certificates(roots);
+    let authorities =
+        credentials::authorities(authority).map_err(|why| format!("its certificate-authority {why}"))?;
+    let builder = credentials::client()?.with_root_certificates(authorities);
     let config = match own {
         None => builder.with_no_client_auth(),
         Some((certificates, key)) => {
-            let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&certificates).collect();
-            let chain = chain.map_err(|_| "its client-certificate is no PEM")?;
-            let key = PrivateKeyDer::from_pem_slice(&key).map_err(|_| "its client-key is no PEM of a key")?;
+            let chain =
+                credentials::chain(&certificates).map_err(|why| format!("its client-certificate {why}"))?;
+            let key = credentials::key(&key).map_err(|why| format!("its client-key {why}"))?;
             let config = builder.with_client_auth_cert(chain, key);
             config.map_err(|_| "its client-certificate and client-key do not belong together")?
         }

@@ -1,5 +1,6 @@
 //! Objects of the Kubernetes API, as JSON, cut down to facts. What is of another kind, or no JSON, is refused whole.
 
+mod events;
 mod network;
 mod pods;
 
@@ -8,9 +9,10 @@ use std::{collections::BTreeMap, sync::LazyLock};
 use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::{
-    input::{Kube, KubeAutoscaler, KubeKind, KubeNamespace, KubeWebhook},
+    input::{Kube, KubeAutoscaler, KubeKind, KubeNamespace, KubeRuntimeClass, KubeWebhook},
     probes::text::Redactor,
 };
+use events::event;
 use network::{policy, service, slice};
 use pods::{node, pod};
 
@@ -59,6 +61,14 @@ pub fn place(kind: KubeKind, node: &str) -> (&'static str, String) {
             "MutatingWebhookConfigurationList",
             all("/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"),
         ),
+        KubeKind::RuntimeClasses => ("RuntimeClassList", all("/apis/node.k8s.io/v1/runtimeclasses")),
+        // Those of all nodes: there is no selector for one's own. That one is there is concluded from, never that none is.
+        KubeKind::Events => (
+            "EventList",
+            format!(
+                "/api/v1/events?fieldSelector=involvedObject.kind%3DPod,type%3DWarning&limit={MAX_ITEMS}"
+            ),
+        ),
     }
 }
 
@@ -80,6 +90,10 @@ pub fn read(kind: KubeKind, expected: &str, json: &[u8]) -> Result<Kube, String>
         KubeKind::Slices => Kube::Slices(list(expected, json, slice)?),
         KubeKind::Policies => Kube::Policies(list(expected, json, policy)?),
         KubeKind::Autoscalers => Kube::Autoscalers(list(expected, json, autoscaler)?),
+        KubeKind::RuntimeClasses => Kube::RuntimeClasses(list(expected, json, |it: Class| {
+            KubeRuntimeClass { name: it.metadata.name, handler: it.handler }
+        })?),
+        KubeKind::Events => Kube::Events(list(expected, json, event)?),
         KubeKind::ValidatingWebhooks | KubeKind::MutatingWebhooks => {
             let each = list(expected, json, |it: Configuration| it.webhooks)?;
             Kube::Webhooks(each.into_iter().flatten().flatten().take(MAX_ITEMS).map(webhook).collect())
@@ -190,6 +204,13 @@ fn autoscaler(it: Object<ScalerSpec, ScalerStatus>) -> KubeAutoscaler {
         target: (target.kind, target.name),
         inactive: failed(it.status.unwrap_or_default().conditions, "ScalingActive"),
     }
+}
+
+#[derive(Deserialize)]
+struct Class {
+    metadata: Meta,
+    #[serde(default)]
+    handler: String,
 }
 
 #[derive(Deserialize)]

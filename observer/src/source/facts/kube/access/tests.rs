@@ -1,3 +1,5 @@
+use std::fs;
+
 use super::*;
 
 const PLANTED: &str = "planted-where-nobody-may-find-it";

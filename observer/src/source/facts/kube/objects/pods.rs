@@ -36,6 +36,7 @@ pub(super) fn node(it: Object<(), NodeStatus>) -> KubeNode {
 pub(super) struct PodSpec {
     host_network: Option<bool>,
     automount_service_account_token: Option<bool>,
+    runtime_class_name: Option<String>,
     containers: Option<Vec<PodContainer>>,
     init_containers: Option<Vec<PodContainer>>,
 }
@@ -95,5 +96,6 @@ pub(super) fn pod(it: Object<PodSpec, PodStatus>) -> KubePod {
         has_token: spec.automount_service_account_token != Some(false),
         milli_cpus,
         memory_bytes,
+        runtime_class: spec.runtime_class_name,
     }
 }
