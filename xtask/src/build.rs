@@ -63,16 +63,23 @@ fn observer(release: bool) -> Result<()> {
     Cmd::cargo().args(["build", "--locked", "-p", "observer"]).args(release).run()
 }
 
-/// An unoptimised observer that needs no libraries, for containers without any. Only its linking differs from the
-/// ordinary one, which is built again where it stood.
+/// An unoptimised observer that needs no libraries, for containers and machines without any.
 pub fn static_observer() -> Result<PathBuf> {
     kernel_programs(Arch::HOST)?;
-    let flags = ["--", "-C", "target-feature=+crt-static", "-C", "strip=symbols"];
-    Cmd::cargo().args(["rustc", "--locked", "-p", "observer", "--bin", "observer"]).args(flags).run()?;
-    let (built, kept) =
-        (paths::target().join("debug/observer"), paths::target().join("debug/observer-static"));
-    fs::copy(&built, &kept).with_context(|| format!("cannot copy {}", built.display()))?;
+    let kept = static_program("observer", "observer")?;
+    // Only its linking differs from the ordinary one, which is built again where it stood.
     observer(false)?;
+    Ok(kept)
+}
+
+/// A program of a package, unoptimised and with no libraries needed; its path.
+pub fn static_program(package: &str, name: &str) -> Result<PathBuf> {
+    let flags = ["--", "-C", "target-feature=+crt-static", "-C", "strip=symbols"];
+    Cmd::cargo().args(["rustc", "--locked", "-p", package, "--bin", name]).args(flags).run()?;
+    let (built, folder) = (paths::target().join("debug").join(name), paths::target().join("static"));
+    let kept = folder.join(name);
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    fs::copy(&built, &kept).with_context(|| format!("cannot copy {}", built.display()))?;
     Ok(kept)
 }
 

@@ -2,7 +2,7 @@
 
 use super::command::expect;
 use super::container::{GREETING, bundle};
-use super::{faults, lookups, net, observed, report::Report, streams, webhook};
+use super::{faults, lookups, net, observed, report::Report, streams, watching, webhook};
 use anyhow::{Result, ensure};
 use std::fs;
 
@@ -18,19 +18,19 @@ pub fn run_all(report: &mut Report) {
         }
         Err(error) => report.failed("coldstart", &format!("{error:#}")),
     }
-    match streams::observe() {
-        Ok(observed) => {
-            report.case("run-probes-attach", || observed.run_probes_attached());
-            report.case("pipe-functions", || observed.pipe_functions_are_hooked());
-            report.case("stdio-delivered", || observed.what_was_read_is_delivered());
-            report.case("stdio-reader-gone", || observed.nobody_reads_any_more());
+    match watching::watch() {
+        Ok(said) => {
+            report.case("run-probes-attach", || streams::run_probes_attached(&said));
+            report.case("pipe-functions", || streams::pipe_functions_are_hooked(&said));
+            report.case("stdio-delivered", || streams::what_was_read_is_delivered(&said));
+            report.case("stdio-reader-gone", || streams::nobody_reads_any_more(&said));
+            report.case("faults", || faults::faults_are_told(&said));
+            report.case("lookups", || lookups::lookups_are_told(&said));
+            report.case("connections", || net::a_refusal_is_told(&said));
+            report.case("webhook", || webhook::a_call_is_told(&said));
         }
         Err(error) => report.failed("run", &format!("{error:#}")),
     }
-    report.case("faults", faults::faults_are_told);
-    report.case("lookups", lookups::lookups_are_told);
-    report.case("connections", net::a_refusal_is_told);
-    report.case("webhook", webhook::a_call_is_told);
 }
 
 /// The premise of all that follows: one hierarchy, and the controllers that limits need.

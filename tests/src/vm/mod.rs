@@ -12,6 +12,7 @@ mod net;
 mod observed;
 mod report;
 mod streams;
+mod watching;
 mod webhook;
 
 use report::Report;

@@ -96,17 +96,6 @@ impl Observed {
     }
 }
 
-/// What `observer run` with these options says while a script runs, and for some seconds more. Emulated machines take
-/// long to attach: the script waits until that is said.
-pub fn while_watching(options: &str, script: &str, more_seconds: u32) -> Result<Vec<Value>> {
-    let all = format!(
-        "observer run {options} -o json 2>/tmp/observer.err & watch=$!; n=0; \
-         until busybox grep -q attached /tmp/observer.err || [ $n -ge 120 ]; do busybox sleep 1; n=$((n+1)); done; \
-         {script}; busybox sleep {more_seconds}; kill -TERM $watch; wait $watch"
-    );
-    objects(&expect(0, &["busybox", "sh", "-c", &all])?)
-}
-
 /// Whether every probe is attached, or in one of the allowed states; says by which rung.
 pub fn attached(health: &Value, allowed: &[&str]) -> Result<String> {
     let probes = health["probes"].as_array().context("health names no probes")?;

@@ -1,38 +1,19 @@
 //! What containers say, as `observer run` tells it.
 
 use super::container::bundle_that;
-use super::observed::{attached, objects};
+use super::observed::attached;
+use super::watching::{health, probe};
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, Command, Stdio};
-use std::thread::sleep;
-use std::time::Duration;
 
 /// More than a pipe holds at once.
 const SAID_BYTES: u64 = 300_000;
 const LINES: u64 = 8;
 
-pub struct Observed {
-    objects: Vec<Value>,
-}
-
-/// Three containers under the observer: two are read to their end, the other's reader leaves after a line.
-pub fn observe() -> Result<Observed> {
-    let mut observer = Command::new("/usr/bin/observer")
-        .args(["run", "-o", "json", "--webhook", "*:7443"])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .context("cannot run the observer")?;
-    wait_until_attached(&mut observer)?;
-    let stdout = observer.stdout.take().context("no standard output")?;
-    let printed = std::thread::spawn(move || {
-        let mut text = String::new();
-        BufReader::new(stdout).read_to_string(&mut text).map(|_| text)
-    });
-
+/// Two containers are read to their end, the reader of another leaves after a line.
+pub fn make() -> Result<()> {
     let mut read = start("read", &format!("head -c {SAID_BYTES} /dev/zero"))?;
     let mut taken = Vec::new();
     read.stdout.take().context("no pipe")?.read_to_end(&mut taken)?;
@@ -54,13 +35,7 @@ pub fn observe() -> Result<Observed> {
     reader.read_line(&mut line)?;
     drop(reader);
     left.wait()?;
-
-    sleep(Duration::from_secs(2));
-    let pid = rustix::process::Pid::from_child(&observer);
-    rustix::process::kill_process(pid, rustix::process::Signal::INT)?;
-    let printed = printed.join().ok().context("the reading thread failed")??;
-    observer.wait()?;
-    Ok(Observed { objects: objects(&printed)? })
+    Ok(())
 }
 
 fn start(name: &str, script: &str) -> Result<Child> {
@@ -74,70 +49,55 @@ fn start(name: &str, script: &str) -> Result<Child> {
         .context("cannot run crun")
 }
 
-fn wait_until_attached(observer: &mut Child) -> Result<()> {
-    let stderr = observer.stderr.take().context("no standard error")?;
-    let mut lines = BufReader::new(stderr).lines();
-    let attached = lines.find(|line| line.as_ref().is_ok_and(|line| line.contains("attached")));
-    ensure!(attached.is_some(), "the observer ended before it was attached");
-    // Whatever else it says must not block it.
-    std::thread::spawn(move || lines.for_each(drop));
-    Ok(())
+/// Every probe of `run` is attached; says by which rung.
+pub fn run_probes_attached(said: &[Value]) -> Result<String> {
+    // The family that reads TLS libraries waits for one, which is not on this machine.
+    attached(health(said)?, &["waiting"])
 }
 
-impl Observed {
-    /// Every probe of `run` is attached; says by which rung.
-    pub fn run_probes_attached(&self) -> Result<String> {
-        let health = self.objects.iter().rfind(|object| object["type"] == "health");
-        // The family that reads TLS libraries waits for one, which is not on this machine.
-        attached(health.context("no health was printed")?, &["waiting"])
-    }
+/// Kernels that can hook their own functions do: the better rung is taken. arm64 can from 6.4 on; before, the calls are
+/// hooked, and why is said.
+pub fn pipe_functions_are_hooked(said: &[Value]) -> Result<String> {
+    let stdio = probe(said, "stdio")?;
+    let hook = stdio["hook"].as_str().unwrap_or_default();
+    let why = stdio["why"].as_str().unwrap_or_default();
+    let said_why = hook.contains("tracepoint") && why.contains("pipe functions");
+    let refused = cfg!(target_arch = "aarch64") && said_why;
+    ensure!(hook.contains("fexit") || refused, "stdio is hooked by {hook}: {why}");
+    Ok(format!("{hook}; {why}"))
+}
 
-    /// Kernels that can hook their own functions do: the better rung is taken. arm64 can from 6.4 on; before,
-    /// the calls are hooked, and why is said.
-    pub fn pipe_functions_are_hooked(&self) -> Result<String> {
-        let health = self.objects.iter().rfind(|object| object["type"] == "health");
-        let probes = health.and_then(|health| health["probes"].as_array()).context("no health")?;
-        let stdio = probes.iter().find(|probe| probe["name"] == "stdio").context("no stdio probe")?;
-        let hook = stdio["hook"].as_str().unwrap_or_default();
-        let why = stdio["why"].as_str().unwrap_or_default();
-        let said_why = hook.contains("tracepoint") && why.contains("pipe functions");
-        let refused = cfg!(target_arch = "aarch64") && said_why;
-        ensure!(hook.contains("fexit") || refused, "stdio is hooked by {hook}: {why}");
-        Ok(format!("{hook}; {why}"))
+pub fn what_was_read_is_delivered(said: &[Value]) -> Result<String> {
+    for id in ["read", "sent"] {
+        let last = last(said, id)?;
+        ensure!(last["outcome"] == "delivered", "{last}");
+        ensure!(last["written_bytes"] == SAID_BYTES && last["delivered_bytes"] == SAID_BYTES, "{last}");
     }
+    Ok(last(said, "sent")?.to_string())
+}
 
-    pub fn what_was_read_is_delivered(&self) -> Result<String> {
-        for id in ["read", "sent"] {
-            let last = self.last(id)?;
-            ensure!(last["outcome"] == "delivered", "{last}");
-            ensure!(last["written_bytes"] == SAID_BYTES && last["delivered_bytes"] == SAID_BYTES, "{last}");
-        }
-        Ok(self.last("sent")?.to_string())
-    }
+pub fn nobody_reads_any_more(said: &[Value]) -> Result<String> {
+    let last = last(said, "left")?;
+    ensure!(last["outcome"] == "reader-gone", "{last}");
+    let broken = last["broken_pipe_writes"].as_u64().unwrap_or(0);
+    ensure!(broken > 0 && broken < LINES, "{last}");
+    let while_alive = of(said, "left").any(|event| event["ended"] == false);
+    ensure!(while_alive, "nothing was said while it lived");
+    Ok(last.to_string())
+}
 
-    pub fn nobody_reads_any_more(&self) -> Result<String> {
-        let last = self.last("left")?;
-        ensure!(last["outcome"] == "reader-gone", "{last}");
-        let broken = last["broken_pipe_writes"].as_u64().unwrap_or(0);
-        ensure!(broken > 0 && broken < LINES, "{last}");
-        let while_alive = self.events("left").any(|event| event["ended"] == false);
-        ensure!(while_alive, "nothing was said while it lived");
-        Ok(last.to_string())
-    }
+/// What was said last of a container's standard output.
+fn last<'a>(said: &'a [Value], id: &'a str) -> Result<&'a Value> {
+    let last = of(said, id).last().with_context(|| format!("nothing was said of {id}"))?;
+    ensure!(last["ended"] == true, "its end was not told: {last}");
+    Ok(last)
+}
 
-    /// What was said last of a container's standard output.
-    fn last<'a>(&'a self, id: &'a str) -> Result<&'a Value> {
-        let last = self.events(id).last().with_context(|| format!("nothing was said of {id}"))?;
-        ensure!(last["ended"] == true, "its end was not told: {last}");
-        Ok(last)
-    }
-
-    fn events<'a>(&'a self, id: &'a str) -> impl Iterator<Item = &'a Value> {
-        self.objects.iter().filter(move |object| {
-            object["type"] == "event"
-                && object["probe"] == "stdio"
-                && object["fd"] == 1
-                && object["container"]["id"] == id
-        })
-    }
+fn of<'a>(said: &'a [Value], id: &'a str) -> impl Iterator<Item = &'a Value> {
+    said.iter().filter(move |object| {
+        object["type"] == "event"
+            && object["probe"] == "stdio"
+            && object["fd"] == 1
+            && object["container"]["id"] == id
+    })
 }

@@ -21,7 +21,7 @@ use tally::Tally;
 
 #[derive(Args)]
 pub struct TestArgs {
-    /// Run these stages only: fmt, clippy, tidy, unit, build, live, fuzz, vm
+    /// Run these stages only: fmt, tidy, kernel, clippy, unit, build, live, fuzz, vm
     #[arg(long, value_name = "STAGE", value_delimiter = ',')]
     only: Vec<String>,
     /// Take the machine as it is
@@ -73,7 +73,7 @@ pub fn run(args: &TestArgs) -> Result<()> {
     Ok(())
 }
 
-/// The kernel programs and observer, as the live stage runs them.
+/// Observer with its kernel programs, as the live stage runs it.
 fn build(tally: &mut Tally) {
     tally.one("build", build::run(&BuildArgs::default()));
     tally.one("image", image::for_tests());

@@ -8,6 +8,7 @@ use std::{
 
 use super::{listen::Heard, tally::Tally, verdicts};
 use crate::{
+    build,
     cmd::{self, Cmd},
     paths::{self, find_program},
     tidy,
@@ -22,10 +23,12 @@ pub(super) struct Stage {
 
 pub(super) const STAGES: &[Stage] = &[
     Stage { name: "fmt", about: "the format", run: fmt },
-    Stage { name: "clippy", about: "lints, warnings are errors", run: clippy },
     Stage { name: "tidy", about: "the house rules", run: |tally| tally.one("tidy", tidy::run()) },
-    Stage { name: "unit", about: "unit and replay tests: no root, no BPF toolchain", run: unit },
-    Stage { name: "build", about: "kernel programs and observer", run: super::build },
+    // What compiles observer after this embeds them, and compiles it once.
+    Stage { name: "kernel", about: "kernel programs", run: kernel },
+    Stage { name: "clippy", about: "lints, warnings are errors", run: clippy },
+    Stage { name: "unit", about: "unit and replay tests: no root", run: unit },
+    Stage { name: "build", about: "observer, and an image of it", run: super::build },
     Stage { name: "live", about: "real containers and faults on this kernel (root)", run: live },
     Stage { name: "fuzz", about: "whatever parses untrusted bytes, a minute in all", run: fuzz },
     Stage { name: "vm", about: "container starts on other kernels, in QEMU", run: vm },
@@ -44,14 +47,17 @@ fn fmt(tally: &mut Tally) {
     tally.one("fmt", Cmd::cargo().args(["fmt", "--all", "--check"]).run());
 }
 
+fn kernel(tally: &mut Tally) {
+    tally.one("kernel programs", build::kernel_programs(build::Arch::HOST));
+}
+
 fn clippy(tally: &mut Tally) {
-    let clippy =
-        Cmd::cargo().args(["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]);
-    tally.one("clippy", clippy.run());
+    let clippy = Cmd::cargo().args(["clippy", "--all-targets", "--locked"]).args(EVERYTHING);
+    tally.one("clippy", clippy.args(["--", "-D", "warnings"]).run());
 }
 
 fn unit(tally: &mut Tally) {
-    tests(tally, "unit", &["--workspace"], false);
+    tests(tally, "unit", false);
 }
 
 fn live(tally: &mut Tally) {
@@ -61,20 +67,25 @@ fn live(tally: &mut Tally) {
     if !Path::new("/sys/kernel/btf/vmlinux").exists() {
         return tally.skip("live: this kernel has no BTF (/sys/kernel/btf/vmlinux)".to_owned());
     }
-    tests(tally, "live", &["-p", "observer-tests", "--features", "live"], true);
+    tests(tally, "live", true);
 }
 
-/// Runs tests with nextest where it is there; `live`: as `.config/nextest.toml` says of that profile. What passes at
-/// the second attempt only is said in the last lines.
-fn tests(tally: &mut Tally, stage: &str, which: &[&str], live: bool) {
+/// One choice of packages and features for all that is compiled here: another one would compile it again.
+const EVERYTHING: [&str; 3] = ["--workspace", "--features", "observer-tests/live"];
+
+/// Runs tests with nextest where it is there, which ones as `.config/nextest.toml` says. What passes at the second
+/// attempt only is said in the last lines.
+fn tests(tally: &mut Tally, stage: &str, live: bool) {
     let cargo =
         Cmd::cargo().env("OBSERVER_TEST_SKIPS", skips_file()).env("OBSERVER_TEST_VERDICTS", verdicts::file());
     let command = if find_program("cargo-nextest").is_some() {
         let run = ["nextest", "run", "--locked", "--no-fail-fast", "--no-tests=pass", "--color=never"];
-        cargo.args(run).args(which).args(live.then_some("--profile=live"))
+        cargo.args(run).args(EVERYTHING).args(live.then_some("--profile=live"))
     } else {
-        let run = ["test", "--locked", "--no-fail-fast", "--lib", "--bins", "--tests"];
-        cargo.args(run).args(which).args(["--color=never", "--"]).args(live.then_some("--test-threads=1"))
+        let of_all = ["--workspace", "--lib", "--bins", "--tests"].as_slice();
+        let which = if live { &["-p", "observer-tests", "--features=live", "--test=live"] } else { of_all };
+        let run = cargo.args(["test", "--locked", "--no-fail-fast", "--color=never"]).args(which).arg("--");
+        run.args(live.then_some("--test-threads=1"))
     };
     let mut heard = Heard::default();
     let result = command.watch(|line| heard.line(line));

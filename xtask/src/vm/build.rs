@@ -1,6 +1,7 @@
 //! Static binaries for a machine: the guest has no libraries of ours.
 
 use super::machine::Arch;
+use crate::{build, paths};
 use anyhow::{Context as _, Result, ensure};
 use std::env;
 use std::path::{Path, PathBuf};
@@ -12,12 +13,19 @@ pub struct Binaries {
     pub observer: PathBuf,
 }
 
-/// Optimised a little: emulation is slow, and so is optimising for every architecture.
+/// Those of this machine's architecture are the ones that everything else here runs, linked otherwise.
 pub fn static_binaries(arch: Arch) -> Result<Binaries> {
-    crate::build::kernel_programs(match arch {
-        Arch::X86_64 => crate::build::Arch::X86_64,
-        Arch::Aarch64 => crate::build::Arch::Aarch64,
-    })?;
+    if arch.build() != build::Arch::HOST {
+        return foreign(arch);
+    }
+    let observer = build::static_observer()?;
+    let init = build::static_program("observer-tests", "vm_init")?;
+    Ok(Binaries { folder: paths::target().join("static"), init, observer })
+}
+
+/// Optimised a little: emulation is slow, and so is optimising.
+fn foreign(arch: Arch) -> Result<Binaries> {
+    build::kernel_programs(arch.build())?;
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask is not in a workspace")?;
     let linker = format!("CARGO_TARGET_{}_LINKER", arch.target().replace('-', "_").to_uppercase());
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));

@@ -1,5 +1,6 @@
 //! The machines: which kernels, on which architecture, and what differs between the two.
 
+use crate::build;
 use anyhow::{Result, ensure};
 use std::process::{Command, Stdio};
 
@@ -24,6 +25,14 @@ pub enum Arch {
 }
 
 impl Arch {
+    /// As `cargo xtask build` knows it.
+    pub fn build(self) -> build::Arch {
+        match self {
+            Arch::X86_64 => build::Arch::X86_64,
+            Arch::Aarch64 => build::Arch::Aarch64,
+        }
+    }
+
     /// Debian's name.
     pub fn debian(self) -> &'static str {
         match self {

@@ -1,21 +1,16 @@
 //! Spans in, evidence out: real containers and faults, senders and collectors that others wrote.
 
-#[path = "../peers/export.rs"]
-#[allow(dead_code, reason = "here the observer itself exports")]
-mod export;
-#[path = "../peers/receivers.rs"]
-#[allow(dead_code, reason = "rotel is read by other tests")]
-mod receivers;
-#[path = "../peers/senders.rs"]
-#[allow(dead_code, reason = "some are for other tests")]
-mod senders;
+mod many;
+mod peers;
+mod secure;
+mod spool;
 
 use std::{path::Path, process::Command};
 
+use crate::receivers::{Peer, installed};
+use crate::senders::{listens, otlp, passing_on, python, send};
 use observer_tests::rig::{net::Cable, run::Run, stage, watch::observer};
-use receivers::{Peer, installed};
 use rustix::process::Signal;
-use senders::{listens, otlp, passing_on, python, send};
 use serde_json::{Value, json};
 
 fn pairs(of: &Value) -> Value {

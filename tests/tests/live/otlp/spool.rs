@@ -1,16 +1,6 @@
 //! What waits for a collector that has stopped: a disk that is full, an observer that is killed. Whatever a sender was
 //! told is taken arrives, and nothing arrives that was not sent.
 
-#[path = "../peers/export.rs"]
-#[allow(dead_code, reason = "here the observer itself exports")]
-mod export;
-#[path = "../peers/receivers.rs"]
-#[allow(dead_code, reason = "the receiver of this test is its own")]
-mod receivers;
-#[path = "../peers/senders.rs"]
-#[allow(dead_code, reason = "some are for other tests")]
-mod senders;
-
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
@@ -22,12 +12,12 @@ use std::{
     time::Duration,
 };
 
+use crate::senders::{listens, otlp, passing_on};
 use observer_tests::rig::{run::Run, stage, stdio::until};
 use rustix::{
     mount::{MountFlags, UnmountFlags, mount, unmount},
     process::Signal,
 };
-use senders::{listens, otlp, passing_on};
 use serde_json::{Value, json};
 
 /// Spans that a collector has, and how often; it takes nothing while it is stopped.

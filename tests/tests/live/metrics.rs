@@ -1,13 +1,6 @@
 //! Metrics and findings as others get them: fetched as Prometheus does, received by a collector that others wrote; they
 //! say what the observer has printed.
 
-#[path = "../peers/export.rs"]
-#[allow(dead_code, reason = "here the observer itself exports")]
-mod export;
-#[path = "../peers/receivers.rs"]
-#[allow(dead_code, reason = "rotel is read by other tests")]
-mod receivers;
-
 use std::{
     collections::BTreeMap,
     io::{Read, Write},
@@ -15,6 +8,7 @@ use std::{
     process::{Command, Stdio},
 };
 
+use crate::receivers::{Peer, installed};
 use observer_tests::rig::{
     Bundle, Ran, Stage,
     dns::{DNSMASQ, Names},
@@ -24,7 +18,6 @@ use observer_tests::rig::{
     stdio::{Cat, Container, Streams},
     watch::{Seen, observer},
 };
-use receivers::{Peer, installed};
 use serde_json::{Value, json};
 
 /// What is answered to a request, its head and its body.

@@ -1,21 +1,11 @@
 //! Senders and collectors that others wrote: the SDK of JavaScript in all of its protocols, and a collector that both
 //! sends to the observer and receives from it.
 
-#[path = "../peers/export.rs"]
-#[allow(dead_code, reason = "here the observer itself exports")]
-mod export;
-#[path = "../peers/receivers.rs"]
-#[allow(dead_code, reason = "some are for other tests")]
-mod receivers;
-#[path = "../peers/senders.rs"]
-#[allow(dead_code, reason = "some are for other tests")]
-mod senders;
-
 use std::{collections::BTreeSet, path::PathBuf, process::Command};
 
+use crate::receivers::{Peer, cache, free_port, installed, skip};
+use crate::senders::{PYTHON, listens, otlp, passing_on, python};
 use observer_tests::rig::{program, run::Run, stage};
-use receivers::{Peer, cache, free_port, installed, skip};
-use senders::{PYTHON, listens, otlp, passing_on, python};
 use serde_json::{Value, json};
 
 /// What its users write, by what they put into the environment: 100 spans, each called KIND-COMPRESSION-n.

@@ -1,5 +1,9 @@
 //! Every way in which a look-up ends, by real servers; asked by glibc.
 
+mod quiet;
+mod resolvers;
+mod unasked;
+
 use std::thread::sleep;
 
 use observer_tests::rig::{

@@ -1,6 +1,9 @@
 //! How programs fail with their memory: real containers by crun, each beside one that looks like it and must be
 //! passed over in silence.
 
+mod engines;
+mod runtimes;
+
 use observer_tests::rig::{
     Stage,
     memory::{ends, faulter, shell},

@@ -1,16 +1,6 @@
 //! Spans from other machines: by TLS, with a token or a certificate, from senders that others wrote; and what comes of
 //! those that have neither.
 
-#[path = "../peers/export.rs"]
-#[allow(dead_code, reason = "here the observer itself exports")]
-mod export;
-#[path = "../peers/receivers.rs"]
-#[allow(dead_code, reason = "others receive in other tests")]
-mod receivers;
-#[path = "../peers/senders.rs"]
-#[allow(dead_code, reason = "some are for other tests")]
-mod senders;
-
 use std::{
     fs,
     io::{Read, Write},
@@ -19,8 +9,8 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
+use crate::senders::{PYTHON, listens, otlp, passing_on, plain_span, python, send};
 use observer_tests::rig::{Ran, Stage, program, run::Run, stage, stdio::until, watch::observer};
-use senders::{PYTHON, listens, otlp, passing_on, plain_span, python, send};
 use serde_json::json;
 
 const TOKEN: &str = "planted-where-nobody-may-find-it";

@@ -1,6 +1,8 @@
 //! Every way to start a container on this machine, seen by the observer: each start is reported once, with its
 //! container, and nothing else is.
 
+mod network;
+
 use observer_tests::{
     check::phase_names,
     rig::{

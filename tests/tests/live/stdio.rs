@@ -1,6 +1,11 @@
 //! What containers say to their standard streams, and where it goes: real containers by crun, each beside one that
 //! looks like it and must be told apart.
 
+mod attach;
+mod readers;
+mod rigs;
+mod writers;
+
 use std::{thread, time::Duration};
 
 use observer_tests::rig::{

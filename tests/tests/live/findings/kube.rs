@@ -59,7 +59,7 @@ fn time(from_now: &str) -> String {
 /// Faults, each beside what it depends on.
 fn faults(cable: &Cable) -> String {
     let [a, b, c, _] = cable.far.octets();
-    include_str!("../fixtures/kube/faults.yaml")
+    include_str!("../../../fixtures/kube/faults.yaml")
         .replace("NODE", &node())
         .replace("RECENT", &time("now"))
         .replace("SERVICE", &format!("{a}.{b}.{c}.20"))
@@ -68,7 +68,7 @@ fn faults(cable: &Cable) -> String {
 /// What looks like each of them and is none.
 fn look_alikes(cable: &Cable) -> String {
     let [a, b, c, _] = cable.far.octets();
-    include_str!("../fixtures/kube/look-alikes.yaml")
+    include_str!("../../../fixtures/kube/look-alikes.yaml")
         .replace("NODE", &node())
         .replace("SERVICE", &format!("{a}.{b}.{c}.20"))
         .replace("RECENT", &time("now"))
@@ -278,7 +278,7 @@ fn describe(api: &Api, who: &str) -> (Value, String) {
 fn a_pod_is_described_with_what_the_api_says() {
     let stage = stage();
     let api = Api::begin(&stage);
-    api.create(include_str!("../fixtures/kube/described.yaml"));
+    api.create(include_str!("../../../fixtures/kube/described.yaml"));
     let (told, text) = describe(&api, "shop/pulls");
     let it = &told["kubernetes"];
     for (at, expected) in [
@@ -315,7 +315,7 @@ fn of_webhook(object: &Value, name: &str, port: u16) -> bool {
 fn webhooks_that_only_the_api_names() {
     let stage = stage();
     let api = Api::begin(&stage);
-    api.create(include_str!("../fixtures/kube/webhooks.yaml"));
+    api.create(include_str!("../../../fixtures/kube/webhooks.yaml"));
     let own = Certificate::new(&stage, "own");
     let _servers = [8461, 8462].map(|port| server(&stage, ("127.0.0.1", port), Some(&own), &[]));
     let options = ["--kubeconfig", &api.kubeconfig];

@@ -1,24 +1,14 @@
 //! Five hundred traces at once, of many containers that ask the same server at the same time: each connection is tied to
 //! the span of its own, by its ends, or to none.
 
-#[path = "../peers/export.rs"]
-#[allow(dead_code, reason = "here the observer itself exports")]
-mod export;
-#[path = "../peers/receivers.rs"]
-#[allow(dead_code, reason = "nothing is received here but by the observer")]
-mod receivers;
-#[path = "../peers/senders.rs"]
-#[allow(dead_code, reason = "some are for other tests")]
-mod senders;
-
 use std::{
     collections::BTreeMap,
     io::{BufRead, BufReader},
     net::{SocketAddr, TcpListener, TcpStream},
 };
 
+use crate::senders::{listens, send};
 use observer_tests::rig::{net::Cable, run::Run, stage};
-use senders::{listens, send};
 use serde_json::{Value, json};
 
 const CONTAINERS: usize = 10;

@@ -1,5 +1,9 @@
 //! Calls of webhooks that end in every way, over TLS, by real servers and clients: what is told of each.
 
+mod accuracy;
+mod mismatch;
+mod quiet;
+
 use observer_tests::rig::{
     Ran, Stage, program, stage,
     stdio::{expect, until},

@@ -1,6 +1,22 @@
 //! What is concluded of containers that something is wrong with, by the rules of the matrix, in a hurry: exactly the
 //! right cause of the right entry about the right container; and nothing about those that only look like it.
 
+mod certificates;
+mod conntrack;
+mod devices;
+mod healthy;
+mod kube;
+mod loss;
+mod memory;
+mod net;
+mod runtime;
+mod said;
+mod starts;
+mod storage;
+mod tls;
+mod usage;
+mod webhook;
+
 use observer_tests::rig::{
     Bundle, HELLO, Stage, program, stage,
     stdio::{Cat, Container, Streams, drain, take},
