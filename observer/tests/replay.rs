@@ -95,6 +95,20 @@ fn a_cut_recording_replays_up_to_the_cut_and_says_so() {
 }
 
 #[test]
+fn a_damaged_recording_says_so_and_that_less_was_read() {
+    let mut bytes = fs::read(fixtures().join("crun.rec")).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle..middle + 8].fill(0xff);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("damaged.rec");
+    fs::write(&path, &bytes).unwrap();
+    let (json, complaints, code) = replay(&path, &["-o", "json"]);
+    assert!(complaints.contains("is damaged at byte"), "{complaints}");
+    assert_eq!(code, Some(3), "{complaints}");
+    assert!(json.lines().last().is_some_and(|line| line.contains(r#""type":"summary""#)), "{json}");
+}
+
+#[test]
 fn what_is_no_recording_is_a_clear_error() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("garbage");

@@ -1,7 +1,8 @@
-//! `observer doctor`: can this node be observed, and what does each lack cost? It looks and asks;
+//! `observer doctor`: can this node be observed, is it fit, and what does each lack cost? It looks and asks;
 //! probes are attached to see how, and taken back at once.
 
 mod checks;
+mod fitness;
 mod json;
 mod runtimes;
 mod table;
@@ -34,6 +35,7 @@ use crate::{
 };
 
 pub use checks::{Check, State};
+pub use fitness::Fitness;
 pub use runtimes::Runtime;
 pub use verdicts::NotTold;
 
@@ -91,6 +93,7 @@ pub struct Doctor {
     pub engines: Vec<ProcessFact>,
     pub sockets: Vec<EngineSocket>,
     pub probes: Vec<ProbePlan>,
+    pub fitness: Fitness,
 }
 
 /// A container engine's CRI socket, and who answers there.
@@ -118,11 +121,17 @@ impl Doctor {
             engines,
             sockets,
             probes,
+            fitness: Fitness::read(host, now.tv_sec.unsigned_abs()),
         }
     }
 
     pub fn checks(&self) -> Vec<Check> {
         checks::checks(self)
+    }
+
+    /// What is asked of a node whether it is observed or not.
+    pub fn fitness(&self) -> Vec<Check> {
+        fitness::checks(&self.fitness, &self.runtimes, self.time.0.div_euclid(1_000_000_000))
     }
 
     /// The probes that cannot attach at all although they are asked for.
@@ -152,7 +161,7 @@ impl Doctor {
     /// # Errors
     /// What writing to `out` gave.
     pub fn write_json(&self, out: &mut impl io::Write) -> io::Result<()> {
-        serde_json::to_writer(&mut *out, &json::Object::new(self, &self.checks()))?;
+        serde_json::to_writer(&mut *out, &json::Object::new(self, &self.checks(), &self.fitness()))?;
         out.write_all(b"\n")
     }
 }

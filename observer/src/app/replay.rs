@@ -14,7 +14,7 @@ use crate::{
     input::{End, EndReason, Fact, FactKind, Input},
     output::Output,
     pipeline::{Pipeline, Settings, Show},
-    record::{Ended, Header, ReadReport, RecordingReader},
+    record::{Damage, Ended, Header, ReadReport, RecordingReader},
     rules::catalogue::Entry,
     sink::Identity,
     time::{ClockOffset, Time},
@@ -66,9 +66,11 @@ pub fn run(args: &cli::Replay) -> Result<i32> {
         feed(&mut pipeline, &mut sinks, &input, true)?;
     }
     sinks.finish()?;
-    say_what_is_missing(reader.report());
-    let found = sinks.found(args.judging.exit_on.as_deref());
-    Ok(if found { exit::FOUND } else { exit::code(&pipeline, &[], &[], true) })
+    let is_whole = say_what_is_missing(reader.report());
+    if sinks.found(args.judging.exit_on.as_deref()) {
+        return Ok(exit::FOUND);
+    }
+    Ok(if is_whole { exit::code(&pipeline, &[], &[], true) } else { exit::LESS_MEASURED })
 }
 
 /// A pipeline that judges what it sees, if containers are followed.
@@ -196,14 +198,14 @@ pub fn say_where_it_begins(reader: &RecordingReader) {
     }
 }
 
-/// What the recording lacks.
-pub fn say_what_is_missing(report: &ReadReport) {
+/// What the recording lacks; whether that is nothing of what it was to hold. Up to where one is cut, it is whole.
+pub fn say_what_is_missing(report: &ReadReport) -> bool {
     for damage in &report.damages {
         match &damage.ended {
             Ended::Complete => {}
             Ended::Cut { at_byte } => {
                 eprintln!(
-                    "observer: {} is cut at byte {at_byte}; replayed up to there",
+                    "observer: {} is cut at byte {at_byte}, or still being written; read up to there",
                     damage.path.display()
                 );
             }
@@ -221,6 +223,8 @@ pub fn say_what_is_missing(report: &ReadReport) {
     for (count, what) in counts.into_iter().filter(|(count, _)| *count > 0) {
         eprintln!("observer: {count} {what}");
     }
+    let is_damaged = |damage: &Damage| matches!(damage.ended, Ended::Damaged { .. });
+    !report.damages.iter().any(is_damaged) && report.lost + report.missing_segments + report.undecoded_frames == 0
 }
 
 /// `--since` and `--until`, which may be given on either clock.

@@ -19,6 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub enum ClientError {
     #[error("the observer at {} gives no answer ({source}); --standalone asks the kernel instead", path.display())]
     Io { path: PathBuf, source: io::Error },
+    #[error("you may not ask the observer at {}: only who runs it, or root, may (sudo)", path.display())]
+    Forbidden { path: PathBuf },
     #[error("the socket {} belongs to user {owner}, neither to you nor to root; --standalone asks nobody", path.display())]
     Foreign { path: PathBuf, owner: u32 },
     #[error("the observer at {} says: {why}", path.display())]
@@ -33,13 +35,17 @@ pub struct Client {
 }
 
 impl Client {
-    /// The observer that answers at this socket; `None`: there is none, or it may not be asked.
+    /// The observer that answers at this socket; `None`: there is none.
     ///
     /// # Errors
-    /// Something is there that does not answer as an observer of this version does.
+    /// It may not be asked, or something is there that does not answer as an observer of this version does.
     pub fn find(path: &Path) -> Result<Option<Client>, ClientError> {
-        if UnixStream::connect(path).is_err() {
-            return Ok(None);
+        match UnixStream::connect(path) {
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                return Err(ClientError::Forbidden { path: path.to_owned() });
+            }
+            Err(_) => return Ok(None),
         }
         // What it says is shown as it came: only who may be trusted with a terminal is asked.
         let owner = fs::metadata(path).map_or(u32::MAX, |metadata| metadata.uid());

@@ -2,12 +2,13 @@
 
 use std::{
     fs,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
 
+use observer::source::live::Tracefs;
 use rustix::{
     process::{Pid, Signal, kill_process},
     time::{ClockId, clock_gettime},
@@ -62,6 +63,8 @@ impl Tracer {
     /// # Panics
     /// It cannot.
     pub fn begin() -> Tracer {
+        // On a machine just started nobody has mounted it yet.
+        let _ = Tracefs::find_or_mount(Path::new("/"));
         let folder = tempfile::tempdir().expect("a temporary folder");
         let output = folder.path().join("output");
         let file = fs::File::create(&output).expect("a file");

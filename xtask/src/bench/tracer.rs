@@ -3,6 +3,7 @@
 use std::{
     fs,
     io::{BufRead as _, BufReader},
+    path::Path,
     process::{Child, Command, ExitStatus, Stdio},
     sync::mpsc::{self, Receiver, RecvTimeoutError},
     thread,
@@ -12,6 +13,7 @@ use std::{
 use anyhow::{Context as _, Result, bail, ensure};
 use rustix::{
     event::{PollFd, PollFlags, poll},
+    mount::{MountFlags, mount},
     process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open},
     time::Timespec,
 };
@@ -49,6 +51,10 @@ impl Recipe {
 
     /// bpftrace with a script of that many probes.
     pub(super) fn bpftrace(script: &str, probes: usize) -> Recipe {
+        // On a machine just started nobody has mounted it yet.
+        if !Path::new("/sys/kernel/tracing/events").exists() {
+            let _ = mount("tracefs", "/sys/kernel/tracing", "tracefs", MountFlags::NOSUID, None);
+        }
         // It opens a buffer for each processor, a perf event too, before it compiles and attaches.
         let buffers = thread::available_parallelism().map_or(1, usize::from);
         Recipe::new(Ready::Holds(probes + buffers), ["bpftrace", "-e", script])

@@ -34,11 +34,11 @@ pub struct Check {
 }
 
 impl Check {
-    fn ok(name: &'static str, found: impl Into<String>) -> Self {
+    pub(super) fn ok(name: &'static str, found: impl Into<String>) -> Self {
         Self { name, state: State::Ok, found: found.into(), costs: None, remedy: None }
     }
 
-    fn lacks(
+    pub(super) fn lacks(
         name: &'static str,
         found: impl Into<String>,
         costs: &'static str,

@@ -16,6 +16,7 @@ pub(super) struct Object<'a> {
     cgroup_mode: &'static str,
     capabilities: Vec<&'static str>,
     checks: Vec<CheckObject<'a>>,
+    fitness: Vec<CheckObject<'a>>,
     runtimes: Vec<RuntimeObject<'a>>,
     engines: Vec<EngineObject<'a>>,
     sockets: Vec<SocketObject<'a>>,
@@ -92,7 +93,7 @@ struct HookObject<'a> {
 }
 
 impl<'a> Object<'a> {
-    pub(super) fn new(doctor: &'a Doctor, checks: &'a [Check]) -> Self {
+    pub(super) fn new(doctor: &'a Doctor, checks: &'a [Check], fitness: &'a [Check]) -> Self {
         let host = &doctor.host;
         Self {
             r#type: "doctor",
@@ -110,6 +111,7 @@ impl<'a> Object<'a> {
             cgroup_mode: host.cgroup_mode.name(),
             capabilities: host.capabilities.iter().map(|capability| capability.name()).collect(),
             checks: checks.iter().map(check).collect(),
+            fitness: fitness.iter().map(check).collect(),
             runtimes: doctor.runtimes.iter().map(runtime).collect(),
             engines: doctor.engines.iter().map(engine).collect(),
             sockets: doctor.sockets.iter().map(socket).collect(),

@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 
-use super::{Doctor, State};
+use super::{Check, Doctor, State};
 use crate::{
     health::{ProbePlan, Status},
     probes::{invocation::Program, spec},
@@ -14,7 +14,8 @@ pub(super) fn render(doctor: &Doctor) -> String {
     let name = escape(&doctor.host.hostname);
     let node = doctor.host.node_name.as_deref().map(|node| format!(", Kubernetes node {}", escape(node)));
     let _ = writeln!(out, "host {name}{}\n", node.unwrap_or_default());
-    section(&mut out, &["CHECK", "STATE", "FOUND", "WITHOUT IT"], &checks(doctor));
+    section(&mut out, &["CHECK", "STATE", "FOUND", "WITHOUT IT"], &checks(doctor.checks()));
+    section(&mut out, &["FITNESS", "STATE", "FOUND", "OTHERWISE"], &checks(doctor.fitness()));
     section(&mut out, &["RUNTIME", "VERSION", "WASM", "FEATURES"], &runtimes(doctor));
     section(&mut out, &["ENGINE", "PID", "FILE"], &engines(doctor));
     section(&mut out, &["SOCKET", "ANSWERS"], &sockets(doctor));
@@ -44,15 +45,15 @@ fn section(out: &mut String, head: &[&str], rows: &[Vec<String>]) {
     out.push('\n');
 }
 
-fn checks(doctor: &Doctor) -> Vec<Vec<String>> {
-    let row = |check: super::Check| {
+fn checks(checks: Vec<Check>) -> Vec<Vec<String>> {
+    let row = |check: Check| {
         let costs = match (check.costs, check.remedy) {
             (Some(costs), Some(remedy)) => format!("{costs}; {remedy}"),
             (costs, _) => costs.unwrap_or_default().to_owned(),
         };
         vec![check.name.to_owned(), check.state.name().to_owned(), escape(&check.found), costs]
     };
-    doctor.checks().into_iter().map(row).collect()
+    checks.into_iter().map(row).collect()
 }
 
 fn runtimes(doctor: &Doctor) -> Vec<Vec<String>> {
@@ -138,11 +139,18 @@ fn not_told(doctor: &Doctor) -> Vec<Vec<String>> {
 
 fn verdict(doctor: &Doctor) -> String {
     let failed: Vec<&str> = doctor.failed_probes().map(|plan| plan.family.name()).collect();
+    let lacking = |check: Check| (check.state == State::Lacks).then_some(check.name);
+    let mut unfit: Vec<&str> = doctor.fitness().into_iter().filter_map(lacking).collect();
+    unfit.dedup();
+    let unfit = match &unfit[..] {
+        [] => String::new(),
+        unfit => format!("Not as it should be for its work: {}.\n", unfit.join(", ")),
+    };
     if failed.is_empty() {
-        "This node can be observed.\n".to_owned()
+        format!("{unfit}This node can be observed.\n")
     } else {
         let mut text =
-            format!("Not all can be observed: {} cannot attach. Not to be seen:\n", failed.join(", "));
+            format!("{unfit}Not all can be observed: {} cannot attach. Not to be seen:\n", failed.join(", "));
         for plan in doctor.failed_probes() {
             let _ = writeln!(text, "  {}", spec(plan.family).gives);
         }

@@ -56,6 +56,7 @@ fn fit() -> Doctor {
             answer: Ok(EngineVersion { name: "containerd".to_owned(), version: "v1.7.2".to_owned() }),
         }],
         probes: vec![plan(Family::Process, Status::Attached, Some("btf-tracepoint"), None)],
+        fitness: Fitness::default(),
     }
 }
 

@@ -73,7 +73,7 @@ fn inode(table: &str, between: (SocketAddr, SocketAddr)) -> Option<u64> {
 }
 
 /// `0100007F:1F90`: words of the machine's order in hexadecimal digits.
-pub(super) fn place(text: &str) -> Option<SocketAddr> {
+pub fn place(text: &str) -> Option<SocketAddr> {
     let (address, port) = text.split_once(':')?;
     let mut bytes = Vec::new();
     for at in (0..address.len()).step_by(8) {
