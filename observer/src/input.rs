@@ -10,6 +10,8 @@ mod node;
 mod normal;
 mod storage;
 
+use std::net::SocketAddr;
+
 use serde::{Deserialize, Serialize};
 
 pub use crate::probes::Record;
@@ -30,7 +32,7 @@ pub use kube::{
     Allows, Kube, KubeAutoscaler, KubeEvent, KubeKind, KubeNamespace, KubeNode, KubePod, KubePolicy,
     KubeRequirement, KubeRuntimeClass, KubeService, KubeSlice, KubeWebhook, Requires,
 };
-pub use node::{CpuTime, NodeCounts, Tracked};
+pub use node::{CpuTime, NodeCounts, Route, Tracked};
 pub use normal::Normal;
 pub use storage::{Alike, Device, FailedAt, Filesystem, NodeFilesystem, Purpose, Room};
 
@@ -146,6 +148,11 @@ pub enum FactKind {
         cookie: u64,
         tgid: u32,
         result: Result<Owner, LookupError>,
+    },
+    /// Where the node sends what goes this way; `None`: on, or nowhere that it knows.
+    Backend {
+        route: Route,
+        result: Result<Option<SocketAddr>, LookupError>,
     },
     /// Where the call of thread `tid` failed of which a record at that time tells.
     FailedAt {

@@ -224,7 +224,8 @@ pub fn say_what_is_missing(report: &ReadReport) -> bool {
         eprintln!("observer: {count} {what}");
     }
     let is_damaged = |damage: &Damage| matches!(damage.ended, Ended::Damaged { .. });
-    !report.damages.iter().any(is_damaged) && report.lost + report.missing_segments + report.undecoded_frames == 0
+    !report.damages.iter().any(is_damaged)
+        && report.lost + report.missing_segments + report.undecoded_frames == 0
 }
 
 /// `--since` and `--until`, which may be given on either clock.

@@ -1,6 +1,10 @@
 //! What was counted of the node itself.
 
+use std::net::SocketAddr;
+
 use serde::{Deserialize, Serialize};
+
+use crate::probes::packet::Transport;
 
 /// What the node has counted since the sample before.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,4 +57,12 @@ pub struct CpuTime {
     pub all: u64,
     /// In which something was to run here, and the machine below ran something else.
     pub stolen: u64,
+}
+
+/// Which way packets go: as who sends them sees it, before the node sends them elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Route {
+    pub transport: Transport,
+    pub from: SocketAddr,
+    pub to: SocketAddr,
 }

@@ -31,6 +31,9 @@ impl Model {
                 self.socket_owner(*cookie, result.as_ref().ok());
                 self.watch_server(*cookie, make);
             }
+            FactKind::Backend { route, result } => {
+                self.backend_found(route, result.as_ref().ok().copied().flatten(), make);
+            }
             FactKind::FailedAt { at, tid, result } => self.failed_at((*at, *tid), result, make),
             FactKind::Filesystems(all) => make(Made::Filesystems(all.clone())),
             FactKind::Life(life) => self.lives_already(life, fact.time, make),

@@ -82,6 +82,8 @@ pub struct Model {
     lives: Option<Lives>,
     /// Look-ups of names that are under way.
     lookups: dns::Table,
+    /// Those that are over, until the node has said where it sent them.
+    backends: dns::Backends,
     processes: Processes,
     pods: Pods,
     images: Images,
@@ -118,6 +120,7 @@ impl Model {
             ready_wait_ns,
             lives: follow.then(Lives::default),
             lookups: dns::Table::default(),
+            backends: dns::Backends::default(),
             processes: Processes::default(),
             pods: Pods::default(),
             images: Images::default(),

@@ -19,7 +19,7 @@ use std::{collections::BTreeMap, net::SocketAddr};
 
 use crate::{
     health::{OtlpCounts, OwnCost, ProbeHealth},
-    input::Device,
+    input::{Device, Route},
     layer::Layer,
     probes::storage::On,
     time::{Time, Wall},
@@ -73,6 +73,8 @@ pub enum Want {
     RuntimeVersion { tgid: u32, exe: String },
     /// Find out whether process `tgid` has the socket with this cookie, which is between these places.
     SocketOwner { cookie: u64, tgid: u32, local: SocketAddr, remote: SocketAddr },
+    /// Find out where the node sends what goes this way, which may be the address of a service.
+    Backend { route: Route },
     /// Find out where the call of thread `tid` failed of which a record at that time tells, and how much room is there.
     FailedAt {
         at: Time,

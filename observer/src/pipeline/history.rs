@@ -13,8 +13,8 @@ use crate::{
     time::{Time, Wall},
 };
 
-/// Containers that are remembered.
-const MAX_CONTAINERS: usize = 2_048;
+/// Containers that are remembered: each takes up to 30 kB, and a budget of memory has to hold them all.
+const MAX_CONTAINERS: usize = 512;
 /// Events that are remembered of each of them.
 const MAX_EVENTS: usize = 12;
 /// Findings, and suspicions, that are remembered.

@@ -1,5 +1,6 @@
 //! Every way in which a look-up ends, by real servers; asked by glibc.
 
+mod backends;
 mod quiet;
 mod resolvers;
 mod unasked;

@@ -23,7 +23,7 @@ pub fn static_binaries(arch: Arch) -> Result<Binaries> {
     Ok(Binaries { folder: paths::target().join("static"), init, observer })
 }
 
-/// Optimised a little: emulation is slow, and so is optimising.
+/// Unoptimised, libraries as well: optimising takes longer than it saves in an emulated machine.
 fn foreign(arch: Arch) -> Result<Binaries> {
     build::kernel_programs(arch.build())?;
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask is not in a workspace")?;
@@ -31,7 +31,7 @@ fn foreign(arch: Arch) -> Result<Binaries> {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo
         .current_dir(root)
-        .args(["build", "--profile", "vm", "--locked", "--target", arch.target()])
+        .args(["build", "--locked", "--target", arch.target()])
         .args([
             "--package",
             "observer",
@@ -42,8 +42,9 @@ fn foreign(arch: Arch) -> Result<Binaries> {
             "--bin",
             "vm_init",
         ])
+        .args(["--config", "profile.dev.package.'*'.opt-level=0"])
         .env(linker, arch.linker())
-        .env("CARGO_ENCODED_RUSTFLAGS", "-Ctarget-feature=+crt-static");
+        .env("CARGO_ENCODED_RUSTFLAGS", "-Ctarget-feature=+crt-static\u{1f}-Cstrip=symbols");
     if !has_std(arch)? {
         use_distribution_compiler(&mut cargo);
     }
@@ -51,7 +52,7 @@ fn foreign(arch: Arch) -> Result<Binaries> {
     ensure!(status.success(), "building the static binaries for {} failed", arch.target());
 
     let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
-    let folder = target.join(arch.target()).join("vm");
+    let folder = target.join(arch.target()).join("debug");
     Ok(Binaries { init: folder.join("vm_init"), observer: folder.join("observer"), folder })
 }
 

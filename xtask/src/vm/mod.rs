@@ -12,6 +12,7 @@ mod machine;
 
 use anyhow::Result;
 use boot::Verdict;
+use build::Binaries;
 use clap::builder::PossibleValuesParser;
 use machine::{Arch, MACHINES, Machine};
 use std::panic::resume_unwind;
@@ -90,7 +91,8 @@ pub fn run(args: &VmArgs) -> Result<VmOutcome> {
     let wanted = |machine: &&Machine| args.kernel == "all" || args.kernel == machine.name;
     let lane = |arch: Arch| {
         let machines = MACHINES.iter().filter(wanted).filter(move |machine| machine.arch == arch);
-        machines.map(one).collect::<Result<Vec<_>>>()
+        let mut built = None;
+        machines.map(|machine| one(machine, &mut built)).collect::<Result<Vec<_>>>()
     };
     let machines = thread::scope(|scope| {
         let lanes = [Arch::X86_64, Arch::Aarch64].map(|arch| scope.spawn(move || lane(arch)));
@@ -107,9 +109,17 @@ pub fn run(args: &VmArgs) -> Result<VmOutcome> {
     Ok(outcome)
 }
 
-fn one(machine: &Machine) -> Result<MachineOutcome> {
+/// `built`: what this architecture's machines run, once the first of them has needed it.
+fn one(machine: &Machine, built: &mut Option<Binaries>) -> Result<MachineOutcome> {
     let result = match provide(machine) {
-        Ok(parts) => MachineResult::Ran(boot_with(machine, &parts)?),
+        Ok(parts) => {
+            let binaries = match built {
+                Some(binaries) => binaries,
+                None => built.insert(build_alone(machine.arch)?),
+            };
+            let initramfs = image::write(machine, binaries, &parts.userland)?;
+            MachineResult::Ran(boot::boot(machine, &parts.kernel, &initramfs)?)
+        }
         Err(missing) => MachineResult::Skipped(format!("{missing:#}")),
     };
     announce(machine, &result);
@@ -130,15 +140,10 @@ fn provide(machine: &Machine) -> Result<Parts> {
 }
 
 /// Two builds at once would only wait for each other.
-static BUILDING: Mutex<()> = Mutex::new(());
-
-fn boot_with(machine: &Machine, parts: &Parts) -> Result<Verdict> {
-    let binaries = {
-        let _alone = BUILDING.lock().unwrap_or_else(PoisonError::into_inner);
-        build::static_binaries(machine.arch)?
-    };
-    let initramfs = image::write(machine, &binaries, &parts.userland)?;
-    boot::boot(machine, &parts.kernel, &initramfs)
+fn build_alone(arch: Arch) -> Result<Binaries> {
+    static BUILDING: Mutex<()> = Mutex::new(());
+    let _alone = BUILDING.lock().unwrap_or_else(PoisonError::into_inner);
+    build::static_binaries(arch)
 }
 
 fn announce(machine: &Machine, result: &MachineResult) {

@@ -82,8 +82,13 @@ fn memory(meminfo: &str) -> Option<u64> {
 
 fn agents(host: &HostRoot) -> BTreeSet<String> {
     const NAMES: &[&str] = &["kubelet", "kube-apiserver", "k3s", "k3s-server", "k3s-agent", "rke2", "k0s"];
-    let processes = procfs::snapshot(host).unwrap_or_default();
-    processes.into_iter().map(|process| process.comm).filter(|comm| NAMES.contains(&comm.as_str())).collect()
+    let names = pids(host).into_iter().filter_map(|pid| Some(procfs::stat(host, pid)?.comm));
+    names.filter(|comm| NAMES.contains(&comm.as_str())).collect()
+}
+
+fn pids(host: &HostRoot) -> Vec<u32> {
+    let entries = fs::read_dir(host.proc("")).into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).take(MAX_PROCESSES).collect()
 }
 
 fn listening(host: &HostRoot) -> BTreeSet<(Transport, u16)> {
@@ -115,8 +120,8 @@ fn port(line: &str, transport: Transport) -> Option<u16> {
 fn watches(host: &HostRoot) -> Option<(u64, u64)> {
     let allowed = host.read_proc("sys/fs/inotify/max_user_instances").ok()?.trim().parse().ok()?;
     let mut by_user: BTreeMap<u32, u64> = BTreeMap::new();
-    for process in procfs::snapshot(host).ok()?.into_iter().take(MAX_PROCESSES) {
-        let folder = host.proc(format!("{}/fd", process.tgid));
+    for pid in pids(host) {
+        let folder = host.proc(format!("{pid}/fd"));
         let (Ok(owner), Ok(entries)) = (fs::metadata(&folder), fs::read_dir(&folder)) else { continue };
         let links = entries.flatten().take(MAX_DESCRIPTORS).filter_map(|one| fs::read_link(one.path()).ok());
         let count = links.filter(|link| link.as_os_str() == "anon_inode:inotify").count();

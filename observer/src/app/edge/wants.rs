@@ -8,10 +8,10 @@ use tokio::sync::OwnedSemaphorePermit as Permit;
 use super::{Edge, MAX_LOOKUPS, now, status::status};
 use crate::{
     app::webhooks,
-    input::{Fact, FactKind, Input, LookupError},
+    input::{Fact, FactKind, Input, LookupError, Route},
     output::Want,
     probes::packet::Owner,
-    source::facts::{sockets, storage::Call},
+    source::facts::{conntrack, sockets, storage::Call},
 };
 
 impl Edge {
@@ -75,6 +75,7 @@ impl Edge {
             Want::SocketOwner { cookie, tgid, local, remote } => {
                 self.ask_for_socket(cookie, tgid, (local, remote))?;
             }
+            Want::Backend { route } => self.ask_for_backend(route)?,
             Want::FailedAt { at, tid, tgid, others, on, fd, text, device } => {
                 self.find_failure((at, tid), Call { tgid, others, on, fd, text, device })?;
             }
@@ -100,6 +101,21 @@ impl Edge {
             let failed = |why: String| Err(LookupError { what: "a socket".to_owned(), why });
             let result = found.unwrap_or_else(|error| failed(error.to_string()));
             FactKind::SocketOwner { cookie, tgid, result: result.map(|owner| Owner { init, ..owner }) }
+        });
+        Ok(())
+    }
+
+    /// Asks where the node sends what goes a way: its table of connections may be long.
+    fn ask_for_backend(&mut self, route: Route) -> Result<()> {
+        let permit = match self.permit("a backend") {
+            Ok(permit) => permit,
+            Err(error) => return self.fact(FactKind::Backend { route, result: Err(error) }),
+        };
+        let host = self.host.clone();
+        self.look_up(permit, async move {
+            let found = tokio::task::spawn_blocking(move || conntrack::backend(&host, &route)).await;
+            let failed = |why: String| Err(LookupError { what: "a backend".to_owned(), why });
+            FactKind::Backend { route, result: found.unwrap_or_else(|error| failed(error.to_string())) }
         });
         Ok(())
     }

@@ -7,6 +7,7 @@ use super::{
     question::{Query, Question},
 };
 use crate::{
+    input::Route,
     output::{Dns, DnsOutcome, DnsQuestion},
     probes::{
         Record,
@@ -167,6 +168,13 @@ impl Lookup {
     /// Where its queries went, as asked and really, and the ports that they came from.
     pub fn ways(&self) -> impl Iterator<Item = (SocketAddr, u16)> {
         self.questions.iter().flat_map(Question::ways)
+    }
+
+    /// Which way the query went that decides over it, as far as the process's own network shows it.
+    pub fn route(&self, decided: &DnsQuestion) -> Option<Route> {
+        let is_it =
+            |question: &&Question| question.is_for(&decided.name) && question.qtype.name() == decided.qtype;
+        self.questions.iter().find(is_it)?.route()
     }
 
     /// What came of it. `cut`: the run ended before it did.

@@ -1,5 +1,6 @@
 //! Look-ups of names, of every process of the node: begun by a query, told as one event when they are over.
 
+mod backends;
 mod lookup;
 mod name;
 mod question;
@@ -14,6 +15,7 @@ use crate::{
     probes::{Record, dns},
     time::Time,
 };
+pub use backends::Backends;
 pub use name::zone;
 use table::Open;
 pub use table::Table;
@@ -58,6 +60,7 @@ impl Model {
         for open in self.lookups.take_due(time) {
             self.tell_lookup(&open, time, false, make);
         }
+        self.tell_without_backend(time, false, make);
     }
 
     /// The run is over.
@@ -65,9 +68,10 @@ impl Model {
         for open in self.lookups.take_all() {
             self.tell_lookup(&open, time, true, make);
         }
+        self.tell_without_backend(time, true, make);
     }
 
-    fn tell_lookup(&self, open: &Open, time: Time, cut: bool, make: &mut impl FnMut(Made)) {
+    fn tell_lookup(&mut self, open: &Open, time: Time, cut: bool, make: &mut impl FnMut(Made)) {
         let Some(mut told) = open.lookup.tell(cut) else { return };
         let began = open.lookup.began;
         if told.outcome.is_failure() {
@@ -83,7 +87,8 @@ impl Model {
         };
         let cut = Some(CUT).filter(|_| told.outcome == crate::output::DnsOutcome::Unknown);
         let why: Vec<&str> = lack.into_iter().chain(cut).collect();
-        make(Made::Event(Box::new(Event {
+        let route = open.lookup.route(&told.decided);
+        let event = Event {
             time: self.clock.wall(ended),
             began: Some(self.clock.wall(began)),
             container,
@@ -91,7 +96,8 @@ impl Model {
             since,
             why: (!why.is_empty()).then(|| why.join("; ")),
             what: What::Dns(told),
-        })));
+        };
+        self.tell_with_backend(Box::new(event), route, (began, time), make);
     }
 }
 

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::{
+    input::Route,
     output::{DnsOutcome, DnsQuestion, DnsTransport},
     probes::{
         dns::{Message, RecordType},
@@ -45,8 +46,8 @@ struct Attempt {
     sent: Time,
     cookie: u64,
     id: u16,
-    /// The socket's port.
-    port: u16,
+    /// The socket's place.
+    local: SocketAddr,
     server: SocketAddr,
     backend: Option<SocketAddr>,
     transport: DnsTransport,
@@ -157,7 +158,7 @@ impl Question {
             sent: query.time,
             cookie: flow.cookie,
             id: query.id,
-            port: flow.local.port(),
+            local: flow.local,
             server,
             backend: (flow.remote != server).then_some(flow.remote),
             transport: match flow.transport {
@@ -187,9 +188,20 @@ impl Question {
 
     /// Where its queries went, as asked and really, and the ports that they came from.
     pub fn ways(&self) -> impl Iterator<Item = (SocketAddr, u16)> {
-        let places =
-            |attempt: &Attempt| [Some(attempt.server), attempt.backend].map(|to| Some((to?, attempt.port)));
+        let places = |attempt: &Attempt| {
+            [Some(attempt.server), attempt.backend].map(|to| Some((to?, attempt.local.port())))
+        };
         self.attempts.iter().flat_map(places).flatten()
+    }
+
+    /// Which way the attempt went that decides; `None`: where it really went is known.
+    pub fn route(&self) -> Option<Route> {
+        let attempt = self.deciding().filter(|attempt| attempt.backend.is_none())?;
+        let transport = match attempt.transport {
+            DnsTransport::Udp => Transport::Udp,
+            DnsTransport::Tcp => Transport::Tcp,
+        };
+        Some(Route { transport, from: attempt.local, to: attempt.server })
     }
 
     pub fn tell(&self, cut: bool) -> DnsQuestion {

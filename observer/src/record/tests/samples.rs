@@ -128,6 +128,11 @@ fn span() -> Span {
     }
 }
 
+fn route() -> Route {
+    let place = |port| std::net::SocketAddr::from(([10, 0, 0, 1], port));
+    Route { transport: Transport::Udp, from: place(4_000), to: place(53) }
+}
+
 fn facts() -> Vec<FactKind> {
     let error = || LookupError { what: "bundle".into(), why: "No such file".into() };
     let labels = BTreeMap::from([("app".to_owned(), "web".to_owned())]);
@@ -171,6 +176,8 @@ fn facts() -> Vec<FactKind> {
             result: Ok(FailedAt { path: Some("/file".into()), filesystem: filesystem() }),
         },
         FactKind::Filesystems(vec![NodeFilesystem { purpose: Purpose::K3s, filesystem: filesystem() }]),
+        FactKind::Backend { route: route(), result: Err(error()) },
+        FactKind::Backend { route: route(), result: Ok(Some(route().to)) },
         FactKind::SocketOwner { cookie: u64::MAX, tgid: 3, result: Err(error()) },
         FactKind::SocketOwner { cookie: 1, tgid: 3, result: Ok(owner()) },
         FactKind::Settings("{}".to_owned()),

@@ -1,10 +1,21 @@
-//! What a network namespace's table of connections has counted: as /proc says it, in the eyes of a process that is there.
+//! What a network namespace's table of connections has counted, and where it sends what: as /proc says it, in the eyes
+//! of a process that is there.
 
-use std::{fs, os::unix::fs::MetadataExt};
+use std::{
+    fs::{self, File},
+    io::{BufRead as _, BufReader, Read as _},
+    net::SocketAddr,
+    os::unix::fs::MetadataExt,
+};
 
 use super::HostRoot;
-use crate::input::Tracked;
+use crate::{
+    input::{LookupError, Route, Tracked},
+    probes::packet::Transport,
+};
 
+/// Bytes of a table that are read.
+const MAX_TABLE: u64 = 64 << 20;
 const MAX: &str = "sys/net/netfilter/nf_conntrack_max";
 
 /// Since the namespace is there; `None`: this kernel does not say.
@@ -19,6 +30,42 @@ pub fn counts(host: &HostRoot, pid: u32) -> Option<Tracked> {
 /// name it as well, and take rights that nobody may have over init.)
 pub fn network(host: &HostRoot, pid: u32) -> Option<u64> {
     Some(fs::metadata(host.proc(format!("{pid}/net/dev"))).ok()?.ino())
+}
+
+/// Where the node sends what goes this way, if that is somewhere else.
+///
+/// # Errors
+/// This kernel does not show its table, or it may not be read.
+pub fn backend(host: &HostRoot, route: &Route) -> Result<Option<SocketAddr>, LookupError> {
+    let path = host.proc("1/net/nf_conntrack");
+    let error = |why: std::io::Error| LookupError { what: path.display().to_string(), why: why.to_string() };
+    let table = BufReader::new(File::open(&path).map_err(error)?.take(MAX_TABLE));
+    for line in table.lines() {
+        if let Some(sent_to) = sent_to(&line.map_err(error)?, route) {
+            return Ok((sent_to != route.to).then_some(sent_to));
+        }
+    }
+    Ok(None)
+}
+
+/// `ipv4 2 udp 17 29 src=A dst=B sport=1 dport=2 [UNREPLIED] src=C dst=A sport=3 dport=1 ..`: C:3, if it is this one.
+fn sent_to(line: &str, route: &Route) -> Option<SocketAddr> {
+    let protocol = match route.transport {
+        Transport::Udp => " udp ",
+        Transport::Tcp => " tcp ",
+    };
+    if !line.contains(protocol) {
+        return None;
+    }
+    let values = |key: &str| {
+        let words = line.split_ascii_whitespace();
+        let mut values = words.filter_map(|word| word.strip_prefix(key)).map(str::to_owned);
+        Some((values.next()?, values.next()?))
+    };
+    let (src, dst, sport, dport) = (values("src=")?, values("dst=")?, values("sport=")?, values("dport=")?);
+    let place = |address: &str, port: &str| Some(SocketAddr::new(address.parse().ok()?, port.parse().ok()?));
+    let is_it = place(&src.0, &sport.0)? == route.from && place(&dst.0, &dport.0)? == route.to;
+    if is_it { place(&src.1, &sport.1) } else { None }
 }
 
 /// A line of names, then one a CPU of numbers in hexadecimal digits; names have come and gone.
@@ -76,5 +123,34 @@ entries  clashres found new invalid ignore delete chainlength insert insert_fail
         let (host, own) = (HostRoot::at("/"), std::process::id());
         assert!(network(&host, own).is_some_and(|number| number > 0));
         assert_eq!(network(&host, u32::MAX), None);
+    }
+
+    #[test]
+    fn where_a_connection_is_sent() {
+        let line = "ipv4     2 udp      17 29 src=10.1.0.2 dst=10.96.0.10 sport=4444 dport=53 [UNREPLIED] \
+                    src=10.1.0.5 dst=10.1.0.2 sport=5353 dport=4444 mark=0 zone=0 use=2";
+        let route = |transport, from: &str, to: &str| Route {
+            transport,
+            from: from.parse().unwrap(),
+            to: to.parse().unwrap(),
+        };
+        let asked = route(Transport::Udp, "10.1.0.2:4444", "10.96.0.10:53");
+        assert_eq!(sent_to(line, &asked), Some("10.1.0.5:5353".parse().unwrap()));
+        let others = [
+            route(Transport::Tcp, "10.1.0.2:4444", "10.96.0.10:53"),
+            route(Transport::Udp, "10.1.0.2:4445", "10.96.0.10:53"),
+            route(Transport::Udp, "10.1.0.2:4444", "10.96.0.11:53"),
+            route(Transport::Udp, "10.1.0.5:5353", "10.1.0.2:4444"),
+        ];
+        for other in others {
+            assert_eq!(sent_to(line, &other), None, "{other:?}");
+        }
+        let tcp = "ipv6     10 tcp      6 431999 ESTABLISHED src=fd00::2 dst=fd00::a sport=1 dport=443 \
+                   src=fd00::9 dst=fd00::2 sport=8443 dport=1 [ASSURED] mark=0 zone=0 use=2";
+        let asked = route(Transport::Tcp, "[fd00::2]:1", "[fd00::a]:443");
+        assert_eq!(sent_to(tcp, &asked), Some("[fd00::9]:8443".parse().unwrap()));
+        for damaged in ["", " udp src=", " udp src=x dst=y sport=1 dport=2 src=a dst=b sport=3 dport=4"] {
+            assert_eq!(sent_to(damaged, &asked), None);
+        }
     }
 }

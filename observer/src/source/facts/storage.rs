@@ -75,8 +75,7 @@ fn path_of(host: &HostRoot, call: &Call) -> Option<PathBuf> {
 /// What a process sees.
 struct View {
     root: OwnedFd,
-    /// Where the root is in the paths of `mounts`.
-    prefix: PathBuf,
+    /// Below that root.
     mounts: Vec<Mount>,
 }
 
@@ -101,13 +100,20 @@ impl View {
     fn of(host: &HostRoot, pid: u32) -> io::Result<View> {
         let root = files::open_root(&host.proc(format!("{pid}/root")))?;
         let mounts = parse(&host.read_proc(format!("{pid}/mountinfo"))?);
-        Ok(View { root, prefix: "/".into(), mounts })
+        Ok(View { root, mounts })
     }
 
     /// The node's files, as the observer itself sees them.
     fn own(host: &HostRoot) -> io::Result<View> {
-        let mounts = parse(&fs::read_to_string("/proc/self/mountinfo")?);
-        Ok(View { root: host.open_root()?, prefix: host.path("/"), mounts })
+        let mut mounts = parse(&fs::read_to_string("/proc/self/mountinfo")?);
+        mounts.retain_mut(|mount| {
+            let inside = Path::new(&mount.mount).strip_prefix(host.path("/")).map(Path::to_owned);
+            inside.is_ok_and(|inside| {
+                mount.mount = format!("/{}", inside.display());
+                true
+            })
+        });
+        Ok(View { root: host.open_root()?, mounts })
     }
 
     /// By what is there of it: a file that could not be made has at least a directory that it was to be in. Another
@@ -138,8 +144,7 @@ impl View {
         let is_it = |mount: &&Mount| call.device.is_known() && mount.device == call.device;
         let mounts = self.mounts.iter().filter(|_| !may_lead_elsewhere).filter(is_it);
         mounts.take(MAX_DEPTH).find_map(|mount| {
-            let path = Path::new(&mount.mount).strip_prefix(&self.prefix).ok()?;
-            let handle = files::locate(&self.root, &Path::new("/").join(path), Last::Follow).ok()?;
+            let handle = files::locate(&self.root, Path::new(&mount.mount), Last::Follow).ok()?;
             // Something else may be mounted above it.
             let is_visible = mount_of(&handle)? == mount.id;
             is_visible.then(|| room(&handle).ok()).flatten().map(|room| Found { mount: mount.clone(), room })

@@ -1,0 +1,122 @@
+//! Look-ups that failed on their way to an address which may be that of a service: the node is asked where it sends them,
+//! and for a while also where those go that are answered from there. They are told once it has answered, or has not in
+//! time.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    net::SocketAddr,
+};
+
+use super::super::{Made, Model, net::Way};
+use crate::{
+    input::Route,
+    output::{DnsOutcome, Event, Want, What},
+    time::Time,
+};
+
+/// How long the node may take to answer.
+const PATIENCE_NS: u64 = 1_000_000_000;
+/// Look-ups that wait for it at once; others are told without.
+const MAX_WAITING: usize = 64;
+
+/// How long after a failure behind a service address answers from there are of interest, and how many are.
+const SUSPECTED_NS: u64 = 300_000_000_000;
+const ANSWERS_EVERY_NS: u64 = 1_000_000_000;
+/// Addresses of services that are known to have failed.
+const MAX_SUSPECTED: usize = 64;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct Backends {
+    waiting: VecDeque<Waiting>,
+    /// Addresses of services behind which something failed: when, and when an answer from there was asked about last.
+    suspected: BTreeMap<SocketAddr, (Time, Time)>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    route: Route,
+    asked: Time,
+    began: Time,
+    event: Box<Event>,
+}
+
+impl Model {
+    /// Tells a look-up that is over, at once if there is nothing to ask.
+    pub(super) fn tell_with_backend(
+        &mut self,
+        event: Box<Event>,
+        route: Option<Route>,
+        (began, time): (Time, Time),
+        make: &mut impl FnMut(Made),
+    ) {
+        let route = route.filter(|route| !route.to.ip().is_loopback() && event.container.is_some());
+        match route {
+            Some(route) if self.backends.is_asked(&event, &route, time) => {
+                self.backends.waiting.push_back(Waiting { route, asked: time, began, event });
+                make(Made::Want(Want::Backend { route }));
+            }
+            _ => make(Made::Event(event)),
+        }
+    }
+
+    /// The node has answered, or cannot.
+    pub(in super::super) fn backend_found(
+        &mut self,
+        route: &Route,
+        backend: Option<SocketAddr>,
+        make: &mut impl FnMut(Made),
+    ) {
+        let at = self.backends.waiting.iter().position(|waiting| waiting.route == *route);
+        let Some(mut waiting) = at.and_then(|at| self.backends.waiting.remove(at)) else { return };
+        if let (Some(remote), What::Dns(dns)) = (backend, &mut waiting.event.what) {
+            dns.decided.backend = Some(remote);
+            let way = Way { remote, port: route.from.port(), netns: None };
+            if has_failed(dns.outcome) {
+                dns.drop = dns.drop.take().or_else(|| self.drops.since(waiting.began, &way));
+                self.backends.suspect(route.to, waiting.asked);
+            }
+        }
+        make(Made::Event(waiting.event));
+    }
+
+    /// Tells those that have waited for long enough; `all`: no answer will come.
+    pub(super) fn tell_without_backend(&mut self, time: Time, all: bool, make: &mut impl FnMut(Made)) {
+        while let Some(waiting) =
+            self.backends.waiting.pop_front_if(|waiting| all || time.since(waiting.asked) >= PATIENCE_NS)
+        {
+            make(Made::Event(waiting.event));
+        }
+    }
+}
+
+impl Backends {
+    /// Whether it is worth the node's time.
+    fn is_asked(&mut self, event: &Event, route: &Route, time: Time) -> bool {
+        let What::Dns(dns) = &event.what else { return false };
+        if self.waiting.len() >= MAX_WAITING {
+            return false;
+        }
+        if has_failed(dns.outcome) {
+            return true;
+        }
+        let Some((failed, asked)) = self.suspected.get_mut(&route.to) else { return false };
+        let is_due = time.since(*failed) < SUSPECTED_NS && time.since(*asked) >= ANSWERS_EVERY_NS;
+        if is_due {
+            *asked = time;
+        }
+        is_due
+    }
+
+    fn suspect(&mut self, service: SocketAddr, time: Time) {
+        self.suspected.retain(|_, (failed, _)| time.since(*failed) < SUSPECTED_NS);
+        if self.suspected.len() < MAX_SUSPECTED {
+            self.suspected.entry(service).or_insert((time, Time(0))).0 = time;
+        }
+    }
+}
+
+fn has_failed(outcome: DnsOutcome) -> bool {
+    use DnsOutcome::{Error, Refused, Servfail, Timeout};
+    matches!(outcome, Timeout | Servfail | Refused | Error)
+}
