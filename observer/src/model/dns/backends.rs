@@ -16,8 +16,9 @@ use crate::{
 
 /// How long the node may take to answer.
 const PATIENCE_NS: u64 = 1_000_000_000;
-/// Look-ups that wait for it at once; others are told without.
-const MAX_WAITING: usize = 64;
+/// How often it is asked, after as many times as this at once: its table may be long. Others are told without.
+const EVERY_NS: u64 = 1_000_000_000;
+const AT_ONCE: u64 = 16;
 
 /// How long after a failure behind a service address answers from there are of interest, and how many are.
 const SUSPECTED_NS: u64 = 300_000_000_000;
@@ -29,6 +30,8 @@ const MAX_SUSPECTED: usize = 64;
 #[derive(Debug, Default)]
 pub struct Backends {
     waiting: VecDeque<Waiting>,
+    /// Until when it has been asked as often as it may be.
+    spent: Time,
     /// Addresses of services behind which something failed: when, and when an answer from there was asked about last.
     suspected: BTreeMap<SocketAddr, (Time, Time)>,
 }
@@ -94,18 +97,26 @@ impl Backends {
     /// Whether it is worth the node's time.
     fn is_asked(&mut self, event: &Event, route: &Route, time: Time) -> bool {
         let What::Dns(dns) = &event.what else { return false };
-        if self.waiting.len() >= MAX_WAITING {
+        let is_of_interest = has_failed(dns.outcome)
+            || self.suspected.get(&route.to).is_some_and(|(failed, asked)| {
+                time.since(*failed) < SUSPECTED_NS && time.since(*asked) >= ANSWERS_EVERY_NS
+            });
+        if !is_of_interest || !self.may_ask(time) {
             return false;
         }
-        if has_failed(dns.outcome) {
-            return true;
-        }
-        let Some((failed, asked)) = self.suspected.get_mut(&route.to) else { return false };
-        let is_due = time.since(*failed) < SUSPECTED_NS && time.since(*asked) >= ANSWERS_EVERY_NS;
-        if is_due {
+        if let Some((_, asked)) = self.suspected.get_mut(&route.to) {
             *asked = time;
         }
-        is_due
+        true
+    }
+
+    fn may_ask(&mut self, time: Time) -> bool {
+        let spent = self.spent.max(time);
+        let may = spent.since(time) < AT_ONCE * EVERY_NS;
+        if may {
+            self.spent = spent.plus(EVERY_NS);
+        }
+        may
     }
 
     fn suspect(&mut self, service: SocketAddr, time: Time) {

@@ -395,6 +395,18 @@ fn the_node_is_asked_where_it_sent_what_failed_from_another_network() {
 }
 
 #[test]
+fn the_node_is_not_asked_without_end() {
+    let mut watched = Watched::new();
+    // One every 100 ms for 4 s: as many as at once, and one a second.
+    let asked = (10..50).filter(|at| {
+        let (_, wanted) = over(&mut watched, "10.96.0.10:53", at * SECOND / 10, 2);
+        watched.told.clear();
+        !wanted.is_empty()
+    });
+    assert_eq!(asked.count(), 16 + 4);
+}
+
+#[test]
 fn answers_from_where_others_failed_are_asked_about_too() {
     const SERVICE: &str = "10.96.0.10:53";
     let mut watched = Watched::new();
