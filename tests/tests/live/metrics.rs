@@ -154,7 +154,7 @@ fn assert_well_formed(page: &str) {
 #[test]
 // long: one run, whose numbers are told in three ways that have to agree
 fn metrics_and_findings_say_what_was_printed() {
-    let Some(()) = installed("live_metrics::metrics_and_findings_say_what_was_printed") else { return };
+    let Some(()) = installed("metrics::metrics_and_findings_say_what_was_printed") else { return };
     let (mut tap, stage) = (Peer::oteltap(), stage());
     let names = Names::new(&stage);
     let url = tap.http();

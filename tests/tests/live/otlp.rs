@@ -73,7 +73,7 @@ fn connects(tap: &mut Peer) -> Vec<Value> {
 #[test]
 // long: one run, whose containers and spans have to be told apart
 fn each_trace_gets_its_own_evidence_and_nothing_else() {
-    let Some(()) = installed("live_otlp::each_trace_gets_its_own_evidence_and_nothing_else") else { return };
+    let Some(()) = installed("otlp::each_trace_gets_its_own_evidence_and_nothing_else") else { return };
     let (mut tap, cable, stage) = (Peer::oteltap(), Cable::lay(), stage());
     let recording = stage.path("run.rec");
     let record = recording.to_str().expect("a path");
@@ -164,7 +164,7 @@ fn passes_on(folder: &Path, url: &str, listen: &str) -> Run {
 
 #[test]
 fn what_waits_for_a_collector_outlives_a_kill() {
-    let Some(()) = installed("live_otlp::what_waits_for_a_collector_outlives_a_kill") else { return };
+    let Some(()) = installed("otlp::what_waits_for_a_collector_outlives_a_kill") else { return };
     let stage = stage();
     let folder = stage.path("state");
     let time = json!({"began": "2024-01-01T00:00:00Z", "time": "2024-01-01T00:00:01Z"});
@@ -202,8 +202,7 @@ fn what_waits_for_a_collector_outlives_a_kill() {
 
 #[test]
 fn a_collector_that_sends_to_us_and_receives_from_us_makes_no_loop() {
-    let Some(()) = installed("live_otlp::a_collector_that_sends_to_us_and_receives_from_us_makes_no_loop")
-    else {
+    let Some(()) = installed("otlp::a_collector_that_sends_to_us_and_receives_from_us_makes_no_loop") else {
         return;
     };
     let stage = stage();
@@ -252,7 +251,7 @@ provider.shutdown()
 
 #[test]
 fn the_sdk_of_python_sends_and_a_collector_has_all_of_it() {
-    let test = "live_otlp::the_sdk_of_python_sends_and_a_collector_has_all_of_it";
+    let test = "otlp::the_sdk_of_python_sends_and_a_collector_has_all_of_it";
     let Some(()) = installed(test) else { return };
     let Some(python) = python(test) else { return };
     let stage = stage();

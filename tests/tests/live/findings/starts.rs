@@ -165,7 +165,7 @@ fn a_module_too_slow_for_functions() {
     let slowest = seen.of_type("coldstart").map(load_ms).fold(0.0, f64::max);
     if !(15.0..90.0).contains(&slowest) {
         skip(
-            "live_findings_starts::a_module_too_slow_for_functions",
+            "findings::starts::a_module_too_slow_for_functions",
             &format!("it loads in {slowest:.0} ms here"),
         );
         return;

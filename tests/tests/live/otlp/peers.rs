@@ -43,7 +43,7 @@ fn names(output: &str) -> BTreeSet<String> {
 
 #[test]
 fn the_sdk_of_javascript_sends_and_a_collector_has_all_of_it() {
-    let test = "live_otlp_peers::the_sdk_of_javascript_sends_and_a_collector_has_all_of_it";
+    let test = "otlp::peers::the_sdk_of_javascript_sends_and_a_collector_has_all_of_it";
     let Some((modules, ())) = javascript(test).zip(installed(test)) else { return };
     let stage = stage();
     let mut tap = Peer::oteltap();
@@ -69,7 +69,7 @@ fn the_sdk_of_javascript_sends_and_a_collector_has_all_of_it() {
 
 #[test]
 fn a_collector_of_others_between_us_and_us_makes_no_loop() {
-    let test = "live_otlp_peers::a_collector_of_others_between_us_and_us_makes_no_loop";
+    let test = "otlp::peers::a_collector_of_others_between_us_and_us_makes_no_loop";
     let Some((python, ())) = python(test).zip(installed(test)) else { return };
     let stage = stage();
     let (grpc, http) = (free_port(), free_port());

@@ -91,7 +91,7 @@ fn heard_out(mut stream: TcpStream) -> String {
 #[test]
 // long: one run, to which all kinds of senders come
 fn only_who_speaks_tls_and_has_the_token_is_taken() {
-    let test = "live_otlp_secure::only_who_speaks_tls_and_has_the_token_is_taken";
+    let test = "otlp::secure::only_who_speaks_tls_and_has_the_token_is_taken";
     let Some(python) = python(test) else { return };
     let stage = stage();
     let papers = Papers::make(&stage);
