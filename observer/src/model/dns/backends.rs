@@ -19,6 +19,9 @@ const PATIENCE_NS: u64 = 1_000_000_000;
 /// How often it is asked, after as many times as this at once: its table may be long. Others are told without.
 const EVERY_NS: u64 = 1_000_000_000;
 const AT_ONCE: u64 = 16;
+/// Of those, so many are for answers alone: where much fails, a server that answers is not to be taken for one that is
+/// silent.
+const FOR_ANSWERS: u64 = 4;
 
 /// How long after a failure behind a service address answers from there are of interest, and how many are.
 const SUSPECTED_NS: u64 = 300_000_000_000;
@@ -97,22 +100,21 @@ impl Backends {
     /// Whether it is worth the node's time.
     fn is_asked(&mut self, event: &Event, route: &Route, time: Time) -> bool {
         let What::Dns(dns) = &event.what else { return false };
-        let is_of_interest = has_failed(dns.outcome)
-            || self.suspected.get(&route.to).is_some_and(|(failed, asked)| {
-                time.since(*failed) < SUSPECTED_NS && time.since(*asked) >= ANSWERS_EVERY_NS
-            });
-        if !is_of_interest || !self.may_ask(time) {
-            return false;
+        if has_failed(dns.outcome) {
+            return self.may_ask(time, AT_ONCE - FOR_ANSWERS);
         }
-        if let Some((_, asked)) = self.suspected.get_mut(&route.to) {
-            *asked = time;
+        let Some((failed, asked)) = self.suspected.get(&route.to).copied() else { return false };
+        let is_due = time.since(failed) < SUSPECTED_NS && time.since(asked) >= ANSWERS_EVERY_NS;
+        let may = is_due && self.may_ask(time, AT_ONCE);
+        if may {
+            self.suspected.insert(route.to, (failed, time));
         }
-        true
+        may
     }
 
-    fn may_ask(&mut self, time: Time) -> bool {
+    fn may_ask(&mut self, time: Time, at_once: u64) -> bool {
         let spent = self.spent.max(time);
-        let may = spent.since(time) < AT_ONCE * EVERY_NS;
+        let may = spent.since(time) < at_once * EVERY_NS;
         if may {
             self.spent = spent.plus(EVERY_NS);
         }
