@@ -13,7 +13,7 @@ use crate::{
     time::{Time, Wall},
 };
 
-/// Containers that are remembered: each takes up to 30 kB, and a budget of memory has to hold them all.
+/// Containers that are remembered: each takes some 10 kB (`cargo xtask soak`), and a budget of memory has to hold them all.
 const MAX_CONTAINERS: usize = 512;
 /// Events that are remembered of each of them.
 const MAX_EVENTS: usize = 12;

@@ -1,6 +1,6 @@
 //! Look-ups that failed on their way to an address which may be that of a service: the node is asked where it sends them,
 //! and for a while also where those go that are answered from there. They are told once it has answered, or has not in
-//! time.
+//! time. Where not every answer can be asked about, no backend is named: one that seems silent may have answered.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -23,9 +23,9 @@ const AT_ONCE: u64 = 16;
 /// silent.
 const FOR_ANSWERS: u64 = 4;
 
-/// How long after a failure behind a service address answers from there are of interest, and how many are.
+/// How long after a failure behind a service address answers from there are of interest, and for how long one that could
+/// not be asked about counts: as long as rules look back.
 const SUSPECTED_NS: u64 = 300_000_000_000;
-const ANSWERS_EVERY_NS: u64 = 1_000_000_000;
 /// Addresses of services that are known to have failed.
 const MAX_SUSPECTED: usize = 64;
 
@@ -35,8 +35,16 @@ pub struct Backends {
     waiting: VecDeque<Waiting>,
     /// Until when it has been asked as often as it may be.
     spent: Time,
-    /// Addresses of services behind which something failed: when, and when an answer from there was asked about last.
-    suspected: BTreeMap<SocketAddr, (Time, Time)>,
+    /// By the addresses of services.
+    suspected: BTreeMap<SocketAddr, Suspected>,
+}
+
+/// A service behind which something failed.
+#[derive(Debug)]
+struct Suspected {
+    failed: Time,
+    /// When somebody behind it answered, and who is not known.
+    answered_unseen: Option<Time>,
 }
 
 #[derive(Debug)]
@@ -75,12 +83,15 @@ impl Model {
     ) {
         let at = self.backends.waiting.iter().position(|waiting| waiting.route == *route);
         let Some(mut waiting) = at.and_then(|at| self.backends.waiting.remove(at)) else { return };
-        if let (Some(remote), What::Dns(dns)) = (backend, &mut waiting.event.what) {
-            dns.decided.backend = Some(remote);
-            let way = Way { remote, port: route.from.port(), netns: None };
-            if has_failed(dns.outcome) {
+        let Some(remote) = backend else { return make(Made::Event(self.backends.unseen(waiting))) };
+        if let What::Dns(dns) = &mut waiting.event.what {
+            let failed = has_failed(dns.outcome);
+            if failed {
+                let way = Way { remote, port: route.from.port(), netns: None };
                 dns.drop = dns.drop.take().or_else(|| self.drops.since(waiting.began, &way));
-                self.backends.suspect(route.to, waiting.asked);
+            }
+            if !failed || self.backends.suspect(route.to, waiting.asked) {
+                dns.decided.backend = Some(remote);
             }
         }
         make(Made::Event(waiting.event));
@@ -91,7 +102,7 @@ impl Model {
         while let Some(waiting) =
             self.backends.waiting.pop_front_if(|waiting| all || time.since(waiting.asked) >= PATIENCE_NS)
         {
-            make(Made::Event(waiting.event));
+            make(Made::Event(self.backends.unseen(waiting)));
         }
     }
 }
@@ -100,16 +111,30 @@ impl Backends {
     /// Whether it is worth the node's time.
     fn is_asked(&mut self, event: &Event, route: &Route, time: Time) -> bool {
         let What::Dns(dns) = &event.what else { return false };
+        let suspected = self.suspected.get(&route.to).filter(|it| time.since(it.failed) < SUSPECTED_NS);
         if has_failed(dns.outcome) {
-            return self.may_ask(time, AT_ONCE - FOR_ANSWERS);
+            return !suspected.is_some_and(|it| it.is_blind(time))
+                && self.may_ask(time, AT_ONCE - FOR_ANSWERS);
         }
-        let Some((failed, asked)) = self.suspected.get(&route.to).copied() else { return false };
-        let is_due = time.since(failed) < SUSPECTED_NS && time.since(asked) >= ANSWERS_EVERY_NS;
-        let may = is_due && self.may_ask(time, AT_ONCE);
-        if may {
-            self.suspected.insert(route.to, (failed, time));
+        let may = suspected.is_some() && self.may_ask(time, AT_ONCE);
+        if !may {
+            self.answered_unseen(route.to, time);
         }
         may
+    }
+
+    /// One of which it is not known who answered, or did not.
+    fn unseen(&mut self, waiting: Waiting) -> Box<Event> {
+        if matches!(&waiting.event.what, What::Dns(dns) if !has_failed(dns.outcome)) {
+            self.answered_unseen(waiting.route.to, waiting.asked);
+        }
+        waiting.event
+    }
+
+    fn answered_unseen(&mut self, service: SocketAddr, time: Time) {
+        if let Some(suspected) = self.suspected.get_mut(&service) {
+            suspected.answered_unseen = Some(time);
+        }
     }
 
     fn may_ask(&mut self, time: Time, at_once: u64) -> bool {
@@ -121,11 +146,22 @@ impl Backends {
         may
     }
 
-    fn suspect(&mut self, service: SocketAddr, time: Time) {
-        self.suspected.retain(|_, (failed, _)| time.since(*failed) < SUSPECTED_NS);
-        if self.suspected.len() < MAX_SUSPECTED {
-            self.suspected.entry(service).or_insert((time, Time(0))).0 = time;
+    /// Says whether answers from there can be told from silence from now on.
+    fn suspect(&mut self, service: SocketAddr, time: Time) -> bool {
+        self.suspected.retain(|_, it| time.since(it.failed) < SUSPECTED_NS);
+        if self.suspected.len() >= MAX_SUSPECTED && !self.suspected.contains_key(&service) {
+            return false;
         }
+        let new = Suspected { failed: time, answered_unseen: None };
+        let suspected = self.suspected.entry(service).or_insert(new);
+        suspected.failed = time;
+        !suspected.is_blind(time)
+    }
+}
+
+impl Suspected {
+    fn is_blind(&self, time: Time) -> bool {
+        self.answered_unseen.is_some_and(|at| time.since(at) < SUSPECTED_NS)
     }
 }
 

@@ -1,11 +1,13 @@
 //! Look-ups as resolvers really make them.
 
+mod backends;
+
 use std::net::SocketAddr;
 
 use super::*;
 use crate::{
-    input::{FactKind, Input, LifeFact, LookupError, Route},
-    output::{Dns, DnsOutcome as Outcome, DnsTransport, Want},
+    input::{FactKind, Input, LifeFact},
+    output::{Dns, DnsOutcome as Outcome, DnsTransport},
     probes::{
         dns::{Failed, Message, Question, RecordType},
         packet::{Flow, Owner, Transport},
@@ -344,99 +346,6 @@ fn behind_a_service_address_both_are_told() {
         assert_eq!(told.decided.server, Some(address("10.96.0.10:53")));
         assert_eq!(told.decided.backend, Some(address("10.1.0.5:5353")));
     }
-}
-
-fn route_to(server: &str) -> Route {
-    Route { transport: Transport::Udp, from: address("10.0.0.2:4000"), to: address(server) }
-}
-
-/// A container's look-up at `server`, told again as one that is over at `time`: what is told and wanted of it.
-fn over(watched: &mut Watched, server: &'static str, time: u64, rcode: u8) -> (Vec<Dns>, Vec<Route>) {
-    watched.query(Ask { at: time, server, ..ASK });
-    watched.answer(Ask { at: time + MS, server, ..ASK }, rcode, u16::from(rcode == 0));
-    watched.step(&Input::Tick(Time(time + SECOND)));
-    let mut event = watched.told.pop().expect("a look-up");
-    event.container = Some(crate::output::Container::default());
-    let route = route_to(server);
-    let (mut told, mut wanted) = (Vec::new(), Vec::new());
-    let times = (Time(time), Time(time + SECOND));
-    watched.model.tell_with_backend(Box::new(event), Some(route), times, &mut |made| match made {
-        Made::Event(event) => told.push(lookup(*event)),
-        Made::Want(Want::Backend { route }) => wanted.push(route),
-        _ => panic!("neither a look-up nor a question"),
-    });
-    (told, wanted)
-}
-
-#[test]
-fn the_node_is_asked_where_it_sent_what_failed_from_another_network() {
-    let mut watched = Watched::new();
-    let (told, wanted) = over(&mut watched, "10.96.0.10:53", SECOND, 2);
-    assert_eq!((told.len(), wanted.len()), (0, 1));
-    let backend = address("10.1.0.5:5353");
-    watched.fact(FactKind::Backend { route: wanted[0], result: Ok(Some(backend)) });
-    let told = watched.at(3 * SECOND);
-    assert_eq!(told.len(), 1, "{told:?}");
-    assert_eq!((told[0].outcome, told[0].decided.backend), (Outcome::Servfail, Some(backend)));
-    // An answer that comes twice, or to nobody.
-    watched.fact(FactKind::Backend { route: wanted[0], result: Ok(Some(backend)) });
-    assert_eq!(watched.at(3 * SECOND), []);
-
-    // It sends it nowhere else, cannot say, or takes too long.
-    let error = LookupError { what: "table".to_owned(), why: "not shown".to_owned() };
-    for (at, result) in [(10, Some(Ok(None))), (20, Some(Err(error))), (30, None)] {
-        let (told, wanted) = over(&mut watched, "10.96.0.10:53", at * SECOND, 2);
-        assert_eq!((told.len(), wanted.len()), (0, 1));
-        if let Some(result) = result {
-            watched.fact(FactKind::Backend { route: wanted[0], result });
-        }
-        let told = watched.at((at + 2) * SECOND);
-        assert_eq!((told.len(), told[0].decided.backend), (1, None), "{told:?}");
-    }
-    // What never leaves its network.
-    let (told, wanted) = over(&mut watched, "127.0.0.11:53", 40 * SECOND, 2);
-    assert_eq!((told.len(), wanted.len()), (1, 0));
-}
-
-#[test]
-fn the_node_is_not_asked_without_end() {
-    let mut watched = Watched::new();
-    // One every 100 ms for 4 s: as many as at once, and one a second.
-    let asked = (10..50).filter(|at| {
-        let (_, wanted) = over(&mut watched, "10.96.0.10:53", at * SECOND / 10, 2);
-        watched.told.clear();
-        !wanted.is_empty()
-    });
-    assert_eq!(asked.count(), 12 + 4);
-    // Where so much fails, it is asked about what is answered all the same.
-    watched.fact(FactKind::Backend {
-        route: route_to("10.96.0.10:53"),
-        result: Ok(Some(address("10.1.0.5:5353"))),
-    });
-    assert_eq!(over(&mut watched, "10.96.0.10:53", 5 * SECOND, 0).1.len(), 1);
-}
-
-#[test]
-fn answers_from_where_others_failed_are_asked_about_too() {
-    const SERVICE: &str = "10.96.0.10:53";
-    let mut watched = Watched::new();
-    let (told, wanted) = over(&mut watched, SERVICE, SECOND, 0);
-    assert_eq!((told.len(), wanted.len()), (1, 0), "nothing has failed there");
-    let (_, wanted) = over(&mut watched, SERVICE, 3 * SECOND, 2);
-    watched.fact(FactKind::Backend { route: wanted[0], result: Ok(Some(address("10.1.0.5:5353"))) });
-    watched.told.clear();
-    let (told, wanted) = over(&mut watched, SERVICE, 5 * SECOND, 0);
-    assert_eq!((told.len(), wanted.len()), (0, 1));
-    watched.fact(FactKind::Backend { route: wanted[0], result: Ok(Some(address("10.1.0.6:5353"))) });
-    let told = watched.at(6 * SECOND);
-    assert_eq!(
-        (told[0].outcome, told[0].decided.backend),
-        (Outcome::Answered, Some(address("10.1.0.6:5353")))
-    );
-    let (told, wanted) = over(&mut watched, "10.96.0.11:53", 8 * SECOND, 0);
-    assert_eq!((told.len(), wanted.len()), (1, 0), "another one");
-    let (told, wanted) = over(&mut watched, SERVICE, 400 * SECOND, 0);
-    assert_eq!((told.len(), wanted.len()), (1, 0), "long ago");
 }
 
 #[test]
