@@ -8,7 +8,7 @@ use crate::{
     model::kube::KubeState,
     output::{ColdStart, Container, CpuUse, Event, Found, NodeUse, NotMeasured, Output, Resident},
     rules::{Engine, Rules, Said},
-    signals::{Signals, certificate, tracking},
+    signals::{Observation, Signals, certificate, tracking},
     time::{ClockOffset, Time},
 };
 
@@ -32,12 +32,10 @@ impl Judging {
 
     /// Judges by other rules from now on; what is open is closed, and why is said with it.
     pub fn judge_by(&mut self, rules: Rules, why: &str, now: Time, clock: ClockOffset) -> Vec<Output> {
-        let mut said = Vec::new();
-        if let Some(engine) = &mut self.engine {
-            engine.leave(why, |_| true, now, clock, &mut |what| said.push(what));
+        self.told(|engine, mut tell| {
+            engine.leave(why, |_| true, now, clock, &mut tell);
             engine.replace(rules, now);
-        }
-        outputs(said)
+        })
     }
 
     /// Closes what is open about such containers, and says why.
@@ -48,12 +46,8 @@ impl Judging {
         now: Time,
         clock: ClockOffset,
     ) -> Vec<Output> {
-        let mut said = Vec::new();
-        if let Some(engine) = &mut self.engine {
-            let is = |container: Option<&Container>| container.is_some_and(&of);
-            engine.leave(why, is, now, clock, &mut |what| said.push(what));
-        }
-        outputs(said)
+        let is = |container: Option<&Container>| container.is_some_and(&of);
+        self.told(|engine, mut tell| engine.leave(why, is, now, clock, &mut tell))
     }
 
     pub fn began(&mut self, time: Time) {
@@ -63,11 +57,7 @@ impl Judging {
     }
 
     pub fn report(&mut self, report: &ProbeReport) -> Vec<Output> {
-        let mut said = Vec::new();
-        if let Some(engine) = &mut self.engine {
-            engine.report(report, &mut |what| said.push(what));
-        }
-        outputs(said)
+        self.told(|engine, mut tell| engine.report(report, &mut tell))
     }
 
     pub fn lost(&mut self, family: u8, count: u64, time: Time) {
@@ -77,21 +67,11 @@ impl Judging {
     }
 
     pub fn event(&mut self, event: &Event, kube: &KubeState, now: Time, clock: ClockOffset) -> Vec<Output> {
-        let mut said = Vec::new();
-        if let Some(engine) = &mut self.engine {
-            self.signals
-                .of_event(event, kube, now, |seen| engine.observe(&seen, clock, &mut |what| said.push(what)));
-        }
-        outputs(said)
+        self.judged(clock, |signals, see| signals.of_event(event, kube, now, see))
     }
 
     pub fn start(&mut self, start: &ColdStart, now: Time, clock: ClockOffset) -> Vec<Output> {
-        let mut said = Vec::new();
-        if let Some(engine) = &mut self.engine {
-            self.signals
-                .of_start(start, now, |seen| engine.observe(&seen, clock, &mut |what| said.push(what)));
-        }
-        outputs(said)
+        self.judged(clock, |signals, see| signals.of_start(start, now, see))
     }
 
     pub fn resident(&mut self, container: &Container, resident: Resident) {
@@ -107,12 +87,7 @@ impl Judging {
         now: Time,
         clock: ClockOffset,
     ) -> Vec<Output> {
-        let mut said = Vec::new();
-        if let Some(engine) = &mut self.engine {
-            let seen = self.signals.linear(container, bytes, now, clock.wall(now));
-            engine.observe(&seen, clock, &mut |what| said.push(what));
-        }
-        outputs(said)
+        self.judged(clock, |signals, see| see(signals.linear(container, bytes, now, clock.wall(now))))
     }
 
     pub fn cpu(
@@ -122,13 +97,7 @@ impl Judging {
         now: Time,
         clock: ClockOffset,
     ) -> Vec<Output> {
-        let mut said = Vec::new();
-        if let Some(engine) = &mut self.engine {
-            let see =
-                |seen: crate::signals::Observation| engine.observe(&seen, clock, &mut |what| said.push(what));
-            self.signals.cpu(container, used, now, clock.wall(now), see);
-        }
-        outputs(said)
+        self.judged(clock, |signals, see| signals.cpu(container, used, now, clock.wall(now), see))
     }
 
     pub fn cpu_of_another(&mut self, container: &Container, used: &CpuUse, now: Time) {
@@ -138,13 +107,7 @@ impl Judging {
     }
 
     pub fn node(&mut self, used: &NodeUse, now: Time, clock: ClockOffset) -> Vec<Output> {
-        let mut said = Vec::new();
-        if let Some(engine) = &mut self.engine {
-            let see =
-                |seen: crate::signals::Observation| engine.observe(&seen, clock, &mut |what| said.push(what));
-            self.signals.node(used, now, clock.wall(now), see);
-        }
-        outputs(said)
+        self.judged(clock, |signals, see| signals.node(used, now, clock.wall(now), see))
     }
 
     pub fn tracked(
@@ -154,49 +117,48 @@ impl Judging {
         now: Time,
         clock: ClockOffset,
     ) -> Vec<Output> {
-        let mut said = Vec::new();
-        if let Some(engine) = &mut self.engine {
-            let see =
-                |seen: crate::signals::Observation| engine.observe(&seen, clock, &mut |what| said.push(what));
-            tracking::signals(container, counts, now, clock.wall(now), see);
-        }
-        outputs(said)
+        self.judged(clock, |_, see| tracking::signals(container, counts, now, clock.wall(now), see))
     }
 
     pub fn filesystems(&mut self, all: &[NodeFilesystem], now: Time, clock: ClockOffset) -> Vec<Output> {
-        let mut said = Vec::new();
-        if let Some(engine) = &mut self.engine {
-            let see =
-                |seen: crate::signals::Observation| engine.observe(&seen, clock, &mut |what| said.push(what));
-            self.signals.filesystems(all, now, clock.wall(now), see);
-        }
-        outputs(said)
+        self.judged(clock, |signals, see| signals.filesystems(all, now, clock.wall(now), see))
     }
 
     pub fn certificates(&mut self, found: &[Certificate], now: Time, clock: ClockOffset) -> Vec<Output> {
-        let mut said = Vec::new();
-        if let Some(engine) = &mut self.engine {
-            let see =
-                |seen: crate::signals::Observation| engine.observe(&seen, clock, &mut |what| said.push(what));
-            certificate::signals(found, now, clock.wall(now), see);
-        }
-        outputs(said)
+        self.judged(clock, |_, see| certificate::signals(found, now, clock.wall(now), see))
     }
 
     /// What the Kubernetes API says, of whom the user asks for.
     pub fn kube(&mut self, kube: &KubeState, filter: &Filter, now: Time, clock: ClockOffset) -> Vec<Output> {
+        let takes = |namespace: &str, pod: &str| {
+            let (namespace, pod) = (Some(namespace.to_owned()), Some(pod.to_owned()));
+            filter.is_empty() || filter.takes(&Container { namespace, pod, ..Container::default() })
+        };
+        let when = (now, clock.wall(now));
+        self.judged(clock, |signals, see| signals.kube(kube, takes, !filter.is_empty(), when, see))
+    }
+
+    /// What the rules say of the signals that are made of something.
+    fn judged(
+        &mut self,
+        clock: ClockOffset,
+        make: impl FnOnce(&mut Signals, &mut dyn FnMut(Observation)),
+    ) -> Vec<Output> {
+        let Judging { signals, engine } = self;
+        let mut said = Vec::new();
+        if let Some(engine) = engine {
+            make(signals, &mut |seen| engine.observe(&seen, clock, &mut |what| said.push(what.into())));
+        }
+        said
+    }
+
+    /// What the rules say when they are told of something.
+    fn told(&mut self, tell: impl FnOnce(&mut Engine, &mut dyn FnMut(Said))) -> Vec<Output> {
         let mut said = Vec::new();
         if let Some(engine) = &mut self.engine {
-            let takes = |namespace: &str, pod: &str| {
-                let (namespace, pod) = (Some(namespace.to_owned()), Some(pod.to_owned()));
-                filter.is_empty() || filter.takes(&Container { namespace, pod, ..Container::default() })
-            };
-            let when = (now, clock.wall(now));
-            let see =
-                |seen: crate::signals::Observation| engine.observe(&seen, clock, &mut |what| said.push(what));
-            self.signals.kube(kube, takes, !filter.is_empty(), when, see);
+            tell(engine, &mut |what| said.push(what.into()));
         }
-        outputs(said)
+        said
     }
 
     pub fn tick(&mut self, time: Time, clock: ClockOffset, out: &mut impl FnMut(Output)) {
@@ -226,10 +188,6 @@ impl Judging {
     pub fn not_measured(&self) -> Vec<NotMeasured> {
         self.engine.iter().flat_map(Engine::not_measured).collect()
     }
-}
-
-fn outputs(said: Vec<Said>) -> Vec<Output> {
-    said.into_iter().map(Output::from).collect()
 }
 
 impl From<Said> for Output {
