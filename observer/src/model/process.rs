@@ -6,6 +6,8 @@ use crate::{input::ProcessFact, probes::invocation::Program, time::Time};
 
 /// Processes kept; the oldest that ended goes first.
 const MAX_PROCESSES: usize = 131_072;
+/// Of those, how many that have ended: what comes late of them, and their children, still name them.
+const MAX_ENDED: usize = 16_384;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProcessInfo {
@@ -42,12 +44,10 @@ impl Processes {
 
     pub fn insert(&mut self, info: ProcessInfo) {
         self.by_tgid.insert(info.tgid, info);
-        while self.by_tgid.len() > MAX_PROCESSES {
-            let Some((tgid, start)) = self.ended.pop_front() else { break };
-            if self.by_tgid.get(&tgid).is_some_and(|info| info.start == start && info.ended.is_some()) {
-                self.by_tgid.remove(&tgid);
-                self.evicted += 1;
-            }
+        while self.by_tgid.len() > MAX_PROCESSES
+            && let Some(was_known) = self.forget_ended()
+        {
+            self.evicted += u64::from(was_known);
         }
         // Nothing has ended: give up the one with the lowest pid rather than grow.
         if self.by_tgid.len() > MAX_PROCESSES {
@@ -72,6 +72,20 @@ impl Processes {
             info.ended = Some(time);
             self.ended.push_back((tgid, info.start));
         }
+        if self.ended.len() > MAX_ENDED {
+            self.forget_ended();
+        }
+    }
+
+    /// The one that ended first goes, if it was still known: its pid may be another's by now. `None`: none has ended.
+    fn forget_ended(&mut self) -> Option<bool> {
+        let (tgid, start) = self.ended.pop_front()?;
+        let is_known =
+            self.by_tgid.get(&tgid).is_some_and(|info| info.start == start && info.ended.is_some());
+        if is_known {
+            self.by_tgid.remove(&tgid);
+        }
+        Some(is_known)
     }
 
     /// Those that live and are programs of interest, as facts.
@@ -108,6 +122,24 @@ mod tests {
         let child = processes.get(8).unwrap();
         assert_eq!((child.ppid, child.start, child.comm.as_str()), (7, Time(5), "crun"));
         assert_eq!(processes.ancestors(8).map(|info| info.tgid).collect::<Vec<_>>(), [8, 7]);
+    }
+
+    #[test]
+    fn of_those_that_ended_the_latest_are_remembered_and_no_more() {
+        let mut processes = Processes::default();
+        let all = 3 * MAX_ENDED as u32;
+        processes.insert(ProcessInfo { tgid: 1, ..ProcessInfo::default() });
+        for number in 0..all {
+            // Pids are used again.
+            let tgid = 2 + number % (2 * MAX_ENDED as u32);
+            processes.fork(1, tgid, Time(u64::from(number)));
+            processes.end(tgid, Time(u64::from(number)));
+        }
+        assert_eq!((processes.by_tgid.len(), processes.ended.len()), (MAX_ENDED + 1, MAX_ENDED));
+        assert!(processes.get(1).is_some_and(|info| info.ended.is_none()));
+        let last = processes.get(2 + (all - 1) % (2 * MAX_ENDED as u32)).expect("the last that ended");
+        assert_eq!(last.start, Time(u64::from(all - 1)));
+        assert_eq!(processes.evicted, 0);
     }
 
     #[test]
