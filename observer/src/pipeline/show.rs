@@ -196,9 +196,8 @@ pub fn event_needs_attention(event: &Event) -> bool {
                 let has_log = stdio.log_file.as_ref().is_some_and(|log| log.grew == Some(false));
                 has_log && stdio.ended && stdio.delivered_bytes.is_some_and(|bytes| bytes > 0)
             }
-            StdioOutcome::Unknown => false,
-            // Nothing on standard error is how it should be.
-            StdioOutcome::Silent => stdio.fd != 2,
+            // Many have nothing to say. Where that is odd, a rule says so.
+            StdioOutcome::Unknown | StdioOutcome::Silent => false,
             StdioOutcome::Undelivered
             | StdioOutcome::Blocked
             | StdioOutcome::Redirected

@@ -68,7 +68,37 @@ fn told(told: &Bilingual, lang: Lang) -> &str {
     }
 }
 
+/// All of it.
 pub(super) fn finding(page: Page, lang: Lang, finding: &Finding) -> String {
+    let words = words(lang);
+    let mut text = head(page, lang, finding);
+    if finding.status == FindingStatus::Resolved {
+        return text;
+    }
+    for line in evidence(&finding.evidence) {
+        text.push_str(&named(page, words.seen, &line));
+    }
+    if let Some(note) = &finding.confidence_note {
+        text.push_str(&named(page, words.note, note));
+    }
+    text.push_str(&checked(page, words, &finding.checked));
+    text.push_str(&named(page, words.act, told(&finding.remedy, lang)));
+    text.push_str(&named(page, words.verify, &finding.verify));
+    text
+}
+
+/// What is new, for who has read all of it before.
+pub(super) fn news(page: Page, lang: Lang, finding: &Finding) -> String {
+    let mut text = head(page, lang, finding);
+    let is_open = finding.status != FindingStatus::Resolved;
+    if let Some(latest) = evidence(&finding.evidence).pop().filter(|_| is_open) {
+        text.push_str(&named(page, words(lang).seen, &latest));
+    }
+    text
+}
+
+/// What it is, about whom, how often and when.
+fn head(page: Page, lang: Lang, finding: &Finding) -> String {
     let words = words(lang);
     let (tone, grade) = match (finding.status, finding.grade) {
         (FindingStatus::Resolved, _) => (Tone::Good, "RESOLVED"),
@@ -95,18 +125,6 @@ pub(super) fn finding(page: Page, lang: Lang, finding: &Finding) -> String {
         units::time_of_day(finding.last_seen)
     );
     text.push_str(&page.wrapped(INDENT, &times));
-    if finding.status == FindingStatus::Resolved {
-        return text;
-    }
-    for line in evidence(&finding.evidence) {
-        text.push_str(&named(page, words.seen, &line));
-    }
-    if let Some(note) = &finding.confidence_note {
-        text.push_str(&named(page, words.note, note));
-    }
-    text.push_str(&checked(page, words, &finding.checked));
-    text.push_str(&named(page, words.act, told(&finding.remedy, lang)));
-    text.push_str(&named(page, words.verify, &finding.verify));
     text
 }
 
@@ -152,9 +170,18 @@ fn evidence(all: &[Proof]) -> Vec<String> {
 /// What was looked at and normal, layer by layer; what was not; and what was not looked at.
 fn checked(page: Page, words: &Words, checks: &[Check]) -> String {
     let of = |state: CheckState| {
-        let checks = checks.iter().filter(move |check| check.state == state);
-        let told = |check: &Check| format!("{} {}{}", check.layer.name(), check.what, usual(check));
-        checks.map(told).collect::<Vec<_>>().join("; ")
+        let mut text = String::new();
+        let mut layer = None;
+        for check in checks.iter().filter(|check| check.state == state) {
+            if layer.replace(check.layer) == Some(check.layer) {
+                text.push_str(", ");
+            } else {
+                let end = if text.is_empty() { "" } else { "; " };
+                text.push_str(&format!("{end}{}: ", check.layer.name()));
+            }
+            text.push_str(&format!("{}{}", check.what, usual(check)));
+        }
+        text
     };
     let mut text = String::new();
     let abnormal = checks.iter().filter(|check| check.state == CheckState::Abnormal);

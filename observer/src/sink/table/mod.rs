@@ -12,11 +12,14 @@ mod row;
 mod text;
 mod waterfall;
 
-use std::io::{self, Write};
+use std::{
+    collections::BTreeSet,
+    io::{self, Write},
+};
 
 use crate::{
     compare::{Sample, Samples},
-    output::{ColdStart, Description, Health, Output, Summary},
+    output::{ColdStart, Description, Finding, FindingStatus, Health, Output, Summary},
     sink::{Sink, compare::Report, group::GroupBy, keep::Keep},
 };
 
@@ -24,6 +27,8 @@ use crate::{
 const SLOWEST: usize = 3;
 /// Failures told in full at the end.
 const FAILURES: usize = 20;
+/// Findings known to have been told in full: more than are open at once.
+const MAX_TOLD: usize = 4_096;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Waterfall {
@@ -104,6 +109,8 @@ pub struct TableSink<W> {
     summary: Option<Summary>,
     /// Whether the columns of events were named.
     events_headed: bool,
+    /// Open findings that were told in full, by their fingerprints.
+    told: BTreeSet<String>,
 }
 
 impl<W: Write> TableSink<W> {
@@ -121,6 +128,7 @@ impl<W: Write> TableSink<W> {
             health: None,
             summary: None,
             events_headed: false,
+            told: BTreeSet::new(),
         }
     }
 
@@ -154,6 +162,21 @@ impl<W: Write> TableSink<W> {
         self.write(&(header + line))
     }
 
+    /// In full once, then what is new of it.
+    fn finding(&mut self, finding: &Finding) -> io::Result<()> {
+        let is_over = finding.status == FindingStatus::Resolved;
+        let is_told = if is_over {
+            self.told.remove(&finding.fingerprint)
+        } else {
+            !self.told.insert(finding.fingerprint.clone())
+        };
+        if self.told.len() > MAX_TOLD {
+            self.told.pop_first();
+        }
+        let tell = if is_told { finding::news } else { finding::finding };
+        self.block(&tell(self.page, self.options.lang, finding))
+    }
+
     /// Lines with an empty one around them.
     fn block(&mut self, text: &str) -> io::Result<()> {
         self.write(&format!("\n{text}\n"))
@@ -172,9 +195,7 @@ impl<W: Write> Sink for TableSink<W> {
             Output::Health(health) => self.health = Some(health.clone()),
             Output::Summary(summary) => self.summary = Some(summary.clone()),
             Output::Event(event) => return self.event(&event::event(self.page, event)),
-            Output::Finding(finding) => {
-                return self.block(&finding::finding(self.page, self.options.lang, finding));
-            }
+            Output::Finding(finding) => return self.finding(finding),
             Output::Unproven(unproven) => {
                 return self.block(&finding::unproven(self.page, self.options.lang, unproven));
             }
