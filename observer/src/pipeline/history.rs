@@ -120,6 +120,7 @@ impl History {
             *past.outcomes.entry(event.what.probe()).or_default().entry(outcome).or_default() += 1;
         }
         if event_needs_attention(event) {
+            past.recent.retain(|earlier| !says_more(&event.what, &earlier.what));
             if past.recent.len() >= MAX_EVENTS {
                 past.recent.pop_front();
             }
@@ -184,6 +185,12 @@ impl History {
     }
 }
 
+/// A stream is told again and again while it is as it is, each time with all that was before.
+fn says_more(now: &What, before: &What) -> bool {
+    let (What::Stdio(now), What::Stdio(before)) = (now, before) else { return false };
+    (now.fd, now.outcome) == (before.fd, before.outcome)
+}
+
 fn exit_of(container: &Container, time: Option<Wall>) -> PastExit {
     let exit = container.exit.clone().unwrap_or_default();
     PastExit {
@@ -213,7 +220,7 @@ fn outcome(what: &What) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::output::{Exit, Runtime};
+    use crate::output::{Exit, Runtime, StdioOutcome, StdioTarget};
 
     fn exited(number: u64) -> Output {
         let container = Container {
@@ -249,6 +256,39 @@ mod tests {
         assert_eq!(found.last().map(|past| past.container.id.clone()), Some(format!("c{:05}", all - 1)));
         assert!(!history.by.keys().any(|(id, _)| id == "c00000"));
         assert_eq!(found[0].exit.as_ref().and_then(|exit| exit.code), Some(137));
+    }
+
+    #[test]
+    fn of_a_stream_the_latest_is_remembered() {
+        let stream = |fd, number: i64, outcome| {
+            let what = Stdio {
+                fd,
+                shared_with_fd: None,
+                target: StdioTarget::Pipe,
+                target_now: None,
+                written_bytes: None,
+                delivered_bytes: None,
+                pipe_bytes: None,
+                blocked_ns: None,
+                waiter: None,
+                broken_pipe_writes: number as u64,
+                reader: None,
+                log_file: None,
+                outcome,
+                ended: false,
+            };
+            let Output::Event(mut event) = exited(1) else { unreachable!("an event") };
+            (event.time, event.what) = (Wall(number), What::Stdio(what));
+            Output::Event(event)
+        };
+        let mut history = History::default();
+        for number in 1..=100 {
+            history.take(&stream(1, number, StdioOutcome::ReaderGone));
+        }
+        history.take(&stream(2, 101, StdioOutcome::ReaderGone));
+        history.take(&stream(1, 102, StdioOutcome::Blocked));
+        let past = &history.of(&Asked::parse("c00001").expect("an id"))[0];
+        assert_eq!(past.recent.iter().map(|event| event.time.0).collect::<Vec<_>>(), [100, 101, 102]);
     }
 
     #[test]
