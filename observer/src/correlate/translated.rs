@@ -1,6 +1,8 @@
 //! Connections that the node translates, as it does with those to a service: who opened one knows another server than who
 //! accepted it. Where a span names the client of a connection that was seen, and another server, the node is asked, and what
 //! its table of connections says is one connection is one. Owns what is asked, and when; refuses to guess without an answer.
+//! Not asked is of what a span names just as it was seen: where a client has one port to a service and to its server at once,
+//! and that to the service was first, the server's span of the one is taken for that of the other.
 
 use super::{
     Correlator, Waiting,
