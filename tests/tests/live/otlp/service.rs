@@ -113,7 +113,12 @@ fn a_connection_that_the_node_sends_elsewhere_is_the_server_s_span() {
     let server = server.spawn().expect("a server");
     let clients = asked.map(|(name, server, port, from)| {
         let words = format!("{server} {port} 5000 from:{from} say:{name} read:60000");
-        (name, cable.dials(&stage, name, &words))
+        let client = cable.dials(&stage, name, &words);
+        // One after the other: it is the later one whose port is changed.
+        run.wait_for("its connection", |object| {
+            object["outcome"] == "connected" && object["container"]["id"] == client.container.id
+        });
+        (name, client)
     });
     let served = server.wait_with_output().expect("a server");
     let said = String::from_utf8_lossy(&served.stdout).into_owned();
