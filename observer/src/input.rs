@@ -32,7 +32,7 @@ pub use kube::{
     Allows, Kube, KubeAutoscaler, KubeEvent, KubeKind, KubeNamespace, KubeNode, KubePod, KubePolicy,
     KubeRequirement, KubeRuntimeClass, KubeService, KubeSlice, KubeWebhook, Requires,
 };
-pub use node::{CpuTime, NodeCounts, Route, Tracked};
+pub use node::{CpuTime, NodeCounts, Route, Tracked, Translated};
 pub use normal::Normal;
 pub use storage::{Alike, Device, FailedAt, Filesystem, NodeFilesystem, Purpose, Room};
 
@@ -153,6 +153,10 @@ pub enum FactKind {
     Backend {
         route: Route,
         result: Result<Option<SocketAddr>, LookupError>,
+    },
+    /// Of the connections that were asked about those that the node translates.
+    Translated {
+        result: Result<Vec<Translated>, LookupError>,
     },
     /// Where the call of thread `tid` failed of which a record at that time tells.
     FailedAt {

@@ -273,6 +273,7 @@ impl Pipeline {
         self.say(said, out);
         if let Some(correlator) = &mut self.correlator {
             correlator.tick(time, &mut |tied| out(evidence::told_as(self.settings.evidence, tied)));
+            correlator.wanted().into_iter().for_each(|want| out(Output::Want(want)));
         }
         self.settle(out);
         let due = *self.health_at.get_or_insert(time.plus(self.settings.health_interval_ns));

@@ -1,5 +1,5 @@
 // Connects where it is told, and says how each attempt went: "ok NANOSECONDS", "errno N", "given-up".
-// Usage: dialer ADDRESS PORT MILLISECONDS [send:BYTES|wait:MILLISECONDS|read:MILLISECONDS]...
+// Usage: dialer ADDRESS PORT MILLISECONDS [from:PORT] [say:TEXT|send:BYTES|wait:MILLISECONDS|read:MILLISECONDS]...
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -17,7 +17,15 @@ static long long now(void) {
     return t.tv_sec * 1000000000LL + t.tv_nsec;
 }
 
-static int dial(const char *address, int port, int patience, int *out) {
+// Several connections may be from one port, as long as they are to different places.
+static int binds(int fd, int port) {
+    struct sockaddr_in own = {.sin_family = AF_INET, .sin_port = htons(port)};
+    int yes = 1;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+    return bind(fd, (struct sockaddr *)&own, sizeof own);
+}
+
+static int dial(const char *address, int port, int patience, int from, int *out) {
     struct sockaddr_storage to = {0};
     socklen_t length;
     if (strchr(address, ':')) {
@@ -34,7 +42,7 @@ static int dial(const char *address, int port, int patience, int *out) {
         length = sizeof *four;
     }
     int fd = socket(to.ss_family, SOCK_STREAM | SOCK_NONBLOCK, 0);
-    if (fd < 0) return errno;
+    if (fd < 0 || (from && binds(fd, from) < 0)) return errno;
     int result = connect(fd, (struct sockaddr *)&to, length);
     if (result < 0 && errno != EINPROGRESS) return errno;
     struct pollfd wait = {.fd = fd, .events = POLLOUT};
@@ -52,7 +60,8 @@ static int dial(const char *address, int port, int patience, int *out) {
 int main(int count, char **words) {
     int fd = -1;
     long long began = now();
-    int error = dial(words[1], atoi(words[2]), atoi(words[3]), &fd);
+    int from = count > 4 && !strncmp(words[4], "from:", 5) ? atoi(words[4] + 5) : 0;
+    int error = dial(words[1], atoi(words[2]), atoi(words[3]), from, &fd);
     if (error == 0) printf("ok %lld\n", now() - began);
     else if (error > 0) printf("errno %d\n", error);
     else printf("given-up\n");
@@ -60,7 +69,9 @@ int main(int count, char **words) {
     for (int n = 4; n < count && error == 0; n++) {
         char byte[1024] = {0};
         int number = strchr(words[n], ':') ? atoi(strchr(words[n], ':') + 1) : 0;
-        if (!strncmp(words[n], "send:", 5)) {
+        if (!strncmp(words[n], "say:", 4)) {
+            if (dprintf(fd, "%s\n", words[n] + 4) < 0) return 1;
+        } else if (!strncmp(words[n], "send:", 5)) {
             if (write(fd, byte, number) != number) return 1;
         } else if (!strncmp(words[n], "wait:", 5)) {
             poll(0, 0, number);

@@ -7,11 +7,16 @@ use crate::{
     span::{Kind, Span, TraceId},
 };
 
+/// Of a connection: who opened it, and to whom.
+pub(super) type Ends = (SocketAddr, SocketAddr);
+
 /// By what spans are found.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Key {
     /// A connection, by who opened it and to whom.
     Ends(SocketAddr, SocketAddr),
+    /// Who opened a connection of which the span names both ends.
+    From(SocketAddr),
     /// To whom a connection was opened.
     Peer(SocketAddr),
     /// The name of whom.
@@ -49,6 +54,10 @@ pub(super) enum Owner {
 }
 
 impl Claim {
+    pub(super) fn of_ends((client, server): Ends) -> Claim {
+        Claim { join: Join::Socket, key: Key::Ends(client, server), concerns_all: false, owner: None }
+    }
+
     pub(super) fn is_met_by(&self, span: &Span) -> bool {
         self.owner.as_ref().is_none_or(|owner| owner.has_sent(span))
     }
@@ -123,9 +132,11 @@ fn pid_of(span: &Span) -> Option<u32> {
     span.resource("process.pid").and_then(|pid| pid.parse().ok())
 }
 
+/// An address and a port; some senders write both into the address (Traefik, Envoy).
 fn address(ip: Option<&str>, port: Option<&str>) -> Option<SocketAddr> {
+    let Some(port) = port else { return ip?.parse().ok().map(canonical).filter(|both| both.port() != 0) };
     let ip: IpAddr = ip?.trim_matches(['[', ']']).parse().ok()?;
-    Some(SocketAddr::new(ip.to_canonical(), port?.parse().ok().filter(|port| *port != 0)?))
+    Some(SocketAddr::new(ip.to_canonical(), port.parse().ok().filter(|port| *port != 0)?))
 }
 
 /// Whom a client's span asked, as it names it.
@@ -141,6 +152,10 @@ fn host_and_port(span: &Span) -> Option<(&str, Option<&str>)> {
     }
 }
 
+fn of_ends((client, server): Ends) -> [Key; 2] {
+    [Key::Ends(client, server), Key::From(client)]
+}
+
 pub(super) fn keys(span: &Span) -> Vec<Key> {
     let mut keys = Vec::new();
     let of = |key: &str| span.attribute(key);
@@ -149,20 +164,21 @@ pub(super) fn keys(span: &Span) -> Vec<Key> {
     };
     let peer =
         either(("network.peer.address", "network.peer.port"), ("net.sock.peer.addr", "net.sock.peer.port"))
-            .or(address(of("net.peer.ip"), of("net.peer.port")));
+            .or(address(of("net.peer.ip"), of("net.peer.port")))
+            .or(address(of("peer.address"), None));
     let local = address(of("network.local.address"), of("network.local.port"));
     match span.kind {
         Kind::Server | Kind::Consumer => {
             let client = peer.or(address(of("client.address"), of("client.port")));
             let server = local.or(address(of("server.address"), of("server.port")));
-            keys.extend(client.zip(server).map(|(client, server)| Key::Ends(client, server)));
+            keys.extend(client.zip(server).into_iter().flat_map(of_ends));
         }
         Kind::Client | Kind::Producer | Kind::Internal | Kind::Unspecified => {
             let host = host_and_port(span);
             let named = host.and_then(|(host, port)| address(Some(host), port));
             if let Some(server) = peer.or(named) {
                 keys.push(Key::Peer(server));
-                keys.extend(local.map(|local| Key::Ends(local, server)));
+                keys.extend(local.into_iter().flat_map(|local| of_ends((local, server))));
             }
             let name = host.map(|(host, _)| host).filter(|host| host.parse::<IpAddr>().is_err());
             let asked = name.or(of("dns.question.name"));
@@ -256,8 +272,7 @@ fn connection(local: Option<SocketAddr>, remote: Option<SocketAddr>, owner: Opti
     let (local, remote) = (local.map(canonical), remote.map(canonical));
     let mut claims = Vec::new();
     if let Some((local, remote)) = local.zip(remote) {
-        let key = Key::Ends(local, remote);
-        claims.push(Claim { join: Join::Socket, key, concerns_all: false, owner: None });
+        claims.push(Claim::of_ends((local, remote)));
     }
     if let Some((remote, owner)) = remote.zip(owner) {
         let key = Key::Peer(remote);

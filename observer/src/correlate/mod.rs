@@ -9,6 +9,7 @@ mod in_hand;
 mod index;
 mod key;
 mod requests;
+mod translated;
 
 use std::collections::VecDeque;
 
@@ -20,8 +21,9 @@ use crate::{
 };
 use in_hand::Place;
 use index::Index;
-use key::{Claim, claims, claims_of_finding};
+use key::{Claim, Key, claims, claims_of_finding};
 use requests::Requests;
+use translated::{Asking, Known};
 
 /// How long evidence waits before it is tied: senders hand spans over in batches, five seconds apart.
 const WAIT_NS: u64 = 10_000_000_000;
@@ -40,6 +42,7 @@ struct Waiting {
     told: What,
     claims: Vec<Claim>,
     place: Place,
+    known: Known,
     /// On the wall clock.
     began: u64,
     ended: u64,
@@ -56,6 +59,7 @@ enum What {
 pub struct Correlator {
     index: Index,
     requests: Requests,
+    asking: Asking,
     waiting: VecDeque<Waiting>,
     pub joined: Joined,
     tolerance_ns: u64,
@@ -128,7 +132,16 @@ impl Correlator {
         (began, ended): (u64, u64),
     ) {
         let due = now.plus(WAIT_NS);
-        self.waiting.push_back(Waiting { since: now, due, told, claims, place, began, ended });
+        self.waiting.push_back(Waiting {
+            since: now,
+            due,
+            told,
+            claims,
+            place,
+            known: Known::Nothing,
+            began,
+            ended,
+        });
         if self.waiting.len() > MAX_WAITING
             && let Some(oldest) = self.waiting.pop_front()
         {
@@ -149,6 +162,7 @@ impl Correlator {
         self.index.forget(now);
         self.requests.tick(now);
         self.now = now;
+        self.ask(now);
         // What is asked for again goes to the end: only those that are there now are looked at.
         for _ in 0..self.waiting.len() {
             let Some(mut waiting) = self.waiting.pop_front() else { break };
@@ -197,6 +211,10 @@ impl Correlator {
         if let Some(decided) = self.by_context(waiting, self.now, is_last) {
             return decided;
         }
+        // What is one with its connection rules out what would do without.
+        if !is_last && self.is_in_question(waiting) {
+            return Err(Found::Nothing);
+        }
         match self.by_claims(waiting, |_| true) {
             Err(Found::Nothing) => self.by_contexts(waiting, is_last),
             found => found,
@@ -242,12 +260,14 @@ impl Correlator {
 
     /// Spans that meet a claim, in its time.
     fn candidates(&self, waiting: &Waiting, claim: &Claim) -> Vec<&Span> {
+        self.in_time(waiting, &claim.key).filter(|span| claim.is_met_by(span)).collect()
+    }
+
+    fn in_time(&self, waiting: &Waiting, key: &Key) -> impl Iterator<Item = &Span> {
         let tolerance = self.tolerance_ns.max(LEAST_TOLERANCE_NS);
-        let in_time = |span: &&Span| {
-            waiting.began <= span.end.saturating_add(tolerance)
-                && waiting.ended.saturating_add(tolerance) >= span.start
-        };
-        self.index.find(&claim.key).filter(in_time).filter(|span| claim.is_met_by(span)).collect()
+        let (began, ended) = (waiting.began, waiting.ended.saturating_add(tolerance));
+        let in_time = move |span: &&Span| began <= span.end.saturating_add(tolerance) && ended >= span.start;
+        self.index.find(key).filter(in_time)
     }
 }
 

@@ -176,6 +176,24 @@ fn both_ends_of_a_connection_are_one_span_s() {
 }
 
 #[test]
+fn an_address_and_its_port_may_be_one_text() {
+    // As Traefik names its own end, and Envoy whom it asks.
+    let server = |own: &str| {
+        let attributes =
+            [("network.peer.address", "10.0.0.1"), ("network.peer.port", "40001"), ("server.address", own)];
+        Span { kind: Kind::Server, ..span(1, 1, 2, 4, &attributes, &[]) }
+    };
+    let evidence = || event(Some(container("aaaa")), 1, 3, net(Some(LOCAL)));
+    assert_eq!(tied(evidence(), &[server(SERVER)]).0, [(Join::Socket, true, vec![1], vec![1])]);
+    let client = |peer: &str| sent_by(span(2, 2, 0, 9, &[("peer.address", peer)], &[]), "aaaa");
+    assert_eq!(tied(evidence(), &[client(SERVER)]).0, [(Join::Address, true, vec![2], vec![2])]);
+    // Another port; none; a name, of which it is not known whose it is.
+    for other in ["10.0.0.9:5433", "10.0.0.9", "10.0.0.9:0", "db.shop:5432", ""] {
+        assert!(tied(evidence(), &[server(other), client(other)]).0.is_empty(), "{other}");
+    }
+}
+
+#[test]
 fn the_same_ends_at_another_time_are_another_connection() {
     let (all, joined) = tied(event(None, 20, 21, net(Some(LOCAL))), &[span(1, 1, 0, 9, &ENDS, &[])]);
     assert!(all.is_empty() && joined.unmatched == 1, "{all:?}");
@@ -254,7 +272,7 @@ fn evidence_waits_for_a_span_that_comes_when_it_has_ended() {
 
 #[test]
 fn spans_that_were_not_sampled_get_nothing() {
-    let unsampled = Span { flags: 0x100, ..span(1, 1, 0, 9, &ENDS, &[]) };
+    let unsampled = Span { flags: 0x102, ..span(1, 1, 0, 9, &ENDS, &[]) };
     assert!(tied(event(None, 1, 3, net(Some(LOCAL))), &[unsampled]).0.is_empty());
 }
 

@@ -66,3 +66,12 @@ pub struct Route {
     pub from: SocketAddr,
     pub to: SocketAddr,
 }
+
+/// A connection that the node translates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Translated {
+    /// As who opened it sees it.
+    pub sent: Route,
+    /// As who accepted it does.
+    pub arrives: Route,
+}

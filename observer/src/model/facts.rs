@@ -34,6 +34,8 @@ impl Model {
             FactKind::Backend { route, result } => {
                 self.backend_found(route, result.as_ref().ok().copied().flatten(), make);
             }
+            // Asked for spans of others.
+            FactKind::Translated { .. } => {}
             FactKind::FailedAt { at, tid, result } => self.failed_at((*at, *tid), result, make),
             FactKind::Filesystems(all) => make(Made::Filesystems(all.clone())),
             FactKind::Life(life) => self.lives_already(life, fact.time, make),

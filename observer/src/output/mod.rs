@@ -75,6 +75,8 @@ pub enum Want {
     SocketOwner { cookie: u64, tgid: u32, local: SocketAddr, remote: SocketAddr },
     /// Find out where the node sends what goes this way, which may be the address of a service.
     Backend { route: Route },
+    /// Find out which of these connections the node translates, each as one of its ends sees it.
+    Translated { routes: Vec<Route> },
     /// Find out where the call of thread `tid` failed of which a record at that time tells, and how much room is there.
     FailedAt {
         at: Time,

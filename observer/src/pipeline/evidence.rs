@@ -16,6 +16,7 @@ pub(super) fn hear(correlator: Option<&mut Correlator>, input: &Input) {
     match input {
         Input::Span(span) => correlator.span(span),
         Input::Fact(Fact { what: FactKind::Clock(offset), .. }) => correlator.clock(*offset),
+        Input::Fact(Fact { what: FactKind::Translated { result }, .. }) => correlator.translated(result),
         Input::Record(Record { time, event: probes::Event::Context(event), .. }) => {
             correlator.request(*time, event);
         }

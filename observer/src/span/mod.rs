@@ -97,13 +97,13 @@ pub enum StatusCode {
 
 /// W3C's "sampled".
 const SAMPLED: u32 = 1;
-/// Flags that were set by somebody who sets them.
-const KNOWN_FLAGS: u32 = 0x3ff;
+/// All that W3C has a flag for. OTLP's own are above it, and some senders set only those (the SDK of Python).
+const W3C: u32 = 0xff;
 
 impl Span {
-    /// Whether more of its trace is wanted. Who sends no flags at all has sent the span.
+    /// Whether more of its trace is wanted. Who sends none of W3C's flags has sent the span.
     pub fn is_sampled(&self) -> bool {
-        self.flags & SAMPLED != 0 || self.flags & KNOWN_FLAGS == 0
+        self.flags & SAMPLED != 0 || self.flags & W3C == 0
     }
 
     pub fn attribute(&self, key: &str) -> Option<&str> {

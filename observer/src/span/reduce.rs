@@ -30,6 +30,7 @@ const OF_USE: &[&str] = &[
     "network.local.port",
     "network.peer.address",
     "network.peer.port",
+    "peer.address",
     "container.id",
     "container.name",
     "host.id",

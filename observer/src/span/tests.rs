@@ -82,7 +82,9 @@ fn a_span_keeps_what_ties_it_and_nothing_else() {
     assert_eq!(first.attribute("network.peer.port"), Some("5432"));
     assert!(!format!("{first:?}").contains("secret"));
     assert!(first.is_sampled());
-    assert!(!Span { flags: 0x100, ..first.clone() }.is_sampled());
+    // W3C's "random" and not "sampled"; none of W3C's.
+    assert!(!Span { flags: 0x102, ..first.clone() }.is_sampled());
+    assert!(Span { flags: 0x300, ..first.clone() }.is_sampled());
 }
 
 #[test]

@@ -2,7 +2,9 @@
 
 mod many;
 mod peers;
+mod proxies;
 mod secure;
+mod service;
 mod spool;
 
 use std::{path::Path, process::Command};

