@@ -7,9 +7,11 @@ mod dns;
 pub mod errno;
 mod event;
 mod evidence;
+mod exec;
 mod file;
 mod finding;
 mod hardware;
+mod io;
 mod node;
 pub mod signal;
 mod stats;
@@ -37,11 +39,13 @@ pub use event::{
     StdioTarget, Text, Thread, TlsAlert, Webhook, What,
 };
 pub use evidence::{Evidence, Join, Joined, Target, Told};
+pub use exec::Exec;
 pub use file::{File, FileOutcome};
 pub use finding::{
     Bilingual, Check, CheckState, Finding, FindingStatus, Found, Grade, Missing, Proof, Subject, Unproven,
 };
 pub use hardware::{BlockUse, HardwareUse, SyncUse};
+pub use io::Io;
 pub use node::{Histogram, NodeUse};
 pub use stats::{Resident, Stats};
 
@@ -144,6 +148,8 @@ pub struct Container {
     /// `containerd`, `podman`, `cri-o`, ...: who asked the runtime, as far as its lineage shows.
     pub engine: Option<String>,
     pub kind: Kind,
+    /// What runs the payload, where that is Wasm: by its library, or as a part of the runtime.
+    pub wasm_engine: Option<String>,
     pub cgroup: Option<String>,
     /// `kn->id` of its control group: the directory's inode.
     pub cgroup_id: Option<u64>,

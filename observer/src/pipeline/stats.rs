@@ -91,7 +91,8 @@ impl Tally {
 
     pub(super) fn event(&mut self, event: &Event) {
         let one = match &event.what {
-            What::Runtime(_) => return,
+            // Starts are counted as such, and devices by samples of the node.
+            What::Exec(_) | What::Runtime(_) | What::Io(_) => return,
             What::Stdio(stdio) if !stdio.ended => return,
             What::Stdio(stdio) => stream(stdio),
             What::Memory(memory) => One {
@@ -338,7 +339,9 @@ fn add_object(key: &mut Key, what: &What) {
                 key.insert("server", server.to_string());
             }
         }
-        What::Runtime(_)
+        What::Exec(_)
+        | What::Runtime(_)
+        | What::Io(_)
         | What::Stdio(_)
         | What::Memory(_)
         | What::Webhook(_)
