@@ -13,6 +13,7 @@ mod finding;
 mod hardware;
 mod io;
 mod node;
+mod runtime;
 pub mod signal;
 mod stats;
 pub mod tls_alert;
@@ -35,8 +36,8 @@ pub use describe::{
 pub use dns::{Dns, DnsOutcome, DnsQuestion, DnsTransport};
 pub use event::{
     CallOutcome, CallPhases, CallSeen, Drop, Event, FaultKind, FaultRegion, LogFile, Memory, Net, NetAction,
-    NetOutcome, OomScope, Peer, Runtime, RuntimeAction, Seen, ServerTime, Side, Since, Stdio, StdioOutcome,
-    StdioTarget, Text, Thread, TlsAlert, Webhook, What,
+    NetOutcome, OomScope, Peer, Seen, ServerTime, Side, Since, Stdio, StdioOutcome, StdioTarget, Text,
+    Thread, TlsAlert, Webhook, What,
 };
 pub use evidence::{Evidence, Join, Joined, Target, Told};
 pub use exec::Exec;
@@ -47,6 +48,7 @@ pub use finding::{
 pub use hardware::{BlockUse, HardwareUse, SyncUse};
 pub use io::Io;
 pub use node::{Histogram, NodeUse};
+pub use runtime::{Runtime, RuntimeAction};
 pub use stats::{Resident, Stats};
 
 #[derive(Clone, Debug, PartialEq)]
