@@ -76,12 +76,14 @@ pub enum Format {
 #[command(after_help = "\
 What --show may name: findings (known problems, by the rules of the matrix: which cause, how sure, on
 what evidence, what to do), unproven (their symptoms, where no cause is known), coldstart (where a
-start's time went), runtime (created, started, ended), stdio (what became of what was written),
-memory (faults, OOM kills, refusals), dns (look-ups of names), net (TCP connections), webhook (calls
-of those named by --webhook, and of kube-apiserver and k3s), text (keywords in what components and
-containers print), cpu (containers that their limit keeps from CPU time), events (all from runtime
-on), evidence (which spans received by --otlp-listen they belong to), stats (counts of each
-interval), health (the probes). The summary is always there.
+start's time went), exec (what the init of a container executes, or could not), runtime (created,
+each part of its start, started, ended, deleted), stdio (what became of what was written), memory
+(faults, OOM kills, refusals), dns (look-ups of names), net (TCP connections), webhook (calls of those
+named by --webhook, and of kube-apiserver and k3s), text (keywords in what components and containers
+print), cpu (containers that their limit keeps from CPU time), file (calls that failed for want of
+room), io (block devices that were slow), events (all from exec on), evidence (which spans received by
+--otlp-listen they belong to), stats (counts of each interval), health (the probes). The summary is
+always there.
 
 Without --show, -o json writes all of it; the table shows findings, symptoms without a cause, and what
 else needs attention: starts that failed, memory events, throttling, streams whose text did not
@@ -186,7 +188,8 @@ pub struct Watch {
     /// How long a started container is given to listen before its first output counts as ready.
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
     pub ready_wait: Duration,
-    /// Probe families to use, comma separated [default: all that the command needs].
+    /// Probe families to use, comma separated; exec, runtime and io stand for those that they are made of [default: all
+    /// that the command needs].
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     pub probes: Vec<String>,
     /// Record what was seen to a file, or to rotating segments in a directory. No content bytes are kept.
@@ -247,12 +250,12 @@ pub struct Starts {
 /// Which outputs go where.
 #[derive(Debug, Args)]
 pub struct Choice {
-    /// What to show, comma separated: findings, unproven, coldstart, runtime, stdio, memory, dns, net,
-    /// webhook, text, cpu, file, events, evidence, stats, health [default: json all, table what needs attention].
+    /// What to show, comma separated: findings, unproven, coldstart, exec, runtime, stdio, memory, dns, net,
+    /// webhook, text, cpu, file, io, events, evidence, stats, health [default: json all, table what needs attention].
     #[arg(long, value_name = "LIST")]
     pub show: Option<Show>,
-    /// Events to export as spans, too: runtime, stdio, memory, dns, net, webhook, text, cpu, file, events
-    /// for all of them, or none.
+    /// Events to export as spans, too: exec, runtime, stdio, memory, dns, net, webhook, text, cpu, file, io,
+    /// events for all of them, or none.
     #[arg(long, value_name = "LIST", default_value = "none", value_parser = events, hide_default_value = true)]
     pub otlp_events: Show,
 }
@@ -427,7 +430,7 @@ mod tests {
         };
         assert_eq!(
             run.choice.show.map(|show| show.to_string()).as_deref(),
-            Some("runtime,stdio,memory,dns,net,webhook,text,cpu,file,stats")
+            Some("exec,runtime,stdio,memory,dns,net,webhook,text,cpu,file,io,stats")
         );
         assert_eq!(run.choice.otlp_events.to_string(), "stdio,memory");
         assert_eq!((run.interval, run.print.format), (Duration::from_secs(2), Format::Json));

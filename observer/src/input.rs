@@ -213,6 +213,9 @@ pub struct LifeFact {
     /// Who it is, as far as its engine has said.
     pub cri: Option<CriContainer>,
     pub is_wasm: bool,
+    /// By the library that its init has, or as a part of what its init is.
+    #[serde(default)]
+    pub wasm_engine: Option<String>,
     /// It was watched from its start on.
     pub since_start: bool,
     pub begun: Option<Time>,

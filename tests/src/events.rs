@@ -7,7 +7,14 @@ mod webhooks;
 
 use std::collections::BTreeMap;
 
-use observer::{output::*, time::Time};
+use observer::{
+    output::*,
+    probes::{
+        hardware::{Op, Slow},
+        storage::Device,
+    },
+    time::Time,
+};
 
 use crate::starts::{at, cri_pod, crun_hello, hostile, process, youki_wasm};
 
@@ -24,7 +31,7 @@ fn event(ms: i64, container: Container, what: What) -> Event {
 }
 
 fn runtime(action: RuntimeAction) -> Runtime {
-    Runtime { action, errno: None, exit_code: None, signal: None }
+    Runtime::of(action)
 }
 
 /// A pipe through which all went.
@@ -70,12 +77,25 @@ pub fn fault() -> Memory {
 
 fn runtime_events() -> Vec<Event> {
     let of = |ms, what| event(ms, crun_hello().container, What::Runtime(what));
+    let exec = |ms, errno| {
+        let exe = Some("/bin/app".to_owned());
+        event(ms, crun_hello().container, What::Exec(Exec { exe, errno }))
+    };
+    let phase = |ms, phase, errno| Event {
+        began: Some(at(ms - 20)),
+        ..of(ms, Runtime { phase: Some(phase), errno, ..runtime(RuntimeAction::Phase) })
+    };
     vec![
+        phase(90, PhaseName::Rootfs, None),
+        phase(95, PhaseName::Exec, Some(2)),
+        exec(98, Some(2)),
+        exec(99, None),
         of(100, runtime(RuntimeAction::Create)),
         of(120, runtime(RuntimeAction::Start)),
         of(900, Runtime { exit_code: Some(0), ..runtime(RuntimeAction::Exit) }),
         of(950, Runtime { exit_code: Some(3), ..runtime(RuntimeAction::Exit) }),
         of(990, Runtime { exit_code: Some(137), signal: Some(9), ..runtime(RuntimeAction::Exit) }),
+        of(995, runtime(RuntimeAction::Delete)),
     ]
 }
 
@@ -185,6 +205,13 @@ fn memory_events() -> Vec<Event> {
     ]
 }
 
+fn io_event() -> Event {
+    let device = Device { major: 8, minor: 0 };
+    let name = "sda".to_owned();
+    let slow = Slow { device, name, op: Op::Read, took_ns: 140_000_000, bytes: 4_096, count: 3 };
+    Event { container: None, process: None, ..event(2_550, crun_hello().container, What::Io(Io(slow))) }
+}
+
 /// Names and reasons that try something.
 fn hostile_event() -> Event {
     let mut told = event(2_600, hostile().container, What::Stdio(stdio(1)));
@@ -264,7 +291,7 @@ pub fn outputs() -> Vec<Output> {
         stdio_events(),
         memory_events(),
         webhooks::webhook_events(),
-        vec![hostile_event()],
+        vec![hostile_event(), io_event()],
         lookups::lookups(),
         connections::connections(),
         cpu::events(),

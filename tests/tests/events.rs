@@ -74,7 +74,8 @@ fn json_lines() {
         let object: Value = serde_json::from_str(line).unwrap();
         if object["type"] == "event" {
             let is_of_one = object["container"]["id"].is_string() || object["process"]["pid"].is_number();
-            assert!(is_of_one && object["probe"].is_string(), "{line}");
+            let is_of_device = object["probe"] == "io" && object["device"].is_string();
+            assert!((is_of_one || is_of_device) && object["probe"].is_string(), "{line}");
             assert!(["start", "attach"].contains(&object["since"].as_str().unwrap()), "{line}");
         }
     }
@@ -100,7 +101,10 @@ fn a_list_shows_what_is_on_it_and_the_summary() {
         kinds.dedup();
         kinds
     };
-    assert_eq!(kinds("events"), ["cpu", "dns", "memory", "net", "runtime", "stdio", "summary", "webhook"]);
+    assert_eq!(
+        kinds("events"),
+        ["cpu", "dns", "exec", "io", "memory", "net", "runtime", "stdio", "summary", "webhook"]
+    );
     assert_eq!(kinds("stats"), ["stats", "summary"]);
     assert_eq!(kinds("coldstart,memory,health"), ["coldstart", "health", "memory", "summary"]);
 }

@@ -1,13 +1,15 @@
 //! What an observer that runs says to those who ask it, and whom a command asks before it attaches anything.
 
 use std::{
+    fs::DirBuilder,
     io::{self, Write},
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     sync::Arc,
     thread,
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use super::{
     Usage,
@@ -38,13 +40,14 @@ pub struct Service {
 impl Service {
     /// Listens where the plan says so. One that cannot is no reason not to watch.
     pub fn listen(plan: &Plan, observer: &Observer, header: Header) -> Service {
-        let server = plan.answers_at.and_then(|path| match Server::listen(path) {
-            Ok(server) => Some(server),
-            Err(error) => {
-                talk::say(format_args!("no questions are answered at {}: {error}", path.display()));
-                None
-            }
-        });
+        let server =
+            plan.answers_at.and_then(|path| match make_folder(path).and_then(|()| Server::listen(path)) {
+                Ok(server) => Some(server),
+                Err(error) => {
+                    talk::say(format_args!("no questions are answered at {}: {error}", path.display()));
+                    None
+                }
+            });
         Service { server, identity: observer.identity.clone(), header }
     }
 
@@ -79,6 +82,32 @@ impl Service {
         };
         // Whoever asked has left.
         let _ = question.answer.send(answer);
+    }
+}
+
+/// The usual place is made where it is missing; a folder of the user's own is his to make.
+fn make_folder(socket: &Path) -> io::Result<()> {
+    match socket.parent().filter(|_| socket == Path::new(cli::SOCKET)) {
+        Some(folder) => DirBuilder::new().recursive(true).mode(0o755).create(folder),
+        None => Ok(()),
+    }
+}
+
+/// Whether there is a place for the socket that the user named.
+///
+/// # Errors
+/// There is no such folder.
+pub fn has_place(service: &cli::Service) -> Result<()> {
+    let socket = &service.socket;
+    let folder = socket.parent().filter(|folder| !folder.as_os_str().is_empty());
+    match folder.filter(|_| !is_off(socket) && socket != Path::new(cli::SOCKET)) {
+        Some(folder) if !folder.is_dir() => bail!(
+            "no questions can be answered at {}: there is no folder {}; make it first, or name another place with \
+             --socket, or off",
+            socket.display(),
+            folder.display()
+        ),
+        _ => Ok(()),
     }
 }
 

@@ -44,7 +44,7 @@ pub use verdicts::NotTold;
 /// # Errors
 /// What writing the result gave.
 pub fn run(args: &cli::Doctor) -> Result<i32> {
-    let host = super::watching::host_root(&args.host);
+    let host = super::watching::host_root(&args.host)?;
     let probes = trial(&args.host.btf, &host);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let doctor = runtime.block_on(Doctor::examine(&host, args.host.cri.as_deref(), probes));

@@ -29,14 +29,13 @@ use super::{
     storage::Storage,
     talk,
     tracking::Tracking,
-    webhooks::{self, Names},
+    webhooks::{self, Webhooks},
 };
 use crate::{
     health::{ProbeReport, Report},
     input::{Fact, FactKind, Input, Record},
     output::{Output, Want},
     pipeline::{History, Pipeline},
-    probes::webhook::Target,
     record::RecordingWriter,
     source::{
         facts::{HostRoot, cri::Cri, host, version::Versions},
@@ -76,7 +75,7 @@ pub struct Edge {
     storage: Storage,
     /// What was sampled and not fed yet.
     samples: VecDeque<Input>,
-    webhooks: Option<Names>,
+    webhooks: Webhooks,
     /// Telemetry of others.
     spans: Option<Spans>,
     /// Bounds what all of this costs.
@@ -94,7 +93,7 @@ impl Edge {
         recorder: Option<RecordingWriter>,
         host: HostRoot,
         cri: &[PathBuf],
-        named: &[Target],
+        webhooks: Webhooks,
     ) -> Self {
         let follows = pipeline.follows();
         let (answer, answers) = mpsc::channel(MAX_LOOKUPS);
@@ -121,11 +120,11 @@ impl Edge {
             node: Node::default(),
             storage: Storage::default(),
             samples: VecDeque::new(),
-            webhooks: Names::of(named),
             spans: None,
             keeper: None,
             kube: None,
-            targets: named.len(),
+            targets: webhooks.len(),
+            webhooks,
         }
     }
 
@@ -182,7 +181,7 @@ impl Edge {
         if let Some(plan) = self.live.look_for_tls(&self.host, now()) {
             self.report(status(&plan))?;
         }
-        if let Some(endpoints) = self.webhooks.as_mut().and_then(Names::poll)
+        if let Some(endpoints) = self.webhooks.poll()
             && let Err(error) = self.live.watch_endpoints(&endpoints)
         {
             talk::say(format_args!("webhooks: what does not fit is not watched: {error}"));

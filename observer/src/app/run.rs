@@ -61,6 +61,7 @@ pub fn run(args: &cli::Run, options: &config::Options) -> Result<i32> {
     let code = match answers::find(&args.service)?.filter(|_| !needs_its_own) {
         Some(client) => follow::run(&client, &plan, at_end)?,
         None => {
+            answers::has_place(&args.service)?;
             answers::say_what_is_doubled(&args.service);
             until::the_end(&plan, |edge| at_end(&edge.sinks))?
         }

@@ -11,7 +11,7 @@ use super::{metering::Metering, talk};
 use crate::{
     cli,
     compare::{Sample, Samples},
-    output::{Grade, Health, Output},
+    output::{Event, Grade, Health, Output, RuntimeAction, What},
     pipeline::{Show, needs_attention},
     sink::{
         GroupBy, HtmlSink, Identity, JsonSink, Sink, TableSink,
@@ -24,6 +24,11 @@ use crate::{
 
 /// How long a collector is given at the end of a run.
 const FLUSH: Duration = Duration::from_millis(800);
+
+/// Its own spans say it.
+fn is_part_of_a_start(event: &Event) -> bool {
+    matches!(&event.what, What::Runtime(runtime) if runtime.action == RuntimeAction::Phase)
+}
 
 pub struct Sinks {
     outlets: Vec<Outlet>,
@@ -173,7 +178,9 @@ impl Sinks {
                 }
             }
             (Output::Evidence(evidence), Some(otlp)) => otlp.send_evidence(evidence),
-            (Output::Event(event), Some(otlp)) if self.otlp_events.takes_event(event) => {
+            (Output::Event(event), Some(otlp))
+                if self.otlp_events.takes_event(event) && !is_part_of_a_start(event) =>
+            {
                 otlp.send_event(event);
             }
             (Output::Finding(finding), otlp) => {

@@ -11,7 +11,7 @@ use crate::{
     input::Input,
     pipeline::Relation,
     sink::otlp::Forwarder,
-    source::otlp::{Forwarding, GuardFiles, Receiver, ReceiverSettings},
+    source::otlp::{Forwarding, GuardFiles, Receiver, ReceiverError, ReceiverSettings},
 };
 
 /// How long the collector is given at the end of a run.
@@ -47,7 +47,12 @@ impl Spans {
             clients: listen.otlp_listen_client_ca.clone(),
         };
         let (grpc, http) = (listen.otlp_listen.as_deref(), listen.otlp_listen_http.as_deref());
-        let settings = ReceiverSettings::resolve(grpc, http, files)?;
+        let settings = ReceiverSettings::resolve(grpc, http, files).map_err(|error| match error {
+            ReceiverError::Address { .. } | ReceiverError::Useless { .. } | ReceiverError::Alone { .. } => {
+                anyhow::Error::from(Usage(error.to_string()))
+            }
+            error => error.into(),
+        })?;
         let forwards = listen.otlp_forward == cli::Forward::All;
         let Some(settings) = settings else {
             if forwards {

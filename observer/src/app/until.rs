@@ -92,7 +92,7 @@ fn rights(plan: &Plan) -> CapabilitySet {
     let page = plan.outlets.starts.and_then(|starts| starts.html.clone());
     let state = super::state_directory();
     let paths = plan.watch.record.as_deref().into_iter().chain(page.as_deref()).chain([state.as_path()]);
-    let chroots = !watching::host_root(&plan.watch.host).is_slash();
+    let chroots = watching::host_root(&plan.watch.host).is_ok_and(|root| !root.is_slash());
     // What a budget takes away is attached to again: that of look-ups to the root of the control groups.
     let attaches_again = plan.watch.budget.is_some() || plan.reload.is_some();
     let again = if attaches_again { CapabilitySet::NET_ADMIN } else { privileges::NONE };

@@ -12,7 +12,8 @@ use super::{
     replay::judged,
     sinks::{Observer, Outlets, Sinks},
     spans::Spans,
-    talk, webhooks,
+    talk,
+    webhooks::Webhooks,
 };
 use crate::{
     cli,
@@ -73,7 +74,8 @@ pub struct Watching {
 /// Attaches what the plan needs.
 pub fn attach(plan: &Plan) -> Result<Watching> {
     let asked = asked_by(plan)?;
-    let host_root = host_root(&plan.watch.host);
+    let host_root = host_root(&plan.watch.host)?;
+    look_for_cri(&plan.watch.host);
     let host = HostFacts::read(&host_root);
     let observer = observer(&host);
     let api = plan.kube.map(|args| Api::find(args, &host_root, &host)).transpose()?.flatten();
@@ -87,8 +89,7 @@ pub fn attach(plan: &Plan) -> Result<Watching> {
     let began = now();
     let pipeline = judged(plan.settings.clone())?;
     let names: Vec<_> = names::watched_names().iter().map(|name| (name.name, name.role)).collect();
-    let webhooks = webhooks::find(&plan.settings.webhooks);
-    webhooks::complain(&webhooks);
+    let webhooks = Webhooks::find(&plan.settings.webhooks);
     let idle: &[_] = if plan.settings.webhooks.is_empty() && api.is_none() {
         &[(Family::Webhook, "no webhook is named: --webhook HOST:PORT")]
     } else {
@@ -105,7 +106,7 @@ pub fn attach(plan: &Plan) -> Result<Watching> {
         keywords: if asked.contains(&Family::Text) { keywords::shipped()? } else { Vec::new() },
     };
     let mut live = Live::load(&options).context(hint(&host))?;
-    live.watch_endpoints(&webhooks.endpoints)?;
+    live.watch_endpoints(&webhooks.endpoints())?;
     // Of no concern: neither asked for nor missed.
     let needed = plan.purpose.families();
     let concerns = |plan: &&ProbePlan| needed.contains(&plan.family) || asked.contains(&plan.family);
@@ -119,7 +120,7 @@ pub fn attach(plan: &Plan) -> Result<Watching> {
         None => None,
     };
     let sockets = cri::sockets(&host_root, plan.watch.host.cri.as_deref());
-    let mut edge = Edge::new(live, pipeline, sinks, recorder, host_root, &sockets, &plan.settings.webhooks)
+    let mut edge = Edge::new(live, pipeline, sinks, recorder, host_root, &sockets, webhooks)
         .with_spans(spans)
         .with_history(plan.remembers)
         .asking(api, plan.k8s_events)?;
@@ -160,24 +161,42 @@ fn families(names: &[String], purpose: Purpose) -> Result<Vec<Family>> {
     let find = |name: &String| Family::ALL.iter().copied().find(|family| family.name() == name);
     let mut found = Vec::new();
     for name in names {
-        match find(name) {
-            Some(family) => {
-                found.push(family);
-                found.extend(probes::needs(family));
-            }
-            None => {
-                let known: Vec<&str> = Family::ALL.iter().map(|family| family.name()).collect();
-                bail!(super::Usage(format!("no probe is called {name:?}; there are {}", known.join(", "))));
-            }
-        }
+        let Some(named) = find(name).map(|family| vec![family]).or_else(|| probes::made_of(name)) else {
+            let known = Family::ALL.iter().map(|family| family.name()).chain(probes::MADE_OF_OTHERS);
+            let known = known.collect::<Vec<_>>().join(", ");
+            bail!(super::Usage(format!("no probe is called {name:?}; there are {known}")));
+        };
+        found.extend(named.iter().flat_map(|family| probes::needs(*family)));
+        found.extend(named);
     }
     found.sort_unstable();
     found.dedup();
     Ok(found)
 }
 
-pub fn host_root(args: &cli::Host) -> HostRoot {
-    args.host_root.as_ref().map_or_else(HostRoot::find, HostRoot::at)
+/// Where the node's file system is.
+///
+/// # Errors
+/// It is not where the user says.
+pub fn host_root(args: &cli::Host) -> Result<HostRoot> {
+    match &args.host_root {
+        None => Ok(HostRoot::find()),
+        Some(path) if path.is_dir() => Ok(HostRoot::at(path)),
+        Some(path) => bail!(
+            "--host-root {}: there is no such folder; name the one that the node's file system is mounted at",
+            path.display()
+        ),
+    }
+}
+
+/// What is asked of an engine that is not there stays unknown: who named it is told.
+fn look_for_cri(args: &cli::Host) {
+    if let Some(path) = args.cri.as_ref().filter(|path| !path.exists()) {
+        talk::say(format_args!(
+            "--cri {}: nothing is there so far; what only an engine knows is not known",
+            path.display()
+        ));
+    }
 }
 
 pub fn observer(host: &HostFacts) -> Observer {

@@ -13,38 +13,124 @@ use crate::{
     source::live::{Endpoint, Live},
 };
 
-/// How often names are asked again.
+/// How soon names are asked again; one that is not found half as often each time, up to the longest pause.
 const AGAIN: Duration = Duration::from_secs(60);
+const LONGEST: Duration = Duration::from_secs(16 * 60);
 
-/// The endpoints of targets, and which of their names could not be found.
-#[derive(Debug, Default)]
-pub struct Found {
-    pub endpoints: Vec<Endpoint>,
-    pub missing: Vec<String>,
+type Places = Result<Vec<Endpoint>, String>;
+
+/// What the user named, and where each is by now.
+pub struct Webhooks {
+    names: Vec<Name>,
+    is_asking: bool,
+    answer: mpsc::Sender<Vec<(usize, Places)>>,
+    answers: mpsc::Receiver<Vec<(usize, Places)>>,
 }
 
-/// Looks the names up. It may take as long as the resolver's patience.
-pub fn find(targets: &[Target]) -> Found {
-    let mut found = Found::default();
-    for (place, target) in targets.iter().enumerate() {
-        let number = place as u32 + 1;
-        let endpoint = |address| Endpoint { address, port: target.port, target: number };
-        if target.host == "*" {
-            found.endpoints.push(endpoint(None));
-        } else if let Ok(address) = target.host.parse::<IpAddr>() {
-            found.endpoints.push(endpoint(Some(address.to_canonical())));
-        } else {
-            match (target.host.as_str(), target.port).to_socket_addrs() {
-                Ok(addresses) => {
-                    found
-                        .endpoints
-                        .extend(addresses.map(|address| endpoint(Some(address.ip().to_canonical()))));
+struct Name {
+    target: Target,
+    places: Vec<Endpoint>,
+    is_missing: bool,
+    pause: Duration,
+    /// When to ask; `None`: it is an address, which does not change.
+    due: Option<Instant>,
+}
+
+impl Webhooks {
+    /// None of them was looked up yet: that is done beside the run.
+    pub fn to_find(targets: &[Target]) -> Webhooks {
+        let (answer, answers) = mpsc::channel(1);
+        let name = |target: &Target| Name {
+            target: target.clone(),
+            places: Vec::new(),
+            is_missing: false,
+            pause: AGAIN,
+            due: Some(Instant::now()),
+        };
+        Webhooks { names: targets.iter().map(name).collect(), is_asking: false, answer, answers }
+    }
+
+    /// Looks all of them up. It may take as long as the resolver's patience.
+    pub fn find(targets: &[Target]) -> Webhooks {
+        let mut webhooks = Webhooks::to_find(targets);
+        for (place, name) in webhooks.names.iter_mut().enumerate() {
+            name.take(look_up(place, &name.target));
+        }
+        webhooks
+    }
+
+    pub fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    pub fn endpoints(&self) -> Vec<Endpoint> {
+        self.names.iter().flat_map(|name| &name.places).copied().collect()
+    }
+
+    /// Where all of them are, if it was asked since; asks again for those for which it is time.
+    pub fn poll(&mut self) -> Option<Vec<Endpoint>> {
+        let found = self.answers.try_recv().ok();
+        let news = found.map(|found| {
+            self.is_asking = false;
+            found.into_iter().for_each(|(place, found)| self.names[place].take(found));
+            self.endpoints()
+        });
+        self.ask();
+        news
+    }
+
+    fn ask(&mut self) {
+        let now = Instant::now();
+        let is_due = |name: &Name| name.due.is_some_and(|due| due <= now);
+        let due = self.names.iter().enumerate().filter(|(_, name)| is_due(name));
+        let due: Vec<(usize, Target)> = due.map(|(place, name)| (place, name.target.clone())).collect();
+        if due.is_empty() || std::mem::replace(&mut self.is_asking, true) {
+            return;
+        }
+        let answer = self.answer.clone();
+        tokio::task::spawn_blocking(move || {
+            let found = due.iter().map(|(place, target)| (*place, look_up(*place, target))).collect();
+            // The run is over.
+            let _ = answer.try_send(found);
+        });
+    }
+}
+
+impl Name {
+    /// What was found stays watched while it is not found any more: the name service may be what is broken.
+    fn take(&mut self, found: Places) {
+        let host = &self.target.host;
+        match found {
+            Ok(places) => {
+                if std::mem::take(&mut self.is_missing) {
+                    talk::say(format_args!("webhook {host}: found"));
                 }
-                Err(error) => found.missing.push(format!("{}: {error}", target.host)),
+                self.places = places;
+                self.pause = AGAIN;
+            }
+            Err(_) if self.is_missing => self.pause = (self.pause * 2).min(LONGEST),
+            Err(why) => {
+                self.is_missing = true;
+                let seconds = self.pause.as_secs();
+                talk::say(format_args!("webhook {host}: {why}; asked again in {seconds} s, then less often"));
             }
         }
+        self.due = is_name(&self.target).then(|| Instant::now() + self.pause);
     }
-    found
+}
+
+fn is_name(target: &Target) -> bool {
+    target.host != "*" && target.host.parse::<IpAddr>().is_err()
+}
+
+/// Where the target at this place is.
+fn look_up(place: usize, target: &Target) -> Places {
+    let endpoint = |address| Endpoint { address, port: target.port, target: place as u32 + 1 };
+    if target.host == "*" {
+        return Ok(vec![endpoint(None)]);
+    }
+    let found = (target.host.as_str(), target.port).to_socket_addrs().map_err(|error| error.to_string())?;
+    Ok(found.map(|address| endpoint(Some(address.ip().to_canonical()))).collect())
 }
 
 /// Where those are that come after the first so many, which are known by their addresses.
@@ -57,40 +143,6 @@ pub fn addressed(targets: &[Target], after: usize) -> Vec<Endpoint> {
     numbered.filter_map(endpoint).collect()
 }
 
-/// Asks for names again, beside the run.
-pub struct Names {
-    targets: Vec<Target>,
-    asked: Option<Instant>,
-    answer: mpsc::Sender<Found>,
-    answers: mpsc::Receiver<Found>,
-}
-
-impl Names {
-    /// `None`: addresses do not change.
-    pub fn of(targets: &[Target]) -> Option<Names> {
-        let is_name = |target: &Target| target.host != "*" && target.host.parse::<IpAddr>().is_err();
-        let names = Names { asked: Some(Instant::now()), ..Names::at_once(targets) };
-        targets.iter().any(is_name).then_some(names)
-    }
-
-    /// Asks for all of them now: none was asked for yet.
-    pub fn at_once(targets: &[Target]) -> Names {
-        let (answer, answers) = mpsc::channel(1);
-        Names { targets: targets.to_vec(), asked: None, answer, answers }
-    }
-
-    /// What was found since, if anything; asks again when it is time.
-    pub fn poll(&mut self) -> Option<Vec<Endpoint>> {
-        if self.asked.is_none_or(|asked| asked.elapsed() >= AGAIN) {
-            self.asked = Some(Instant::now());
-            let (targets, answer) = (self.targets.clone(), self.answer.clone());
-            // Full: the one before was not taken yet.
-            tokio::task::spawn_blocking(move || answer.try_send(find(&targets)));
-        }
-        self.answers.try_recv().ok().map(|found| found.endpoints)
-    }
-}
-
 /// Watches how the process spends its time that serves at an address, or says why not.
 pub fn watch_server(live: &mut Live, tgid: u32, address: SocketAddr) {
     if let Err(error) = live.watch_server(tgid, address) {
@@ -98,34 +150,45 @@ pub fn watch_server(live: &mut Live, tgid: u32, address: SocketAddr) {
     }
 }
 
-/// Says which names could not be found.
-pub fn complain(found: &Found) {
-    for missing in &found.missing {
-        talk::say(format_args!("webhook {missing}; asked again every {} s", AGAIN.as_secs()));
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn targets(texts: &[&str]) -> Vec<Target> {
+        texts.iter().map(|text| text.parse().unwrap()).collect()
+    }
+
     #[test]
     fn addresses_need_no_resolver_and_names_do() {
-        let targets = ["127.0.0.1:8443", "[::ffff:10.0.0.1]:1", "*:9443", "no-such-host.invalid:1"];
-        let targets: Vec<Target> = targets.iter().map(|text| text.parse().unwrap()).collect();
-        let found = find(&targets);
+        let hosts = ["127.0.0.1:8443", "[::ffff:10.0.0.1]:1", "*:9443", "no-such-host.invalid:1"];
+        let found = Webhooks::find(&targets(&hosts));
         let endpoints: Vec<_> = found
-            .endpoints
+            .endpoints()
             .iter()
             .map(|at| (at.address.map(|address| address.to_string()), at.port, at.target))
             .collect();
         let address = |text: &str| Some(text.to_owned());
         let expected = [(address("127.0.0.1"), 8443, 1), (address("10.0.0.1"), 1, 2), (None, 9443, 3)];
         assert_eq!(endpoints, expected);
-        assert!(
-            found.missing.len() == 1 && found.missing[0].starts_with("no-such-host.invalid"),
-            "{found:?}"
-        );
-        assert!(Names::of(&targets[..3]).is_none() && Names::of(&targets).is_some());
+        let asked_again: Vec<bool> = found.names.iter().map(|name| name.due.is_some()).collect();
+        assert_eq!(asked_again, [false, false, false, true]);
+        assert!(found.names[3].is_missing);
+    }
+
+    #[test]
+    fn what_is_not_found_any_more_is_asked_for_less_often_and_stays_watched() {
+        let named = targets(&["hook.example:443"]);
+        let name = &mut Webhooks::to_find(&named).names[0];
+        let place = Endpoint { address: Some([10, 0, 0, 1].into()), port: 443, target: 1 };
+        name.take(Ok(vec![place]));
+        let mut pauses = Vec::new();
+        for _ in 0..6 {
+            name.take(Err("nobody answers".to_owned()));
+            pauses.push(name.pause.as_secs());
+        }
+        assert_eq!(pauses, [60, 120, 240, 480, 960, 960]);
+        assert_eq!((name.is_missing, name.places.as_slice()), (true, &[place][..]));
+        name.take(Ok(Vec::new()));
+        assert_eq!((name.is_missing, name.pause, name.places.len()), (false, AGAIN, 0));
     }
 }

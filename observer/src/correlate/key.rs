@@ -250,9 +250,13 @@ fn of_event(event: &Event) -> Vec<Claim> {
         }
         What::Dns(dns) => look_up(dns, owner),
         // What happens to a container happens to all that it does meanwhile.
-        What::Stdio(_) | What::Memory(_) | What::Runtime(_) | What::Cpu(_) | What::File(_) => {
-            owner.as_ref().map(of_owner).unwrap_or_default()
-        }
+        What::Exec(_)
+        | What::Stdio(_)
+        | What::Memory(_)
+        | What::Runtime(_)
+        | What::Cpu(_)
+        | What::File(_)
+        | What::Io(_) => owner.as_ref().map(of_owner).unwrap_or_default(),
         // A line says nothing of what it was written for.
         What::Text(_) => Vec::new(),
     }

@@ -113,7 +113,7 @@ pub(super) fn dns(names: &[&str]) -> What {
 }
 
 pub(super) fn exit() -> What {
-    What::Runtime(Runtime { action: RuntimeAction::Exit, errno: None, exit_code: Some(1), signal: None })
+    What::Runtime(Runtime { exit_code: Some(1), ..Runtime::of(RuntimeAction::Exit) })
 }
 
 /// By what, as a child or not, to which traces and which spans.

@@ -1,6 +1,6 @@
 //! Who a container is: the kernel's records first, then its bundle and its engine.
 
-use super::{coldstart::Context, identity, origin::start_ancestors, process::Processes, start::Start};
+use super::{coldstart::Context, identity, origin::start_ancestors, process::Processes, start::Start, wasm};
 use crate::{
     output::{Container, Exit, Instance, Kind},
     probes::{Event, cgroup, invocation::Program, process},
@@ -29,6 +29,9 @@ pub fn container(start: &Start, context: &Context) -> Container {
     }
     if start.ran_in_process() {
         container.kind = Kind::Wasm;
+    }
+    if container.kind == Kind::Wasm {
+        container.wasm_engine = wasm::engine(start);
     }
     if let Some(init) = start.init {
         fill_from_kernel(&mut container, start, init);

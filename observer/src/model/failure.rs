@@ -1,9 +1,6 @@
 //! Why a start failed: the last call that failed before the end, in a process that got no further after it.
 
-use super::{
-    markers::{call_of, is_engine_library},
-    start::Start,
-};
+use super::{markers::call_of, start::Start, wasm::engine_in};
 use crate::{
     input::Record,
     output::{Failure, PhaseName},
@@ -188,7 +185,7 @@ fn missing_library(start: &Start) -> Option<(Failure, Option<(Time, u32)>)> {
     let name = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
     let opens = || {
         start.records.iter().filter_map(|record| match &record.event {
-            Event::File(event) if is_engine_library(&name(&event.path)) => Some((record, event)),
+            Event::File(event) if engine_in(&name(&event.path)).is_some() => Some((record, event)),
             _ => None,
         })
     };

@@ -100,7 +100,7 @@ fn fill<T>(field: &mut Option<T>, first: Option<T>, second: Option<T>) {
 }
 
 /// Whether the runtime is asked to run the payload as Wasm. The `-smart` values mean: if it is a module.
-fn is_wasm(bundle: &Bundle) -> bool {
+pub fn is_wasm(bundle: &Bundle) -> bool {
     let annotation = |key: &str| bundle.annotations.get(key).map_or("", String::as_str);
     let (handler, variant) = (annotation(key::OCI_HANDLER), annotation(key::WASM_VARIANT));
     let asked = handler.starts_with("wasm") && handler != "wasm-smart" || variant == "compat";

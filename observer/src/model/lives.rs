@@ -39,6 +39,8 @@ pub struct Life {
     pub memory: memory::State,
     /// Signals by which somebody outside wanted it to end.
     pub stops: BTreeSet<i32>,
+    /// Its runtime was called to delete it.
+    pub deleted: bool,
     pub cpu: cpu::State,
     /// Why it ended, in the words of what was seen before.
     pub reason: Option<String>,
@@ -115,6 +117,7 @@ impl Model {
             return;
         }
         self.begin_life(record, make);
+        self.follow_execs(record, make);
         if let probes::Event::Stdio(event) = &record.event {
             self.stdio(record.time, event, make);
         }
@@ -164,6 +167,7 @@ impl Model {
                 log: Log::default(),
                 memory: memory::State::default(),
                 stops: BTreeSet::new(),
+                deleted: false,
                 cpu: cpu::State::default(),
                 reason: None,
                 who: Who::Starting(*id),
@@ -185,8 +189,7 @@ impl Model {
             self.follow_resident(record.tgid, make);
         }
         for action in actions {
-            let what = Runtime { action, errno: None, exit_code: None, signal: None };
-            self.tell(record.tgid, record.time, None, What::Runtime(what), make);
+            self.tell(record.tgid, record.time, None, What::Runtime(Runtime::of(action)), make);
         }
     }
 
@@ -197,8 +200,7 @@ impl Model {
         if life.ended.is_some() || !life.stops.insert(*signal) {
             return;
         }
-        let action = RuntimeAction::Stop;
-        let what = Runtime { action, errno: None, exit_code: None, signal: Some(*signal) };
+        let what = Runtime { signal: Some(*signal), ..Runtime::of(RuntimeAction::Stop) };
         let Some(mut event) = self.event_of(*init, record.time, What::Runtime(what)) else { return };
         let info = self.processes.get(record.tgid).filter(|info| info.start == *start);
         event.process = Some(Process {
@@ -224,8 +226,7 @@ impl Model {
             container.exit = Some(exit.clone());
         }
         self.memory_at_end(record, &exit, make);
-        let what =
-            Runtime { action: RuntimeAction::Exit, errno: None, exit_code: exit.code, signal: exit.signal };
+        let what = Runtime { exit_code: exit.code, signal: exit.signal, ..Runtime::of(RuntimeAction::Exit) };
         self.tell(record.tgid, record.time, None, What::Runtime(what), make);
     }
 

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     process::ProcessInfo,
     start::{Start, is_engine_name},
+    wasm::engine_in,
 };
 use crate::{
     input::Record,
@@ -219,7 +220,7 @@ impl<'a> Reading<'a> {
 
     fn library(&mut self, tgid: u32, time: Time, event: &file::Event) {
         let name = event.path.rsplit('/').next().unwrap_or_default().to_owned();
-        if is_engine_library(&name) {
+        if engine_in(&name).is_some() {
             self.mark(event.call.entered, PhaseName::RuntimeLoad, tgid, None);
             self.mark(time, PhaseName::WasmEngine, tgid, Some(name));
             self.linking = Some(tgid);
@@ -328,11 +329,6 @@ pub fn call_of(event: &Event) -> Option<Call> {
 fn is_library(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or_default();
     name.ends_with(".so") || name.contains(".so.")
-}
-
-pub fn is_engine_library(name: &str) -> bool {
-    const ENGINES: [&str; 6] = ["libwasmedge", "libwasmtime", "libwasmer", "libiwasm", "libwamr", "libwasm3"];
-    ENGINES.iter().any(|engine| name.starts_with(engine))
 }
 
 /// Whether this open ends the wait for the start request: the starter's of the fifo, or that of runc's init,

@@ -82,7 +82,11 @@ impl Model {
             }
             Invocation::Runtime { command: Command::Start, id, .. } => self.join(tgid, id.as_deref()),
             Invocation::Runtime { command: Command::Init, .. } => {}
-            Invocation::Runtime { .. } if !self.member_of.contains_key(&tgid) => {
+            Invocation::Runtime { command, id, .. } if !self.member_of.contains_key(&tgid) => {
+                // A runtime that executes itself again is called once.
+                if let (Command::Delete, Some(id), false) = (command, id, same_program) {
+                    self.deleted(record, id, make);
+                }
                 make(Made::Want(Want::Unwatch { tgid }));
             }
             Invocation::Shim { id: Some(id), starting, .. } => self.shim(record, &id.clone(), *starting),

@@ -7,6 +7,7 @@ mod cpu;
 mod dns;
 mod facts;
 mod failure;
+mod happened;
 mod hardware;
 pub mod identity;
 mod images;
@@ -31,6 +32,7 @@ mod storage;
 mod text;
 mod tls;
 mod tracking;
+pub mod wasm;
 mod webhook;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -191,7 +193,10 @@ impl Model {
             Event::Tls(event) => self.said_in_tls(record, event, make),
             Event::Dns(event) => self.follow_lookups(record, event, make),
             Event::Cpu(probes::cpu::Event::Mark(mark)) => self.marked(mark),
-            Event::Hardware(_) => self.slowest.note(record),
+            Event::Hardware(_) => {
+                self.slowest.note(record);
+                self.waited_for_device(record, make);
+            }
             _ => {}
         }
         self.pods.keep(record);

@@ -57,6 +57,7 @@ impl Model {
             log: Log::of_older(fact, is_asked),
             memory: memory::State::default(),
             stops: std::collections::BTreeSet::new(),
+            deleted: false,
             cpu: cpu::State::default(),
             reason: None,
             who: Who::Known(Box::new(container)),
@@ -88,6 +89,7 @@ impl Model {
             cgroup_id: fact.cgroup_id,
             started_at: Some(self.clock.wall(fact.begun.unwrap_or(fact.start))),
             kind: if fact.is_wasm { Kind::Wasm } else { Kind::Oci },
+            wasm_engine: fact.wasm_engine.clone(),
             ..Container::default()
         };
         if container.runtime.is_none() {
@@ -124,6 +126,7 @@ impl Model {
             bundle: None,
             cri: Some(who_it_is(container)),
             is_wasm: container.kind == Kind::Wasm,
+            wasm_engine: container.wasm_engine.clone(),
             since_start: life.since == Since::Start,
             begun: life.begun,
             streams: life.streams.as_facts(),

@@ -1,7 +1,7 @@
 //! When a start is settled: nothing that may still come would change what is said of it.
 
 use super::{
-    Made, Model, coldstart, container, markers,
+    Made, Model, coldstart, container, happened, markers,
     start::{Start, StartId},
 };
 use crate::{
@@ -95,6 +95,9 @@ impl Model {
         if let Some(sandbox_id) = container.sandbox_id {
             // Told with its first container; nothing else will ask for it.
             self.pods.sandbox(&sandbox_id).records = Vec::new();
+        }
+        if self.lives.is_some() {
+            happened::phases(&cold_start).for_each(|event| make(Made::Event(Box::new(event))));
         }
         make(Made::ColdStart(Box::new(cold_start)));
     }

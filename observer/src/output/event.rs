@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::{Container, Cpu, Dns, File, Process, names};
+use super::{Container, Cpu, Dns, Exec, File, Io, Process, Runtime, names};
 use crate::{probes::context::Parent, time::Wall};
 
 /// Something that was seen of a container, or of a process of the node that is in none.
@@ -23,6 +23,7 @@ pub struct Event {
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum What {
+    Exec(Exec),
     Runtime(Runtime),
     Stdio(Stdio),
     Memory(Memory),
@@ -32,12 +33,14 @@ pub enum What {
     Text(Text),
     Cpu(Cpu),
     File(Box<File>),
+    Io(Io),
 }
 
 impl What {
     /// The interface's name of the probe that saw it.
     pub const fn probe(&self) -> &'static str {
         match self {
+            What::Exec(_) => "exec",
             What::Runtime(_) => "runtime",
             What::Stdio(_) => "stdio",
             What::Memory(_) => "memory",
@@ -47,6 +50,7 @@ impl What {
             What::Text(_) => "text",
             What::Cpu(_) => "cpu",
             What::File(_) => "file",
+            What::Io(_) => "io",
         }
     }
 }
@@ -56,28 +60,6 @@ names! {
     Since {
         Start = "start",
         Attach = "attach",
-    }
-}
-
-/// What a container runtime did with a container.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Runtime {
-    pub action: RuntimeAction,
-    pub errno: Option<i32>,
-    pub exit_code: Option<i32>,
-    pub signal: Option<i32>,
-}
-
-names! {
-    RuntimeAction {
-        /// Its init has its own root file system.
-        Create = "create",
-        /// Its payload began.
-        Start = "start",
-        /// Its init ended.
-        Exit = "exit",
-        /// Somebody outside sent its init a signal that engines stop containers with.
-        Stop = "stop",
     }
 }
 

@@ -7,10 +7,13 @@ mod dns;
 pub mod errno;
 mod event;
 mod evidence;
+mod exec;
 mod file;
 mod finding;
 mod hardware;
+mod io;
 mod node;
+mod runtime;
 pub mod signal;
 mod stats;
 pub mod tls_alert;
@@ -33,16 +36,19 @@ pub use describe::{
 pub use dns::{Dns, DnsOutcome, DnsQuestion, DnsTransport};
 pub use event::{
     CallOutcome, CallPhases, CallSeen, Drop, Event, FaultKind, FaultRegion, LogFile, Memory, Net, NetAction,
-    NetOutcome, OomScope, Peer, Runtime, RuntimeAction, Seen, ServerTime, Side, Since, Stdio, StdioOutcome,
-    StdioTarget, Text, Thread, TlsAlert, Webhook, What,
+    NetOutcome, OomScope, Peer, Seen, ServerTime, Side, Since, Stdio, StdioOutcome, StdioTarget, Text,
+    Thread, TlsAlert, Webhook, What,
 };
 pub use evidence::{Evidence, Join, Joined, Target, Told};
+pub use exec::Exec;
 pub use file::{File, FileOutcome};
 pub use finding::{
     Bilingual, Check, CheckState, Finding, FindingStatus, Found, Grade, Missing, Proof, Subject, Unproven,
 };
 pub use hardware::{BlockUse, HardwareUse, SyncUse};
+pub use io::Io;
 pub use node::{Histogram, NodeUse};
+pub use runtime::{Runtime, RuntimeAction};
 pub use stats::{Resident, Stats};
 
 #[derive(Clone, Debug, PartialEq)]
@@ -146,6 +152,8 @@ pub struct Container {
     /// `containerd`, `podman`, `cri-o`, ...: who asked the runtime, as far as its lineage shows.
     pub engine: Option<String>,
     pub kind: Kind,
+    /// What runs the payload, where that is Wasm: by its library, or as a part of the runtime.
+    pub wasm_engine: Option<String>,
     pub cgroup: Option<String>,
     /// `kn->id` of its control group: the directory's inode.
     pub cgroup_id: Option<u64>,

@@ -213,7 +213,7 @@ fn outcome(what: &What) -> Option<&'static str> {
         What::Memory(memory) => Some(memory.kind.name()),
         What::Cpu(cpu) => Some(cpu.outcome.name()),
         What::File(file) => Some(file.outcome.name()),
-        What::Runtime(_) | What::Stdio(_) | What::Text(_) => None,
+        What::Exec(_) | What::Runtime(_) | What::Stdio(_) | What::Text(_) | What::Io(_) => None,
     }
 }
 
@@ -231,8 +231,7 @@ mod tests {
             exit: Some(Exit { code: Some(137), signal: Some(9), reason: None }),
             ..Container::default()
         };
-        let what =
-            Runtime { action: RuntimeAction::Exit, errno: None, exit_code: Some(137), signal: Some(9) };
+        let what = Runtime { exit_code: Some(137), signal: Some(9), ..Runtime::of(RuntimeAction::Exit) };
         Output::Event(Box::new(Event {
             time: Wall(number as i64),
             began: None,

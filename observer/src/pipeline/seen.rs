@@ -32,14 +32,16 @@ impl Seen {
         *self.events.entry(event.what.probe()).or_default() += 1;
         let action = match &event.what {
             What::Runtime(runtime) => Some(runtime.action),
-            What::Stdio(_)
+            What::Exec(_)
+            | What::Stdio(_)
             | What::Memory(_)
             | What::Dns(_)
             | What::Net(_)
             | What::Webhook(_)
             | What::Text(_)
             | What::Cpu(_)
-            | What::File(_) => None,
+            | What::File(_)
+            | What::Io(_) => None,
         };
         let Some(container) = &event.container else { return };
         self.container(container, action == Some(RuntimeAction::Create));

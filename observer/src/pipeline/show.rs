@@ -15,6 +15,7 @@ pub enum Shown {
     Findings,
     Unproven,
     Coldstart,
+    Exec,
     Runtime,
     Stdio,
     Memory,
@@ -24,16 +25,18 @@ pub enum Shown {
     Text,
     Cpu,
     File,
+    Io,
     Evidence,
     Stats,
     Health,
 }
 
 impl Shown {
-    pub const ALL: [Shown; 15] = [
+    pub const ALL: [Shown; 17] = [
         Shown::Findings,
         Shown::Unproven,
         Shown::Coldstart,
+        Shown::Exec,
         Shown::Runtime,
         Shown::Stdio,
         Shown::Memory,
@@ -43,12 +46,14 @@ impl Shown {
         Shown::Text,
         Shown::Cpu,
         Shown::File,
+        Shown::Io,
         Shown::Evidence,
         Shown::Stats,
         Shown::Health,
     ];
     /// What `events` stands for.
-    pub const EVENTS: [Shown; 9] = [
+    pub const EVENTS: [Shown; 11] = [
+        Shown::Exec,
         Shown::Runtime,
         Shown::Stdio,
         Shown::Memory,
@@ -58,6 +63,7 @@ impl Shown {
         Shown::Text,
         Shown::Cpu,
         Shown::File,
+        Shown::Io,
     ];
 
     pub const fn name(self) -> &'static str {
@@ -65,6 +71,7 @@ impl Shown {
             Shown::Findings => "findings",
             Shown::Unproven => "unproven",
             Shown::Coldstart => "coldstart",
+            Shown::Exec => "exec",
             Shown::Runtime => "runtime",
             Shown::Stdio => "stdio",
             Shown::Memory => "memory",
@@ -74,6 +81,7 @@ impl Shown {
             Shown::Text => "text",
             Shown::Cpu => "cpu",
             Shown::File => "file",
+            Shown::Io => "io",
             Shown::Evidence => "evidence",
             Shown::Stats => "stats",
             Shown::Health => "health",
@@ -82,6 +90,7 @@ impl Shown {
 
     fn of(event: &Event) -> Shown {
         match event.what {
+            What::Exec(_) => Shown::Exec,
             What::Runtime(_) => Shown::Runtime,
             What::Stdio(_) => Shown::Stdio,
             What::Memory(_) => Shown::Memory,
@@ -91,6 +100,7 @@ impl Shown {
             What::Text(_) => Shown::Text,
             What::Cpu(_) => Shown::Cpu,
             What::File(_) => Shown::File,
+            What::Io(_) => Shown::Io,
         }
     }
 }
@@ -107,7 +117,7 @@ pub struct UnknownKind {
     known: String,
 }
 
-const EVENTS: &str = "runtime, stdio, memory, dns, net, webhook, text, cpu, file";
+const EVENTS: &str = "exec, runtime, stdio, memory, dns, net, webhook, text, cpu, file, io";
 
 impl Show {
     /// Of a list of events alone, as an exporter takes it: `none` is none of them.
@@ -186,6 +196,9 @@ pub fn needs_attention(output: &Output) -> bool {
 /// The same of one event.
 pub fn event_needs_attention(event: &Event) -> bool {
     match &event.what {
+        // A start that failed says so itself; a search along PATH fails often, and a busy disk is slow now and then.
+        What::Exec(_) | What::Io(_) => false,
+        What::Runtime(runtime) if runtime.action == RuntimeAction::Phase => false,
         What::Runtime(runtime) => {
             let ended_badly = runtime.signal.is_some() || runtime.exit_code.is_some_and(|code| code != 0);
             runtime.errno.is_some() || (runtime.action == RuntimeAction::Exit && ended_badly)
@@ -248,11 +261,11 @@ mod tests {
     #[test]
     fn lists_are_read_and_written_alike() {
         let read = |list: &str| list.parse::<Show>().map(|show| show.to_string());
-        assert_eq!(read("events"), Ok("runtime,stdio,memory,dns,net,webhook,text,cpu,file".into()));
+        assert_eq!(read("events"), Ok("exec,runtime,stdio,memory,dns,net,webhook,text,cpu,file,io".into()));
         assert_eq!(read("stats, memory,coldstart"), Ok("coldstart,memory,stats".into()));
         assert_eq!(
             read("events,stdio,health"),
-            Ok("runtime,stdio,memory,dns,net,webhook,text,cpu,file,health".into())
+            Ok("exec,runtime,stdio,memory,dns,net,webhook,text,cpu,file,io,health".into())
         );
         for list in ["coldstart,runtime", "stats"] {
             assert_eq!(read(list), Ok(list.to_owned()));
@@ -264,8 +277,8 @@ mod tests {
         let error = "stdio,dsn".parse::<Show>().unwrap_err().to_string();
         assert_eq!(
             error,
-            "nothing is called \"dsn\"; there are findings, unproven, coldstart, runtime, stdio, memory, dns, net, \
-             webhook, text, cpu, file, evidence, stats, health, and events for all of runtime, stdio, memory, dns, net, webhook, text, cpu, file"
+            "nothing is called \"dsn\"; there are findings, unproven, coldstart, exec, runtime, stdio, memory, dns, net, \
+             webhook, text, cpu, file, io, evidence, stats, health, and events for all of exec, runtime, stdio, memory, dns, net, webhook, text, cpu, file, io"
         );
         assert!("".parse::<Show>().is_err() && "stdio,".parse::<Show>().is_err());
     }
@@ -275,7 +288,7 @@ mod tests {
         assert_eq!(Show::events("none"), Ok(Show::default()));
         assert_eq!(
             Show::events("events"),
-            Show::events("runtime,stdio,memory,dns,net,webhook,text,cpu,file")
+            Show::events("exec,runtime,stdio,memory,dns,net,webhook,text,cpu,file,io")
         );
         assert!(Show::events("stats").is_err());
     }

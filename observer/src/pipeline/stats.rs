@@ -91,7 +91,9 @@ impl Tally {
 
     pub(super) fn event(&mut self, event: &Event) {
         let one = match &event.what {
-            What::Runtime(_) => return,
+            // Starts are counted as such, and devices by samples of the node; what a line means is not decided by how
+            // many there are.
+            What::Exec(_) | What::Runtime(_) | What::Io(_) | What::Text(_) => return,
             What::Stdio(stdio) if !stdio.ended => return,
             What::Stdio(stdio) => stream(stdio),
             What::Memory(memory) => One {
@@ -106,8 +108,6 @@ impl Tally {
             // What becomes of a connection later is no connection more.
             What::Net(net) if net.action != NetAction::Connect => return,
             What::Net(net) => connection(net),
-            // Each is told, and what it means is not decided by how many there are.
-            What::Text(_) => return,
             What::Webhook(call) => return self.add("webhook", webhook::key(event, call), webhook::one(call)),
             What::File(file) => One {
                 count: file.count,
@@ -338,7 +338,9 @@ fn add_object(key: &mut Key, what: &What) {
                 key.insert("server", server.to_string());
             }
         }
-        What::Runtime(_)
+        What::Exec(_)
+        | What::Runtime(_)
+        | What::Io(_)
         | What::Stdio(_)
         | What::Memory(_)
         | What::Webhook(_)

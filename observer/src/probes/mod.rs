@@ -139,6 +139,19 @@ pub const fn needs(family: Family) -> &'static [Family] {
     }
 }
 
+/// Events that are called otherwise than a family.
+pub const MADE_OF_OTHERS: [&str; 3] = ["exec", "runtime", "io"];
+
+/// The families that such an event is told by.
+pub fn made_of(event: &str) -> Option<Vec<Family>> {
+    match event {
+        "exec" => Some(vec![Family::Process, Family::Cgroup, Family::Mount]),
+        "runtime" => Some(Purpose::Starts.families()),
+        "io" => Some(vec![Family::Hardware]),
+        _ => None,
+    }
+}
+
 /// Whether a start cannot be told without this family. Lives need all of them.
 const fn is_for_starts(family: Family) -> bool {
     match family {

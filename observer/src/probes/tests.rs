@@ -366,3 +366,12 @@ fn flags_and_return_values() {
     );
     assert_eq!((errno(i64::MIN), errno(i64::MAX)), (None, None));
 }
+
+#[test]
+fn events_that_no_family_is_called_after_are_made_of_some() {
+    for event in MADE_OF_OTHERS {
+        assert!(Family::ALL.iter().all(|family| family.name() != event), "{event} is a family itself");
+        assert!(made_of(event).is_some_and(|families| !families.is_empty()), "{event}");
+    }
+    assert_eq!(made_of("events"), None);
+}

@@ -4,7 +4,7 @@
 use std::{
     future::Future,
     io,
-    os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt},
+    os::unix::fs::{FileTypeExt, MetadataExt},
     path::{Path, PathBuf},
     pin::Pin,
     sync::Arc,
@@ -55,9 +55,6 @@ impl Server {
     /// # Errors
     /// The socket cannot be made, or something else is there. One that nobody listens on any more makes way.
     pub fn listen(path: &Path) -> io::Result<Server> {
-        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            std::fs::DirBuilder::new().recursive(true).mode(0o755).create(folder)?;
-        }
         remove_abandoned(path)?;
         // Made as its owner's only: a change of mode afterwards would come too late for who is quick.
         let before = rustix::process::umask(rustix::fs::Mode::from_bits_truncate(0o177));

@@ -98,6 +98,8 @@ impl Signals {
             What::Webhook(call) => webhook::signals(call, of, &mut see),
             // Every sample of it is seen, not only what is noteworthy.
             What::Cpu(_) => {}
+            // Starts and devices are seen whole.
+            What::Exec(_) | What::Io(_) => {}
             What::Text(text) => text::signals(text, of, &mut see),
             What::File(file) => storage::signals(file, of, &mut see),
         }
@@ -178,7 +180,7 @@ fn lifecycle<'a>(
     see: &mut impl FnMut(Observation<'a>),
 ) {
     match runtime.action {
-        RuntimeAction::Create | RuntimeAction::Stop => {}
+        RuntimeAction::Create | RuntimeAction::Stop | RuntimeAction::Delete | RuntimeAction::Phase => {}
         RuntimeAction::Start => see(of(Signal::RuntimeStart, 1.0).saying("it was started")),
         RuntimeAction::Exit => {
             let how = match (runtime.exit_code, runtime.signal) {

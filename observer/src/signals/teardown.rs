@@ -27,7 +27,9 @@ impl Teardowns {
         let lasts = match runtime.action {
             RuntimeAction::Stop => STOPPING_NS,
             RuntimeAction::Exit => AFTER_NS,
-            RuntimeAction::Create | RuntimeAction::Start => return,
+            RuntimeAction::Create | RuntimeAction::Start | RuntimeAction::Delete | RuntimeAction::Phase => {
+                return;
+            }
         };
         if let Some(instance) = instance {
             self.0.insert(instance, now.plus(lasts));

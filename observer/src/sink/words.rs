@@ -12,13 +12,17 @@ use super::{
     units::{self, bytes_text, ms_text, process_text},
 };
 use crate::output::{
-    Drop, Event, Exit, FaultKind, FaultRegion, Memory, Net, NetAction, OomScope, Process, Resident, Runtime,
-    RuntimeAction, Seen, Since, Stats, Stdio, StdioOutcome, StdioTarget, Text, What, tls_alert,
+    Drop, Event, Exec, Exit, FaultKind, FaultRegion, Io, Memory, Net, NetAction, OomScope, PhaseName,
+    Process, Resident, Runtime, RuntimeAction, Seen, Since, Stats, Stdio, StdioOutcome, StdioTarget, Text,
+    What, tls_alert,
 };
+use crate::probes::hardware::Slow;
 
 /// `stderr: 1.2 MiB written, 64.0 KiB still queued, nobody reads (reader-gone)`.
 pub(super) fn event(event: &Event) -> String {
     let mut text = match &event.what {
+        What::Exec(tried) => exec(tried),
+        What::Runtime(done) if done.action == RuntimeAction::Phase => phase(done, event),
         What::Runtime(done) => {
             let exit = event.container.as_ref().and_then(|container| container.exit.as_ref());
             runtime(done, event.process.as_ref(), exit)
@@ -32,6 +36,7 @@ pub(super) fn event(event: &Event) -> String {
         What::Text(text) => text_line(text, event.process.as_ref().filter(|_| event.container.is_some())),
         What::Cpu(of) => cpu::cpu(of),
         What::File(file) => file::file(file, event.process.as_ref().filter(|_| event.container.is_some())),
+        What::Io(Io(slow)) => io(slow),
     };
     let counts = matches!(event.what, What::Stdio(_) | What::Memory(_));
     if event.since == Since::Attach && counts {
@@ -44,6 +49,42 @@ pub(super) fn event(event: &Event) -> String {
     text
 }
 
+/// `/bin/sh: executed`.
+fn exec(exec: &Exec) -> String {
+    let exe = exec.exe.as_deref().unwrap_or("?");
+    match exec.errno {
+        Some(number) => format!("{exe} could not be executed: {}", errno_text(number)),
+        None => format!("{exe} executed"),
+    }
+}
+
+/// `rootfs took 3.100 ms: ENOENT, by crun (812)`.
+fn phase(runtime: &Runtime, event: &Event) -> String {
+    let name = runtime.phase.map_or("?", PhaseName::name);
+    let took = event.time.0.saturating_sub(event.began.unwrap_or(event.time).0);
+    let mut text = format!("{name} took {} ms", ms_text(took.unsigned_abs()));
+    if let Some(number) = runtime.errno {
+        text.push_str(&format!(", and failed with {}", errno_text(number)));
+    }
+    if let Some(process) = &event.process {
+        text.push_str(&format!(", by {}", process_text(process)));
+    }
+    text
+}
+
+/// `flush of sda took 140.000 ms, 2 like it since the last`.
+fn io(slow: &Slow) -> String {
+    let mut text = format!("{} of {}", slow.op.name(), slow.name);
+    if slow.bytes > 0 {
+        text.push_str(&format!(", {},", bytes_text(slow.bytes.into())));
+    }
+    text.push_str(&format!(" took {} ms", ms_text(slow.took_ns)));
+    if slow.count > 1 {
+        text.push_str(&format!(", the last of {} such", slow.count));
+    }
+    text
+}
+
 fn runtime(runtime: &Runtime, process: Option<&Process>, exit: Option<&Exit>) -> String {
     let mut text = match (runtime.action, runtime.signal, runtime.exit_code) {
         (RuntimeAction::Stop, signal, _) => {
@@ -51,6 +92,11 @@ fn runtime(runtime: &Runtime, process: Option<&Process>, exit: Option<&Exit>) ->
             let by = process.map(|process| format!(" by {}", process_text(process))).unwrap_or_default();
             format!("sent {signal}{by}")
         }
+        (RuntimeAction::Delete, ..) => {
+            let by = process.map(|process| format!(" by {}", process_text(process))).unwrap_or_default();
+            format!("deleted{by}")
+        }
+        (RuntimeAction::Phase, ..) => "a part of its start".to_owned(),
         (RuntimeAction::Create, ..) => "created".to_owned(),
         (RuntimeAction::Start, ..) => "started".to_owned(),
         (RuntimeAction::Exit, Some(number), _) => format!("killed by {}", signal::text(number)),

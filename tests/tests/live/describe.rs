@@ -14,6 +14,7 @@ use observer_tests::rig::{
     },
     stdio::{Cat, Container, Streams, until},
     watch::observer,
+    workload,
 };
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
@@ -167,6 +168,34 @@ fn crashes(crashed: &[String], socket: &Path) {
     assert!(exits.iter().all(|exit| exit["code"] == 7 && exit["time"].is_string()), "{exits:#?}");
     assert_eq!(exits[0]["id"].as_str(), crashed.last().map(String::as_str), "the latest first");
     assert!(down["said"].as_str().is_some_and(|said| said.contains("exit status 7")), "{down:#}");
+}
+
+/// Both by a runtime with an engine in it; one is a module, one a program.
+#[test]
+fn a_module_that_was_there_before_and_a_program_beside_it() {
+    let stage = stage();
+    let module = stage.image("module", Some(&workload::wasm("sleep"))).expect("image");
+    let containerd = stage.containerd(&module, &[]).expect("containerd");
+    let cri = containerd.cri().expect("cri");
+    let spec = PodSpec { name: "wasm-0", namespace: "shop", handler: "youki", host_network: true };
+    let pod = Removed { cri: &cri, pod: cri.run_pod(&stage, &spec).expect("pod") };
+    let of = |name, command, is_wasm| ContainerSpec {
+        name,
+        image: &module.name,
+        command,
+        is_wasm,
+        ..Default::default()
+    };
+    cri.run_container(&pod.pod, &of("module", &["/app.wasm"], true)).expect("module");
+    cri.run_container(&pod.pod, &of("plain", CHATTY, false)).expect("plain");
+    let (told, _) = described("shop/wasm-0", Some(containerd.socket()));
+    let containers = told["containers"].as_array().expect("a list");
+    let of = |name: &str| {
+        let it = containers.iter().find(|it| it["container"]["name"] == name).expect("told of");
+        (it["since"].clone(), it["container"]["kind"].clone(), it["container"]["wasm_engine"].clone())
+    };
+    assert_eq!(of("module"), (json!("attach"), json!("wasm"), json!("built into youki")), "{told:#}");
+    assert_eq!(of("plain"), (json!("attach"), json!("oci"), Value::Null), "{told:#}");
 }
 
 #[test]

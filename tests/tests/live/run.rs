@@ -8,7 +8,7 @@ use observer_tests::rig::{
     stage,
     watch::{Seen, observer},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Runs a container to its end, whatever that is.
 fn live(stage: &Stage, name: &str, args: &[&str]) -> String {
@@ -18,10 +18,10 @@ fn live(stage: &Stage, name: &str, args: &[&str]) -> String {
     id
 }
 
-/// What happened to a container: action, exit code and signal.
-fn told<'a>(seen: &'a Seen, id: &str) -> Vec<(&'a str, Option<i64>, Option<i64>)> {
-    seen.of_type("event")
-        .filter(|event| event["probe"] == "runtime" && event["container"]["id"] == id)
+/// What happened to a container, besides the parts of its start: action, exit code and signal.
+fn told<'a>(seen: &'a Seen, id: &'a str) -> Vec<(&'a str, Option<i64>, Option<i64>)> {
+    seen.events_of("runtime", id)
+        .filter(|event| event["action"] != "phase")
         .map(|event| {
             (event["action"].as_str().expect("a name"), event["exit_code"].as_i64(), event["signal"].as_i64())
         })
@@ -74,7 +74,8 @@ fn lives_are_told_and_replay_to_the_same_bytes() {
     let few = replay(&recording, &["--show", "runtime", "-c", &fine]);
     let kinds: Vec<Value> = few.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     assert!(kinds.iter().all(|object| object["type"] == "event" || object["type"] == "summary"), "{few}");
-    assert_eq!(kinds.len(), 4, "{few}");
+    let of_start = seen.start(&fine)["phases"].as_array().map_or(0, Vec::len);
+    assert_eq!(kinds.len(), of_start + 4, "{few}");
 }
 
 #[test]
@@ -86,10 +87,47 @@ fn what_is_shown_is_what_was_asked_for_and_the_recording_remembers() {
     let watch = Run::of(&["run", "--show", "runtime", "--record", path, "--ready-wait", "1s"]);
     let id = live(&stage, "shown", &["/bin/true"]);
     let seen = watch.end();
-    assert_eq!(seen.events_of("runtime", &id).count(), 3, "{}", seen.stdout);
+    assert_eq!(told(&seen, &id).len(), 3, "{}", seen.stdout);
     assert_eq!(seen.of_type("coldstart").count() + seen.of_type("health").count(), 0, "{}", seen.stdout);
     assert_eq!(replay(&recording, &[]), seen.stdout);
     assert!(replay(&recording, &["--show", "coldstart"]).contains(r#""type":"coldstart""#));
+}
+
+#[test]
+fn how_containers_are_made_and_taken_away() {
+    let stage = stage();
+    let run = Run::of(&["run", "--ready-wait", "1s"]);
+    let fine = live(&stage, "made", &["/bin/echo", "hello"]);
+    let id = format!("unmade-{}", stage.id());
+    let unmade = Bundle::new(&["/bin/broken"]).file("bin/broken", b"#!/no/such/shell\n");
+    let unmade = unmade.write(&stage, &id).expect("bundle");
+    let crun = stage.runtime(program("crun"));
+    crun.run(&unmade).expect("crun");
+    let deleted = Bundle::new(&["/bin/true"]).write(&stage, &format!("deleted-{}", stage.id()));
+    let deleted = deleted.expect("bundle");
+    crun.create(&deleted).expect("crun").success().expect("create");
+    crun.start(&deleted.id).expect("crun").success().expect("start");
+    run.wait_for("its end", |told| told["container"]["id"] == *deleted.id && told["action"] == "exit");
+    crun.delete(&deleted.id).expect("crun").success().expect("delete");
+    run.wait_for("its deletion", |told| told["container"]["id"] == *deleted.id && told["action"] == "delete");
+    let seen = run.end();
+
+    let phases = |id| seen.events_of("runtime", id).filter(|event| event["action"] == "phase");
+    for id in [&fine, &unmade.id] {
+        let names: Vec<&Value> = phases(id).map(|event| &event["phase"]).collect();
+        let parts = seen.start(id)["phases"].as_array().expect("a list");
+        assert_eq!(names, parts.iter().map(|part| &part["name"]).collect::<Vec<_>>(), "{id}");
+    }
+    let failed = |id| phases(id).filter(|event| !event["errno"].is_null()).collect::<Vec<_>>();
+    assert_eq!(failed(&fine), [&Value::Null; 0]);
+    let [blamed] = failed(&unmade.id)[..] else { panic!("{}", seen.stdout) };
+    assert_eq!((&blamed["phase"], &blamed["errno_name"]), (&json!("exec"), &json!("ENOENT")));
+
+    let executed = |id| seen.events_of("exec", id).map(|event| (&event["exe"], &event["errno_name"]));
+    assert_eq!(executed(&fine).collect::<Vec<_>>(), [(&json!("/bin/echo"), &Value::Null)]);
+    assert_eq!(executed(&unmade.id).collect::<Vec<_>>(), [(&json!("/bin/broken"), &json!("ENOENT"))]);
+    let gone = |id| told(&seen, id).iter().filter(|(action, ..)| *action == "delete").count();
+    assert_eq!((gone(&deleted.id), gone(&fine)), (1, 0), "{}", seen.stdout);
 }
 
 #[test]

@@ -46,7 +46,7 @@ pub fn run(args: &cli::Describe) -> Result<i32> {
     }
     answers::say_what_is_doubled(&args.service);
     let (seen, code) = look(args, &asked)?;
-    let host = watching::host_root(&args.watch.host);
+    let host = watching::host_root(&args.watch.host)?;
     let sockets = cri::sockets(&host, args.watch.host.cri.as_deref());
     let facts = HostFacts::read(&host);
     let api = Api::find(&args.kubernetes, &host, &facts)?;

@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 
 use super::Edge;
 use crate::{
-    app::{reload::Reloaded, sinks::Outlets, talk, watching::Plan, webhooks::Names},
+    app::{reload::Reloaded, sinks::Outlets, talk, watching::Plan, webhooks::Webhooks},
     input::FactKind,
 };
 
@@ -24,7 +24,7 @@ impl Edge {
     fn go_on_with(&mut self, with: &Reloaded, plan: &Plan) -> Result<()> {
         let settings = serde_json::to_string(&with.settings).context("cannot encode the settings")?;
         if with.has_new_webhooks {
-            self.webhooks = Some(Names::at_once(&with.settings.webhooks));
+            self.webhooks = Webhooks::to_find(&with.settings.webhooks);
         }
         self.fact(FactKind::Settings(settings))?;
         self.sinks.show(&Outlets {

@@ -11,7 +11,7 @@ use observer_ebpf::Family;
 
 use super::{Made, Model, net::Way};
 use crate::{
-    output::{Event, Since, What},
+    output::{DnsOutcome, Event, Since, What},
     probes::{Record, dns},
     time::Time,
 };
@@ -73,6 +73,12 @@ impl Model {
 
     fn tell_lookup(&mut self, open: &Open, time: Time, cut: bool, make: &mut impl FnMut(Made)) {
         let Some(mut told) = open.lookup.tell(cut) else { return };
+        if told.outcome == DnsOutcome::Error && told.decided.errno.is_some() {
+            self.lookups.told_refused(open, time);
+            if open.again {
+                return;
+            }
+        }
         let began = open.lookup.began;
         if told.outcome.is_failure() {
             let of_it = [told.decided.server, told.decided.backend];
@@ -85,7 +91,7 @@ impl Model {
             Some(owner) => self.whose(owner),
             None => (None, Since::Attach, Some(NOBODY)),
         };
-        let cut = Some(CUT).filter(|_| told.outcome == crate::output::DnsOutcome::Unknown);
+        let cut = Some(CUT).filter(|_| told.outcome == DnsOutcome::Unknown);
         let why: Vec<&str> = lack.into_iter().chain(cut).collect();
         let route = open.lookup.route(&told.decided);
         let event = Event {

@@ -19,6 +19,9 @@ use crate::{
 const MAX_OPEN: usize = 8_192;
 /// Messages of one look-up that answers are found for.
 const MAX_MESSAGES: usize = 256;
+/// For how long, and of how many messages, it is remembered that their error was told.
+const REFUSED_NS: u64 = 30_000_000_000;
+const MAX_REFUSED: usize = 4_096;
 /// Look-ups of one process and first label that a query is compared with, youngest first.
 const MAX_COMPARED: usize = 256;
 
@@ -44,6 +47,8 @@ pub struct Open {
     messages: BTreeSet<(u64, u16)>,
     pub owner: Option<Owner>,
     pub lookup: Lookup,
+    /// What one that was told already has sent.
+    pub again: bool,
 }
 
 #[derive(Debug, Default)]
@@ -55,6 +60,9 @@ pub struct Table {
     due: BTreeSet<(Time, Serial)>,
     last: u64,
     pub given_up: u64,
+    /// Look-ups that a socket's error ended and that were told, by one of their messages: programs that send the same
+    /// message once more when they have waited make no other look-up by that.
+    refused: BTreeMap<(u64, u16), Time>,
     /// Messages that could not be read.
     pub garbage: u64,
     /// Connections to servers of names that encrypt what they carry.
@@ -97,7 +105,9 @@ impl Table {
             start: owner.start,
         });
         let key = (asker, first_label(&name).to_owned());
-        let serial = self.find(&key, &query).unwrap_or_else(|| self.begin(key, owner, record.time));
+        let again = self.refused.contains_key(&(flow.cookie, message.id));
+        let found = self.find(&key, &query);
+        let serial = found.unwrap_or_else(|| self.begin(key, owner, record.time, again));
         let Some(open) = self.open.get_mut(&serial) else { return };
         open.lookup.sent(&query);
         open.lookup.keep(record);
@@ -122,7 +132,7 @@ impl Table {
         own.into_iter().find(|(_, open)| open.lookup.takes(query)).map(|(serial, _)| serial)
     }
 
-    fn begin(&mut self, key: Key, owner: Option<Owner>, time: Time) -> Serial {
+    fn begin(&mut self, key: Key, owner: Option<Owner>, time: Time, again: bool) -> Serial {
         if self.open.len() >= MAX_OPEN
             && let Some((_, first)) = self.due.first().copied()
         {
@@ -134,7 +144,7 @@ impl Table {
         let lookup = Lookup::new(time);
         let due = lookup.due();
         self.by_key.entry(key.clone()).or_default().insert(serial);
-        self.open.insert(serial, Open { key, due, messages: BTreeSet::new(), owner, lookup });
+        self.open.insert(serial, Open { key, due, messages: BTreeSet::new(), owner, lookup, again });
         self.due.insert((due, serial));
         serial
     }
@@ -171,6 +181,13 @@ impl Table {
         self.due.remove(&(open.due, serial));
         self.due.insert((due, serial));
         open.due = due;
+    }
+
+    /// An error of a socket was told as the end of this look-up.
+    pub fn told_refused(&mut self, open: &Open, time: Time) {
+        self.refused.retain(|_, told| time.since(*told) < REFUSED_NS);
+        let room = MAX_REFUSED.saturating_sub(self.refused.len());
+        self.refused.extend(open.messages.iter().take(room).map(|message| (*message, time)));
     }
 
     /// The look-ups that are over as of `time`, in the order of their ends.

@@ -384,6 +384,33 @@ fn an_error_of_the_socket_is_the_answer_to_all_it_waits_for() {
     assert_eq!((told.outcome, told.decided.errno, told.attempts), (Outcome::Error, Some(111), 2));
 }
 
+/// As busybox's nslookup does, after 2.5 s.
+#[test]
+fn the_same_message_sent_again_after_an_error_is_no_other_look_up() {
+    let failed = Failed {
+        cookie: 1,
+        local: address("127.0.0.1:4000"),
+        remote: address("127.0.0.1:53"),
+        errno: 111,
+        owner: None,
+    };
+    let refuse = |watched: &mut Watched, ask: Ask| {
+        watched.query(ask);
+        watched.record(ask.at + MS, 0, dns::Event::Failed(Failed { cookie: ask.cookie, ..failed.clone() }));
+    };
+    let mut watched = Watched::new();
+    refuse(&mut watched, ASK);
+    assert_eq!(watched.one_at(2 * SECOND).outcome, Outcome::Error);
+    refuse(&mut watched, Ask { at: 3 * SECOND, ..ASK });
+    assert_eq!(watched.at(5 * SECOND), []);
+    // Another message, or one that is answered after all, is told.
+    refuse(&mut watched, Ask { at: 6 * SECOND, cookie: 2, ..ASK });
+    assert_eq!(watched.one_at(8 * SECOND).outcome, Outcome::Error);
+    watched.query(Ask { at: 9 * SECOND, cookie: 2, ..ASK });
+    watched.answer(Ask { at: 9 * SECOND + MS, cookie: 2, ..ASK }, 0, 1);
+    assert_eq!(watched.one_at(12 * SECOND).outcome, Outcome::Answered);
+}
+
 #[test]
 fn servers_and_strangers_are_not_told() {
     let mut watched = Watched::new();

@@ -7,12 +7,16 @@ use super::{
     cpu::CpuJson,
     dns::DnsJson,
     file::FileJson,
+    hardware::IoJson,
     net::NetJson,
     text::TextJson,
     webhook::WebhookJson,
 };
 use crate::{
-    output::{Event, FaultRegion, LogFile, Memory, OomScope, Runtime, Stdio, StdioTarget, Thread, What},
+    output::{
+        Event, Exec, FaultRegion, LogFile, Memory, OomScope, PhaseName, Runtime, Stdio, StdioTarget, Thread,
+        What,
+    },
     sink::{
         errno, signal,
         units::{ms, rfc3339},
@@ -36,6 +40,7 @@ pub(super) struct EventBody<'a> {
 #[derive(Serialize)]
 #[serde(untagged)]
 enum WhatJson<'a> {
+    Exec(ExecJson<'a>),
     Runtime(RuntimeJson),
     Stdio(StdioJson<'a>),
     Memory(MemoryJson),
@@ -45,6 +50,7 @@ enum WhatJson<'a> {
     Text(TextJson<'a>),
     Cpu(CpuJson),
     File(FileJson<'a>),
+    Io(IoJson<'a>),
 }
 
 impl<'a> EventBody<'a> {
@@ -57,6 +63,7 @@ impl<'a> EventBody<'a> {
             began: event.began.map(rfc3339),
             why: event.why.as_deref(),
             what: match &event.what {
+                What::Exec(exec) => WhatJson::Exec(ExecJson::of(exec)),
                 What::Runtime(runtime) => WhatJson::Runtime(RuntimeJson::of(runtime)),
                 What::Stdio(stdio) => WhatJson::Stdio(StdioJson::of(stdio)),
                 What::Memory(memory) => WhatJson::Memory(MemoryJson::of(memory)),
@@ -66,14 +73,29 @@ impl<'a> EventBody<'a> {
                 What::Webhook(call) => WhatJson::Webhook(Box::new(WebhookJson::of(call))),
                 What::Cpu(cpu) => WhatJson::Cpu(CpuJson::of(cpu)),
                 What::File(file) => WhatJson::File(FileJson::of(file)),
+                What::Io(io) => WhatJson::Io(IoJson::of(io)),
             },
         }
     }
 }
 
 #[derive(Serialize)]
+struct ExecJson<'a> {
+    exe: Option<&'a str>,
+    errno: Option<i32>,
+    errno_name: Option<&'static str>,
+}
+
+impl<'a> ExecJson<'a> {
+    fn of(exec: &'a Exec) -> Self {
+        ExecJson { exe: exec.exe.as_deref(), errno: exec.errno, errno_name: exec.errno.and_then(errno::name) }
+    }
+}
+
+#[derive(Serialize)]
 struct RuntimeJson {
     action: &'static str,
+    phase: Option<&'static str>,
     errno: Option<i32>,
     errno_name: Option<&'static str>,
     exit_code: Option<i32>,
@@ -85,6 +107,7 @@ impl RuntimeJson {
     fn of(runtime: &Runtime) -> Self {
         RuntimeJson {
             action: runtime.action.name(),
+            phase: runtime.phase.map(PhaseName::name),
             errno: runtime.errno,
             errno_name: runtime.errno.and_then(errno::name),
             exit_code: runtime.exit_code,

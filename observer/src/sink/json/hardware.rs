@@ -1,9 +1,10 @@
-//! How the node's devices and its hardware were doing.
+//! How the node's devices and its hardware were doing; and `event` of probe `io`: a request to a block device that
+//! somebody waited long for.
 
 use serde::Serialize;
 
 use crate::{
-    output::{BlockUse, NodeUse},
+    output::{BlockUse, Io, NodeUse},
     sink::units::ms,
 };
 
@@ -101,6 +102,30 @@ impl HardwareJson {
                 };
                 all.iter().map(of).collect()
             }),
+        }
+    }
+}
+
+#[derive(Serialize)]
+pub(super) struct IoJson<'a> {
+    op: &'static str,
+    /// `sda`
+    device: &'a str,
+    device_number: String,
+    bytes: u32,
+    latency_ms: f64,
+    count: u32,
+}
+
+impl<'a> IoJson<'a> {
+    pub(super) fn of(Io(slow): &'a Io) -> Self {
+        IoJson {
+            op: slow.op.name(),
+            device: &slow.name,
+            device_number: format!("{}:{}", slow.device.major, slow.device.minor),
+            bytes: slow.bytes,
+            latency_ms: ms(slow.took_ns),
+            count: slow.count,
         }
     }
 }

@@ -15,8 +15,8 @@ use super::{
 use crate::{
     layer::Layer,
     output::{
-        Cpu, Event, FaultKind, FaultRegion, Kind, Memory, Net, OomScope, Runtime, Stdio, StdioTarget, Text,
-        What, tls_alert,
+        Cpu, Event, Exec, FaultKind, FaultRegion, Io, Kind, Memory, Net, OomScope, Runtime, Stdio,
+        StdioTarget, Text, What, tls_alert,
     },
     pipeline::event_needs_attention,
     sink::{errno, signal, words},
@@ -36,6 +36,7 @@ fn span(event: &Event, host: &Host) -> Span {
     let trace = event_trace_id(event, &name, host);
     let mut to = common(event);
     let failure = match &event.what {
+        What::Exec(exec) => exec_attributes(&mut to, exec),
         What::Runtime(runtime) => runtime_attributes(&mut to, runtime),
         What::Stdio(stdio) => stdio_attributes(&mut to, stdio),
         What::Memory(memory) => memory_attributes(&mut to, memory),
@@ -45,6 +46,7 @@ fn span(event: &Event, host: &Host) -> Span {
         What::Text(text) => text_attributes(&mut to, text),
         What::Cpu(cpu) => cpu_attributes(&mut to, cpu),
         What::File(file) => file::attributes(&mut to, file),
+        What::Io(io) => io_attributes(&mut to, io),
     };
     let mut status = None;
     // What needs nobody's attention leaves the status unset, as the conventions ask.
@@ -69,6 +71,7 @@ fn span(event: &Event, host: &Host) -> Span {
 
 fn name(what: &What) -> String {
     match what {
+        What::Exec(_) => "exec".to_owned(),
         What::Runtime(runtime) => format!("runtime.{}", runtime.action.name()),
         What::Stdio(stdio) => format!("stdio.{}", stdio.outcome.name()),
         What::Memory(_) => "memory.fault".to_owned(),
@@ -78,6 +81,7 @@ fn name(what: &What) -> String {
         What::Text(_) => "text.line".to_owned(),
         What::Cpu(cpu) => format!("cpu.{}", cpu.outcome.name()),
         What::File(_) => "file.failed".to_owned(),
+        What::Io(_) => "io.slow".to_owned(),
     }
 }
 
@@ -104,6 +108,20 @@ fn common(event: &Event) -> Attributes {
 }
 
 /// Each of these gives what the failure is called, if it is one.
+fn exec_attributes(to: &mut Attributes, exec: &Exec) -> String {
+    to.text("observer.exec.exe", exec.exe.as_deref());
+    optional(to, "observer.exec.errno", exec.errno);
+    exec.errno.and_then(errno::name).unwrap_or("exec").to_owned()
+}
+
+fn io_attributes(to: &mut Attributes, Io(slow): &Io) -> String {
+    to.text("observer.io.op", slow.op.name());
+    to.text("observer.io.device", slow.name.as_str());
+    to.int("observer.io.bytes", slow.bytes);
+    to.int("observer.io.count", slow.count);
+    "slow".to_owned()
+}
+
 fn runtime_attributes(to: &mut Attributes, runtime: &Runtime) -> String {
     to.text("observer.runtime.action", runtime.action.name());
     optional(to, "process.exit.code", runtime.exit_code);

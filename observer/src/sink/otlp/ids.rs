@@ -41,7 +41,14 @@ pub fn event_trace_id(event: &Event, name: &str, host: &Host) -> TraceId {
         What::Stdio(stdio) => stdio.fd,
         // A process may make many calls at once.
         What::Webhook(call) => call.client.port.map_or(0, u32::from),
-        What::Runtime(_) | What::Memory(_) | What::Dns(_) | What::Net(_) | What::Cpu(_) | What::File(_) => 0,
+        What::Exec(_)
+        | What::Runtime(_)
+        | What::Memory(_)
+        | What::Dns(_)
+        | What::Net(_)
+        | What::Cpu(_)
+        | What::File(_)
+        | What::Io(_) => 0,
         What::Text(text) => text.fd,
     };
     let container = event.container.as_ref();

@@ -164,6 +164,7 @@ fn who(of: &Described) -> String {
         it.handler.as_ref().map(|handler| format!("handler {handler}")),
         it.engine.as_ref().map(|engine| format!("engine {engine}")),
         Some(it.kind.name().to_owned()),
+        it.wasm_engine.as_ref().map(|engine| format!("Wasm engine {engine}")),
         it.started_at.map(|time| format!("started {}", date_time(time))),
     ];
     parts.into_iter().flatten().collect::<Vec<_>>().join(", ")

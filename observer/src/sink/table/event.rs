@@ -32,14 +32,16 @@ pub(super) fn event(page: Page, event: &Event) -> String {
     let tone = match &event.what {
         _ if !event_needs_attention(event) => Tone::Plain,
         What::Memory(_) => Tone::Bad,
-        What::Runtime(_)
+        What::Exec(_)
+        | What::Runtime(_)
         | What::Stdio(_)
         | What::Dns(_)
         | What::Net(_)
         | What::Webhook(_)
         | What::Text(_)
         | What::Cpu(_)
-        | What::File(_) => Tone::Warn,
+        | What::File(_)
+        | What::Io(_) => Tone::Warn,
     };
     let name = name(event, name_width(page));
     let time = units::time_of_day(event.time);
@@ -73,6 +75,7 @@ pub(super) fn evidence(page: Page, evidence: &Evidence) -> String {
 /// Who it is about: the container, else the process.
 fn name(event: &Event, width: usize) -> String {
     match (&event.container, &event.process) {
+        _ if matches!(event.what, What::Io(_)) => left("(node)", width),
         (Some(container), _) => row::name_cell(container, width),
         (None, Some(process)) => left(&units::process_text(process), width),
         (None, None) => left("?", width),

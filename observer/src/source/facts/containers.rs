@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::{
     HostRoot, bundle,
     files::{self, Last},
-    procfs,
+    procfs, wasm,
 };
 use crate::{
     input::{Bundle, CriContainer, LifeFact, LogFact},
@@ -121,12 +121,16 @@ fn identify(host: &HostRoot, pid: u32, process: &Process, states: &BTreeMap<u32,
         },
     };
     let runtime = runtime.or(state.map(|state| state.runtime));
+    let bundle = path.and_then(|path| read_bundle(host, parent, &path));
+    let wasm_engine = wasm::engine(host, pid, runtime, bundle.as_ref());
     Some(LifeFact {
         init: pid,
         start: process.stat.start,
         comm: process.stat.comm.clone(),
         ppid: parent,
-        bundle: path.and_then(|path| read_bundle(host, parent, &path)),
+        bundle,
+        is_wasm: wasm_engine.is_some(),
+        wasm_engine,
         id,
         runtime: runtime.map(|program| program.name().to_owned()),
         cgroup,

@@ -20,6 +20,7 @@ pub mod root;
 pub mod sockets;
 pub mod storage;
 pub mod version;
+pub mod wasm;
 mod x509;
 
 use crate::input::LookupError;

@@ -66,7 +66,14 @@ fn devices_that_keep_their_users_waiting() {
     only(&seen, &busy.upper, "storage-slow/saturated proved");
     only(&seen, &stuck.upper, "storage-slow/stuck proved");
     assert_eq!(of_etcd(&seen), ["\"slow-disk\" \"proved\""]);
+    let waits = |device: &str| {
+        let is_of_it = |event: &&Value| event["probe"] == "io" && event["device"] == device;
+        seen.of_type("event").filter(is_of_it).collect::<Vec<_>>()
+    };
+    assert!(!waits(&slow.upper).is_empty(), "each request is held back for 200 ms");
+    assert!(waits(&slow.upper).iter().all(|wait| wait["latency_ms"].as_f64() >= Some(100.0)));
     // What they are made of is as fast as ever.
+    assert_eq!(waits(&slow.lower), [&Value::Null; 0]);
     [&slow, &busy, &stuck].iter().for_each(|disk| quiet(&seen, &disk.lower));
 }
 

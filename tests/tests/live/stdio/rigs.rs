@@ -178,7 +178,7 @@ fn only_what_was_asked_for_is_shown() {
     delivered(all.stream(&wanted, 1, &[]), said[0].1);
     delivered(one.stream(&wanted, 1, &[]), said[0].1);
     assert_eq!(ids(&one), [&wanted]);
-    assert_eq!(probes(&all, &stage), ["runtime", "stdio"]);
+    assert_eq!(probes(&all, &stage), ["exec", "runtime", "stdio"]);
     assert_eq!(probes(&streams_only, &stage), ["stdio"]);
     assert_eq!(streams_only.of_type("coldstart").count(), 0);
     for (id, _) in &said {

@@ -232,7 +232,7 @@ fn a_call_is_the_span_of_its_client() {
 fn the_same_event_has_the_same_ids_and_no_other_has() {
     let exit = |code| {
         let exit_code = Some(code);
-        event(What::Runtime(Runtime { action: RuntimeAction::Exit, errno: None, exit_code, signal: None }))
+        event(What::Runtime(Runtime { exit_code, ..Runtime::of(RuntimeAction::Exit) }))
     };
     assert_eq!(only(&exit(1)), only(&exit(1)));
     assert_eq!(value(&only(&exit(1)), "error.type").as_deref(), Some("exit"));

@@ -10,14 +10,16 @@ pub(super) fn kind(what: &What) -> SpanKind {
     match what {
         What::Webhook(call) if call.side == Side::Client => SpanKind::Client,
         What::Webhook(_) => SpanKind::Server,
-        What::Runtime(_)
+        What::Exec(_)
+        | What::Runtime(_)
         | What::Stdio(_)
         | What::Memory(_)
         | What::Dns(_)
         | What::Net(_)
         | What::Text(_)
         | What::Cpu(_)
-        | What::File(_) => SpanKind::Internal,
+        | What::File(_)
+        | What::Io(_) => SpanKind::Internal,
     }
 }
 
