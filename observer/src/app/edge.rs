@@ -36,11 +36,10 @@ use crate::{
     input::{Fact, FactKind, Input, Record},
     output::{Output, Want},
     pipeline::{History, Pipeline},
-    probes::webhook::Target,
     record::RecordingWriter,
     source::{
         facts::{HostRoot, cri::Cri, host, version::Versions},
-        live::Live,
+        live::{Endpoint, Live},
     },
     time::Time,
 };
@@ -76,14 +75,12 @@ pub struct Edge {
     storage: Storage,
     /// What was sampled and not fed yet.
     samples: VecDeque<Input>,
-    webhooks: Option<Names>,
+    webhooks: Names,
     /// Telemetry of others.
     spans: Option<Spans>,
     /// Bounds what all of this costs.
     keeper: Option<Keeper>,
     kube: Option<Asking>,
-    /// Webhooks whose endpoints are watched by now.
-    targets: usize,
 }
 
 impl Edge {
@@ -94,9 +91,9 @@ impl Edge {
         recorder: Option<RecordingWriter>,
         host: HostRoot,
         cri: &[PathBuf],
-        named: &[Target],
     ) -> Self {
         let follows = pipeline.follows();
+        let webhooks = Names::of(webhooks::watched(pipeline.webhook_places()));
         let (answer, answers) = mpsc::channel(MAX_LOOKUPS);
         Edge {
             live,
@@ -121,11 +118,10 @@ impl Edge {
             node: Node::default(),
             storage: Storage::default(),
             samples: VecDeque::new(),
-            webhooks: Names::of(named),
+            webhooks,
             spans: None,
             keeper: None,
             kube: None,
-            targets: named.len(),
         }
     }
 
@@ -182,10 +178,8 @@ impl Edge {
         if let Some(plan) = self.live.look_for_tls(&self.host, now()) {
             self.report(status(&plan))?;
         }
-        if let Some(endpoints) = self.webhooks.as_mut().and_then(Names::poll)
-            && let Err(error) = self.live.watch_endpoints(&endpoints)
-        {
-            talk::say(format_args!("webhooks: what does not fit is not watched: {error}"));
+        if let Some(endpoints) = self.webhooks.poll() {
+            self.watch_endpoints(&endpoints);
         }
         self.keep_budget()?;
         self.answers()
@@ -235,11 +229,18 @@ impl Edge {
         Ok(())
     }
 
-    /// Those that the Kubernetes API has named since.
+    /// Those that are named by now, by the options or the Kubernetes API, and no others.
     fn watch_named_webhooks(&mut self) {
-        let endpoints = webhooks::addressed(self.pipeline.webhook_targets(), self.targets);
-        self.targets = self.pipeline.webhook_targets().len();
-        if let Err(error) = self.live.watch_endpoints(&endpoints) {
+        let named = webhooks::watched(self.pipeline.webhook_places());
+        if named != self.webhooks.targets() {
+            self.webhooks = Names::at_once(named);
+            self.watch_endpoints(&[]);
+        }
+    }
+
+    fn watch_endpoints(&mut self, endpoints: &[Endpoint]) {
+        let targets = self.webhooks.targets();
+        if let Err(error) = self.live.watch_endpoints(endpoints, |number| webhooks::has(targets, number)) {
             talk::say(format_args!("webhooks: what does not fit is not watched: {error}"));
         }
     }

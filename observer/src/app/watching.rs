@@ -87,7 +87,8 @@ pub fn attach(plan: &Plan) -> Result<Watching> {
     let began = now();
     let pipeline = judged(plan.settings.clone())?;
     let names: Vec<_> = names::watched_names().iter().map(|name| (name.name, name.role)).collect();
-    let webhooks = webhooks::find(&plan.settings.webhooks);
+    let targets = webhooks::watched(pipeline.webhook_places());
+    let webhooks = webhooks::find(&targets);
     webhooks::complain(&webhooks);
     let idle: &[_] = if plan.settings.webhooks.is_empty() && api.is_none() {
         &[(Family::Webhook, "no webhook is named: --webhook HOST:PORT")]
@@ -105,7 +106,7 @@ pub fn attach(plan: &Plan) -> Result<Watching> {
         keywords: if asked.contains(&Family::Text) { keywords::shipped()? } else { Vec::new() },
     };
     let mut live = Live::load(&options).context(hint(&host))?;
-    live.watch_endpoints(&webhooks.endpoints)?;
+    live.watch_endpoints(&webhooks.endpoints, |number| webhooks::has(&targets, number))?;
     // Of no concern: neither asked for nor missed.
     let needed = plan.purpose.families();
     let concerns = |plan: &&ProbePlan| needed.contains(&plan.family) || asked.contains(&plan.family);
@@ -119,7 +120,7 @@ pub fn attach(plan: &Plan) -> Result<Watching> {
         None => None,
     };
     let sockets = cri::sockets(&host_root, plan.watch.host.cri.as_deref());
-    let mut edge = Edge::new(live, pipeline, sinks, recorder, host_root, &sockets, &plan.settings.webhooks)
+    let mut edge = Edge::new(live, pipeline, sinks, recorder, host_root, &sockets)
         .with_spans(spans)
         .with_history(plan.remembers)
         .asking(api, plan.k8s_events)?;

@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 
 use super::talk;
 use crate::{
+    input::WebhookPlace,
     probes::webhook::Target,
     source::live::{Endpoint, Live},
 };
@@ -23,12 +24,19 @@ pub struct Found {
     pub missing: Vec<String>,
 }
 
+/// Those that are watched, by their numbers: their places among all, from 1.
+pub type Numbered = Vec<(u32, Target)>;
+
+pub fn watched(places: &[WebhookPlace]) -> Numbered {
+    let numbered = (1..).zip(places).filter(|(_, place)| place.is_watched);
+    numbered.map(|(number, place)| (number, place.target.clone())).collect()
+}
+
 /// Looks the names up. It may take as long as the resolver's patience.
-pub fn find(targets: &[Target]) -> Found {
+pub fn find(targets: &[(u32, Target)]) -> Found {
     let mut found = Found::default();
-    for (place, target) in targets.iter().enumerate() {
-        let number = place as u32 + 1;
-        let endpoint = |address| Endpoint { address, port: target.port, target: number };
+    for (number, target) in targets {
+        let endpoint = |address| Endpoint { address, port: target.port, target: *number };
         if target.host == "*" {
             found.endpoints.push(endpoint(None));
         } else if let Ok(address) = target.host.parse::<IpAddr>() {
@@ -47,41 +55,37 @@ pub fn find(targets: &[Target]) -> Found {
     found
 }
 
-/// Where those are that come after the first so many, which are known by their addresses.
-pub fn addressed(targets: &[Target], after: usize) -> Vec<Endpoint> {
-    let numbered = targets.iter().enumerate().skip(after);
-    let endpoint = |(place, target): (usize, &Target)| {
-        let address = target.host.parse::<IpAddr>().ok()?.to_canonical();
-        Some(Endpoint { address: Some(address), port: target.port, target: place as u32 + 1 })
-    };
-    numbered.filter_map(endpoint).collect()
-}
-
 /// Asks for names again, beside the run.
 pub struct Names {
-    targets: Vec<Target>,
+    targets: Numbered,
+    /// Not all of them are addresses, which do not change.
+    has_names: bool,
     asked: Option<Instant>,
     answer: mpsc::Sender<Found>,
     answers: mpsc::Receiver<Found>,
 }
 
 impl Names {
-    /// `None`: addresses do not change.
-    pub fn of(targets: &[Target]) -> Option<Names> {
-        let is_name = |target: &Target| target.host != "*" && target.host.parse::<IpAddr>().is_err();
-        let names = Names { asked: Some(Instant::now()), ..Names::at_once(targets) };
-        targets.iter().any(is_name).then_some(names)
+    /// Of targets that were found a moment ago.
+    pub fn of(targets: Numbered) -> Names {
+        Names { asked: Some(Instant::now()), ..Names::at_once(targets) }
     }
 
     /// Asks for all of them now: none was asked for yet.
-    pub fn at_once(targets: &[Target]) -> Names {
+    pub fn at_once(targets: Numbered) -> Names {
         let (answer, answers) = mpsc::channel(1);
-        Names { targets: targets.to_vec(), asked: None, answer, answers }
+        let is_name = |target: &Target| target.host != "*" && target.host.parse::<IpAddr>().is_err();
+        let has_names = targets.iter().any(|(_, target)| is_name(target));
+        Names { targets, has_names, asked: None, answer, answers }
+    }
+
+    pub fn targets(&self) -> &[(u32, Target)] {
+        &self.targets
     }
 
     /// What was found since, if anything; asks again when it is time.
     pub fn poll(&mut self) -> Option<Vec<Endpoint>> {
-        if self.asked.is_none_or(|asked| asked.elapsed() >= AGAIN) {
+        if self.is_due() {
             self.asked = Some(Instant::now());
             let (targets, answer) = (self.targets.clone(), self.answer.clone());
             // Full: the one before was not taken yet.
@@ -89,6 +93,15 @@ impl Names {
         }
         self.answers.try_recv().ok().map(|found| found.endpoints)
     }
+
+    fn is_due(&self) -> bool {
+        self.asked.is_none_or(|asked| self.has_names && asked.elapsed() >= AGAIN)
+    }
+}
+
+/// Whether a number is one of theirs.
+pub fn has(targets: &[(u32, Target)], number: u32) -> bool {
+    targets.binary_search_by_key(&number, |(own, _)| *own).is_ok()
 }
 
 /// Watches how the process spends its time that serves at an address, or says why not.
@@ -112,7 +125,12 @@ mod tests {
     #[test]
     fn addresses_need_no_resolver_and_names_do() {
         let targets = ["127.0.0.1:8443", "[::ffff:10.0.0.1]:1", "*:9443", "no-such-host.invalid:1"];
-        let targets: Vec<Target> = targets.iter().map(|text| text.parse().unwrap()).collect();
+        let place =
+            |text: &str| WebhookPlace { target: text.parse().unwrap(), by_api: false, is_watched: true };
+        let gone = WebhookPlace { is_watched: false, ..place("127.0.0.1:9443") };
+        let places: Vec<_> = targets.into_iter().map(place).chain([gone, place("127.0.0.1:9444")]).collect();
+        let targets = watched(&places);
+        assert!(has(&targets, 4) && !has(&targets, 5) && has(&targets, 6), "one that is gone has its number");
         let found = find(&targets);
         let endpoints: Vec<_> = found
             .endpoints
@@ -120,12 +138,12 @@ mod tests {
             .map(|at| (at.address.map(|address| address.to_string()), at.port, at.target))
             .collect();
         let address = |text: &str| Some(text.to_owned());
-        let expected = [(address("127.0.0.1"), 8443, 1), (address("10.0.0.1"), 1, 2), (None, 9443, 3)];
-        assert_eq!(endpoints, expected);
+        let (first, last) = ((address("127.0.0.1"), 8443, 1), (address("127.0.0.1"), 9444, 6));
+        assert_eq!(endpoints, [first, (address("10.0.0.1"), 1, 2), (None, 9443, 3), last]);
         assert!(
             found.missing.len() == 1 && found.missing[0].starts_with("no-such-host.invalid"),
             "{found:?}"
         );
-        assert!(Names::of(&targets[..3]).is_none() && Names::of(&targets).is_some());
+        assert!(!Names::of(targets.clone()).is_due() && Names::at_once(targets).is_due());
     }
 }
