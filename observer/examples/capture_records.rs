@@ -47,7 +47,7 @@ fn main() -> Result<()> {
     };
     let mut live = Live::load(&options)?;
     let (host, began) = (HostRoot::find(), Instant::now());
-    live.watch_endpoints(&[Endpoint { address: None, port: 18_443, target: 1 }])?;
+    live.watch_endpoints(&[Endpoint { address: None, port: 18_443, target: 1 }], |_| true)?;
     let mut child = Command::new(program).args(words).spawn()?;
     live.watch_server(child.id(), ([127, 0, 0, 1], 18_443).into())?;
     let status = loop {

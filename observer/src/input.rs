@@ -177,10 +177,22 @@ pub enum FactKind {
         kind: KubeKind,
         result: Box<Result<Kube, LookupError>>,
     },
-    /// The webhooks that the Kubernetes API has named so far, in the order in which it did.
+    /// The webhooks that the Kubernetes API has named so far, in the order in which it did. Of older recordings.
     KubeTargets(Vec<Target>),
+    /// All webhooks that were named so far, in the order in which they were.
+    WebhookPlaces(Vec<WebhookPlace>),
     /// The run is over: nothing later is coming.
     End(End),
+}
+
+/// A webhook that was named once.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WebhookPlace {
+    pub target: Target,
+    /// By a configuration of the Kubernetes API, not by the user.
+    pub by_api: bool,
+    /// It is yet.
+    pub is_watched: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -2,6 +2,9 @@
  * A stand-in for crun with its WasmEdge handler, for machines that cannot get WasmEdge: the calls that the kernel
  * sees of such a start, in their order, in a real container. It is called `crun` and takes `[--root DIR] run
  * --bundle DIR ID`. The engine is whatever `libwasmedge.so.0` the dynamic linker finds.
+ *
+ * With WASMER it is one with a wasmer handler instead, of that version: before 1.9 that kept what a module wrote and wrote
+ * it itself when the module was done.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -30,6 +33,16 @@
 #include <termios.h>
 #include <unistd.h>
 
+#ifdef WASMER
+#define ENGINE "wasmer"
+#define LIBRARY "libwasmer.so"
+#define VERSION WASMER
+#define CAPTURES (strverscmp(WASMER, "1.9") < 0)
+#else
+#define ENGINE "wasmedge"
+#define LIBRARY "libwasmedge.so.0"
+#define CAPTURES false
+#endif
 #define MODULE "/app.wasm"
 #define RESERVED 0x300000000UL
 #define MEMORY_AT 0x100000000UL
@@ -118,6 +131,7 @@ static void give_up_rights(void) {
 #define OUT_OF_BOUNDS 0x408
 /* How a program gives up: its exit status would be lost by the handler. */
 #define UNREACHABLE 0x40a
+#define UNALIGNED_ATOMIC 0x410
 #define ADDRESS 0x7fff0000UL
 
 static sigjmp_buf trapped;
@@ -135,8 +149,8 @@ static uint32_t load_compiled(volatile char *memory) {
     return (uint32_t)memory[ADDRESS];
 }
 
-/* What the engine does with a module that prints one line, and as its file says then traps, or asks for a file: and ends
- * with an error if it may not have it, or with a question mark goes on without. */
+/* What the engine does with a module that prints one line, and as its file says then traps, works for a while (or prints
+ * after it), or asks for a file: and ends with an error if it may not have it, or with a question mark goes on without. */
 static void run_module(void *library) {
     char mode[16] = "";
     char text[] = "hello from wasm\n";
@@ -156,15 +170,23 @@ static void run_module(void *library) {
     if (mmap(memory + MEMORY_AT, WASM_PAGE, PROT_READ | PROT_WRITE,
              MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS, -1, 0) == MAP_FAILED)
         fail("first page");
-    must((int)writev(1, &line, 1), "output");
     must((int)pread(module, mode, sizeof mode - 1, 0), MODULE);
+    bool is_late = CAPTURES || strncmp(mode, "late", 4) == 0;
+    if (!is_late)
+        must((int)writev(1, &line, 1), "output");
     uint32_t code = 0;
     if (strncmp(mode, "interpreted", 11) == 0)
         code = OUT_OF_BOUNDS;
     else if (strncmp(mode, "compiled", 8) == 0)
         code = load_compiled(memory + MEMORY_AT);
+    else if (strncmp(mode, "atomic", 6) == 0)
+        code = UNALIGNED_ATOMIC;
+    else if (strncmp(mode, "works", 5) == 0 || strncmp(mode, "late", 4) == 0)
+        sleep(6);
     else if (strncmp(mode, "asks", 4) == 0)
         code = openat(preopened, "data/secret", O_RDONLY) < 0 && mode[4] != '?' ? UNREACHABLE : 0;
+    if (is_late)
+        must((int)writev(1, &line, 1), "output");
     munmap(memory, RESERVED);
     bool (*succeeded)(uint32_t) = (bool (*)(uint32_t))dlsym(library, "WasmEdge_ResultOK");
     _exit(succeeded && succeeded(code) ? 0 : 1);
@@ -180,7 +202,7 @@ static void contain(int ready, void *library) {
     access(MODULE, X_OK);
     give_up_rights();
     syscall(SYS_close_range, 3, ~0U, 0);
-    prctl(PR_SET_NAME, "wasmedge");
+    prctl(PR_SET_NAME, ENGINE);
     run_module(library);
 }
 
@@ -188,6 +210,12 @@ int main(int argc, char **argv) {
     const char *bundle = NULL;
     char group[PATH_MAX / 2], folder[PATH_MAX];
     execute_again(argv);
+#ifdef VERSION
+    if (argc == 2 && strcmp(argv[1], "--version") == 0) {
+        puts("crun version " VERSION "\nspec: 1.0.0\n+SYSTEMD +CAP +SECCOMP +EBPF +WASM:wasmer +YAJL");
+        return 0;
+    }
+#endif
     for (int n = 1; n + 1 < argc; n++)
         if (strcmp(argv[n], "--bundle") == 0)
             bundle = argv[n + 1];
@@ -199,9 +227,9 @@ int main(int argc, char **argv) {
     read_config(group, sizeof group);
     prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
     /* Before the clone: the container inherits the engine and opens no library. */
-    void *library = dlopen("libwasmedge.so.0", RTLD_NOW);
+    void *library = dlopen(LIBRARY, RTLD_NOW);
     if (!library) {
-        dprintf(2, "could not load `libwasmedge.so.0`: %s\n", dlerror());
+        dprintf(2, "could not load `" LIBRARY "`: %s\n", dlerror());
         return 1;
     }
     make_group(group, folder);

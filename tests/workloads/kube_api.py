@@ -1,4 +1,4 @@
-"""A stand-in for kube-apiserver, as far as kubectl and a reader of lists see it: discovery, create, get, list with the
+"""A stand-in for kube-apiserver, as far as kubectl and a reader of lists see it: discovery, create, get, delete, list with the
 field selectors that matter. What is made keeps the status that it was made with, as nobody reconciles it.
 
 kube_api.py PORT CERTIFICATE KEY TOKEN FOLDER: what FOLDER/modes.json says of a resource (or of "*") is done instead of
@@ -105,7 +105,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return self.say({"major": "1", "minor": "32", "gitVersion": "v1.32.0"})
         group = url.path.split("/", 2)[2] if url.path.count("/") >= 2 else ""
         if group in KINDS:
-            verbs = ["create", "get", "list"]
+            verbs = ["create", "delete", "get", "list"]
             resource = lambda name, kind: {
                 "name": name, "singularName": kind.lower(), "kind": kind, "namespaced": name not in GLOBAL, "verbs": verbs}
             resources = [resource(*it) for it in KINDS[group].items()]
@@ -143,6 +143,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
         item["metadata"].setdefault("creationTimestamp", "2026-01-01T00:00:00Z")
         OBJECTS[key] = item
         self.say(item, 201)
+
+    def do_DELETE(self):
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if self.headers.get("Authorization") != f"Bearer {TOKEN}":
+            return self.fail(401, "Unauthorized")
+        _, namespace, resource, name = self.place()
+        found = OBJECTS.pop((resource, namespace, name), None)
+        self.say(found) if found else self.fail(404, "NotFound")
 
 
 class Server(http.server.ThreadingHTTPServer):

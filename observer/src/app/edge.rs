@@ -29,7 +29,7 @@ use super::{
     storage::Storage,
     talk,
     tracking::Tracking,
-    webhooks::{self, Webhooks},
+    webhooks::Webhooks,
 };
 use crate::{
     health::{ProbeReport, Report},
@@ -81,8 +81,6 @@ pub struct Edge {
     /// Bounds what all of this costs.
     keeper: Option<Keeper>,
     kube: Option<Asking>,
-    /// Webhooks whose endpoints are watched by now.
-    targets: usize,
 }
 
 impl Edge {
@@ -120,11 +118,10 @@ impl Edge {
             node: Node::default(),
             storage: Storage::default(),
             samples: VecDeque::new(),
+            webhooks,
             spans: None,
             keeper: None,
             kube: None,
-            targets: webhooks.len(),
-            webhooks,
         }
     }
 
@@ -181,10 +178,8 @@ impl Edge {
         if let Some(plan) = self.live.look_for_tls(&self.host, now()) {
             self.report(status(&plan))?;
         }
-        if let Some(endpoints) = self.webhooks.poll()
-            && let Err(error) = self.live.watch_endpoints(&endpoints)
-        {
-            talk::say(format_args!("webhooks: what does not fit is not watched: {error}"));
+        if self.webhooks.poll() {
+            self.watch_endpoints();
         }
         self.keep_budget()?;
         self.answers()
@@ -234,11 +229,16 @@ impl Edge {
         Ok(())
     }
 
-    /// Those that the Kubernetes API has named since.
+    /// Those that are named by now, by the options or the Kubernetes API, and no others.
     fn watch_named_webhooks(&mut self) {
-        let endpoints = webhooks::addressed(self.pipeline.webhook_targets(), self.targets);
-        self.targets = self.pipeline.webhook_targets().len();
-        if let Err(error) = self.live.watch_endpoints(&endpoints) {
+        if self.webhooks.name(self.pipeline.webhook_places()) {
+            self.watch_endpoints();
+        }
+    }
+
+    fn watch_endpoints(&mut self) {
+        let webhooks = &self.webhooks;
+        if let Err(error) = self.live.watch_endpoints(&webhooks.endpoints(), |number| webhooks.has(number)) {
             talk::say(format_args!("webhooks: what does not fit is not watched: {error}"));
         }
     }

@@ -17,14 +17,13 @@ use crate::{
 pub struct Reload {
     typed: Vec<OsString>,
     given: ArgMatches,
-    webhooks: Vec<Target>,
+    /// Whether what watches webhooks was attached at the beginning.
+    watches_webhooks: bool,
 }
 
 /// What a run goes on with.
 pub struct Reloaded {
     pub settings: Settings,
-    /// Of its webhooks, whether any is new.
-    pub has_new_webhooks: bool,
     pub budget: Option<Budget>,
     pub show: Option<Show>,
     pub otlp_events: Show,
@@ -37,11 +36,12 @@ impl Reload {
         Some(Reload {
             typed: std::env::args_os().collect(),
             given: options.given.clone(),
-            webhooks: webhooks.to_vec(),
+            watches_webhooks: !webhooks.is_empty(),
         })
     }
 
-    /// What the run goes on with; says what has changed, and what cannot. `api`: the Kubernetes API names webhooks, too.
+    /// What the run goes on with; says what has changed, and what cannot. `api`: the Kubernetes API may name webhooks, so
+    /// they are watched in any case.
     ///
     /// # Errors
     /// The options cannot be read, or not be: then nothing changes.
@@ -51,7 +51,7 @@ impl Reload {
             anyhow::bail!("what was typed is not `observer run`");
         };
         let mut settings = settings(args)?;
-        let has_new_webhooks = self.take_webhooks(&mut settings.webhooks, api);
+        self.take_webhooks(&mut settings.webhooks, api);
         let mut changed = Vec::new();
         for option in config::changed(&self.given, &options.given) {
             match stays(&option) {
@@ -64,37 +64,19 @@ impl Reload {
         self.given = options.given.clone();
         Ok(Reloaded {
             settings,
-            has_new_webhooks,
             budget: args.watch.budget,
             show: args.choice.show.clone(),
             otlp_events: args.choice.otlp_events.clone(),
         })
     }
 
-    /// Records name webhooks by their places, which must not change: what is new comes behind what was there.
-    fn take_webhooks(&mut self, asked: &mut Vec<Target>, api: bool) -> bool {
-        if self.webhooks.is_empty() && !asked.is_empty() {
+    fn take_webhooks(&self, asked: &mut Vec<Target>, api: bool) {
+        if !self.watches_webhooks && !api && !asked.is_empty() {
             talk::say(
                 "--webhook: none was named at the beginning, so nothing is attached for it; restart for that",
             );
             asked.clear();
         }
-        if self.webhooks.iter().any(|target| !asked.contains(target)) {
-            talk::say("--webhook: what was named before stays watched until a restart");
-        }
-        let fresh: Vec<Target> =
-            asked.iter().filter(|target| !self.webhooks.contains(target)).cloned().collect();
-        if api && !fresh.is_empty() {
-            talk::say(
-                "--webhook: those that the Kubernetes API names have the places behind; restart for more",
-            );
-            asked.clone_from(&self.webhooks);
-            return false;
-        }
-        let has_new = !fresh.is_empty();
-        self.webhooks.extend(fresh);
-        asked.clone_from(&self.webhooks);
-        has_new
     }
 }
 
@@ -147,24 +129,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn webhooks_keep_their_places() {
-        let target = |text: &str| text.parse::<Target>().unwrap();
-        let (a, b, c) = (target("10.0.0.1:443"), target("10.0.0.2:443"), target("10.0.0.3:443"));
-        let reload = |webhooks: &[Target]| Reload {
-            typed: Vec::new(),
-            given: ArgMatches::default(),
-            webhooks: webhooks.to_vec(),
+    fn webhooks_are_taken_where_something_is_attached_for_them() {
+        let target: Target = "10.0.0.1:443".parse().unwrap();
+        let taken = |watches_webhooks, api| {
+            let reload = Reload { typed: Vec::new(), given: ArgMatches::default(), watches_webhooks };
+            let mut asked = vec![target.clone()];
+            reload.take_webhooks(&mut asked, api);
+            asked.len()
         };
-        let mut asked = vec![c.clone(), b.clone()];
-        let mut before = reload(&[a.clone(), b.clone()]);
-        let before_api = asked.clone();
-        assert!(!before.take_webhooks(&mut asked, true), "the API's have the places behind");
-        assert_eq!(asked, [a.clone(), b.clone()]);
-        asked = before_api;
-        assert!(before.take_webhooks(&mut asked, false));
-        assert_eq!(asked, [a, b, c.clone()]);
-        assert!(!before.take_webhooks(&mut vec![c.clone()], false));
-        let mut none = vec![c];
-        assert!(!reload(&[]).take_webhooks(&mut none, false) && none.is_empty());
+        assert_eq!([taken(true, false), taken(false, true), taken(false, false)], [1, 1, 0]);
     }
 }

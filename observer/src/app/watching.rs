@@ -89,7 +89,7 @@ pub fn attach(plan: &Plan) -> Result<Watching> {
     let began = now();
     let pipeline = judged(plan.settings.clone())?;
     let names: Vec<_> = names::watched_names().iter().map(|name| (name.name, name.role)).collect();
-    let webhooks = Webhooks::find(&plan.settings.webhooks);
+    let webhooks = Webhooks::find(pipeline.webhook_places());
     let idle: &[_] = if plan.settings.webhooks.is_empty() && api.is_none() {
         &[(Family::Webhook, "no webhook is named: --webhook HOST:PORT")]
     } else {
@@ -106,7 +106,7 @@ pub fn attach(plan: &Plan) -> Result<Watching> {
         keywords: if asked.contains(&Family::Text) { keywords::shipped()? } else { Vec::new() },
     };
     let mut live = Live::load(&options).context(hint(&host))?;
-    live.watch_endpoints(&webhooks.endpoints())?;
+    live.watch_endpoints(&webhooks.endpoints(), |number| webhooks.has(number))?;
     // Of no concern: neither asked for nor missed.
     let needed = plan.purpose.families();
     let concerns = |plan: &&ProbePlan| needed.contains(&plan.family) || asked.contains(&plan.family);

@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 
 use super::talk;
 use crate::{
+    input::WebhookPlace,
     probes::webhook::Target,
     source::live::{Endpoint, Live},
 };
@@ -19,15 +20,17 @@ const LONGEST: Duration = Duration::from_secs(16 * 60);
 
 type Places = Result<Vec<Endpoint>, String>;
 
-/// What the user named, and where each is by now.
+/// Those that are watched, and where each is by now.
 pub struct Webhooks {
     names: Vec<Name>,
     is_asking: bool,
-    answer: mpsc::Sender<Vec<(usize, Places)>>,
-    answers: mpsc::Receiver<Vec<(usize, Places)>>,
+    answer: mpsc::Sender<Vec<(u32, Places)>>,
+    answers: mpsc::Receiver<Vec<(u32, Places)>>,
 }
 
 struct Name {
+    /// Its place among all that were ever named, from 1.
+    number: u32,
     target: Target,
     places: Vec<Endpoint>,
     is_missing: bool,
@@ -37,59 +40,70 @@ struct Name {
 }
 
 impl Webhooks {
-    /// None of them was looked up yet: that is done beside the run.
-    pub fn to_find(targets: &[Target]) -> Webhooks {
-        let (answer, answers) = mpsc::channel(1);
-        let name = |target: &Target| Name {
-            target: target.clone(),
-            places: Vec::new(),
-            is_missing: false,
-            pause: AGAIN,
-            due: Some(Instant::now()),
-        };
-        Webhooks { names: targets.iter().map(name).collect(), is_asking: false, answer, answers }
-    }
-
     /// Looks all of them up. It may take as long as the resolver's patience.
-    pub fn find(targets: &[Target]) -> Webhooks {
-        let mut webhooks = Webhooks::to_find(targets);
-        for (place, name) in webhooks.names.iter_mut().enumerate() {
-            name.take(look_up(place, &name.target));
+    pub fn find(places: &[WebhookPlace]) -> Webhooks {
+        let (answer, answers) = mpsc::channel(1);
+        let mut webhooks = Webhooks { names: Vec::new(), is_asking: false, answer, answers };
+        webhooks.name(places);
+        for name in &mut webhooks.names {
+            name.take(look_up(name.number, &name.target));
         }
         webhooks
     }
 
-    pub fn len(&self) -> usize {
-        self.names.len()
+    /// Watches these from now on, and says whether they are others than before. What is new is looked up beside the run.
+    pub fn name(&mut self, places: &[WebhookPlace]) -> bool {
+        let named: Vec<(u32, &Target)> = (1..)
+            .zip(places)
+            .filter(|(_, place)| place.is_watched)
+            .map(|(number, place)| (number, &place.target))
+            .collect();
+        if named.iter().copied().eq(self.names.iter().map(|name| (name.number, &name.target))) {
+            return false;
+        }
+        let mut before = std::mem::take(&mut self.names).into_iter().peekable();
+        for (number, target) in named {
+            while before.next_if(|name| name.number < number).is_some() {}
+            let known = before.next_if(|name| name.number == number && name.target == *target);
+            self.names.push(known.unwrap_or_else(|| Name::new(number, target)));
+        }
+        true
+    }
+
+    /// Whether a number is one of theirs.
+    pub fn has(&self, number: u32) -> bool {
+        self.names.binary_search_by_key(&number, |name| name.number).is_ok()
     }
 
     pub fn endpoints(&self) -> Vec<Endpoint> {
         self.names.iter().flat_map(|name| &name.places).copied().collect()
     }
 
-    /// Where all of them are, if it was asked since; asks again for those for which it is time.
-    pub fn poll(&mut self) -> Option<Vec<Endpoint>> {
+    /// Whether it was asked since where they are; asks again for those for which it is time.
+    pub fn poll(&mut self) -> bool {
         let found = self.answers.try_recv().ok();
-        let news = found.map(|found| {
+        let is_news = found.is_some();
+        for (number, found) in found.into_iter().flatten() {
             self.is_asking = false;
-            found.into_iter().for_each(|(place, found)| self.names[place].take(found));
-            self.endpoints()
-        });
+            if let Some(name) = self.names.iter_mut().find(|name| name.number == number) {
+                name.take(found);
+            }
+        }
         self.ask();
-        news
+        is_news
     }
 
     fn ask(&mut self) {
         let now = Instant::now();
-        let is_due = |name: &Name| name.due.is_some_and(|due| due <= now);
-        let due = self.names.iter().enumerate().filter(|(_, name)| is_due(name));
-        let due: Vec<(usize, Target)> = due.map(|(place, name)| (place, name.target.clone())).collect();
+        let is_due = |name: &&Name| name.due.is_some_and(|due| due <= now);
+        let due: Vec<(u32, Target)> =
+            self.names.iter().filter(is_due).map(|name| (name.number, name.target.clone())).collect();
         if due.is_empty() || std::mem::replace(&mut self.is_asking, true) {
             return;
         }
         let answer = self.answer.clone();
         tokio::task::spawn_blocking(move || {
-            let found = due.iter().map(|(place, target)| (*place, look_up(*place, target))).collect();
+            let found = due.iter().map(|(number, target)| (*number, look_up(*number, target))).collect();
             // The run is over.
             let _ = answer.try_send(found);
         });
@@ -97,6 +111,17 @@ impl Webhooks {
 }
 
 impl Name {
+    fn new(number: u32, target: &Target) -> Name {
+        Name {
+            number,
+            target: target.clone(),
+            places: Vec::new(),
+            is_missing: false,
+            pause: AGAIN,
+            due: Some(Instant::now()),
+        }
+    }
+
     /// What was found stays watched while it is not found any more: the name service may be what is broken.
     fn take(&mut self, found: Places) {
         let host = &self.target.host;
@@ -123,24 +148,14 @@ fn is_name(target: &Target) -> bool {
     target.host != "*" && target.host.parse::<IpAddr>().is_err()
 }
 
-/// Where the target at this place is.
-fn look_up(place: usize, target: &Target) -> Places {
-    let endpoint = |address| Endpoint { address, port: target.port, target: place as u32 + 1 };
+/// Where the target of this number is.
+fn look_up(number: u32, target: &Target) -> Places {
+    let endpoint = |address| Endpoint { address, port: target.port, target: number };
     if target.host == "*" {
         return Ok(vec![endpoint(None)]);
     }
     let found = (target.host.as_str(), target.port).to_socket_addrs().map_err(|error| error.to_string())?;
     Ok(found.map(|address| endpoint(Some(address.ip().to_canonical()))).collect())
-}
-
-/// Where those are that come after the first so many, which are known by their addresses.
-pub fn addressed(targets: &[Target], after: usize) -> Vec<Endpoint> {
-    let numbered = targets.iter().enumerate().skip(after);
-    let endpoint = |(place, target): (usize, &Target)| {
-        let address = target.host.parse::<IpAddr>().ok()?.to_canonical();
-        Some(Endpoint { address: Some(address), port: target.port, target: place as u32 + 1 })
-    };
-    numbered.filter_map(endpoint).collect()
 }
 
 /// Watches how the process spends its time that serves at an address, or says why not.
@@ -154,14 +169,16 @@ pub fn watch_server(live: &mut Live, tgid: u32, address: SocketAddr) {
 mod tests {
     use super::*;
 
-    fn targets(texts: &[&str]) -> Vec<Target> {
-        texts.iter().map(|text| text.parse().unwrap()).collect()
+    fn places(texts: &[&str]) -> Vec<WebhookPlace> {
+        let place =
+            |text: &&str| WebhookPlace { target: text.parse().unwrap(), by_api: false, is_watched: true };
+        texts.iter().map(place).collect()
     }
 
     #[test]
     fn addresses_need_no_resolver_and_names_do() {
         let hosts = ["127.0.0.1:8443", "[::ffff:10.0.0.1]:1", "*:9443", "no-such-host.invalid:1"];
-        let found = Webhooks::find(&targets(&hosts));
+        let found = Webhooks::find(&places(&hosts));
         let endpoints: Vec<_> = found
             .endpoints()
             .iter()
@@ -176,9 +193,24 @@ mod tests {
     }
 
     #[test]
+    fn of_others_that_are_named_those_that_stay_are_known() {
+        let mut named = places(&["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"]);
+        let mut webhooks = Webhooks::find(&named);
+        assert!(!webhooks.name(&named), "they are the same");
+        named[1].is_watched = false;
+        named.extend(places(&["127.0.0.1:4"]));
+        assert!(webhooks.name(&named));
+        assert!(webhooks.has(1) && !webhooks.has(2) && webhooks.has(3) && webhooks.has(4));
+        let known: Vec<_> = webhooks.endpoints().iter().map(|at| (at.port, at.target)).collect();
+        assert_eq!(known, [(1, 1), (3, 3)], "the new one is yet to be looked up");
+        named[2].target = "127.0.0.1:5".parse().unwrap();
+        assert!(webhooks.name(&named), "one that is elsewhere now is looked up again");
+        assert_eq!(webhooks.endpoints().len(), 1);
+    }
+
+    #[test]
     fn what_is_not_found_any_more_is_asked_for_less_often_and_stays_watched() {
-        let named = targets(&["hook.example:443"]);
-        let name = &mut Webhooks::to_find(&named).names[0];
+        let name = &mut Name::new(1, &"hook.example:443".parse().unwrap());
         let place = Endpoint { address: Some([10, 0, 0, 1].into()), port: 443, target: 1 };
         name.take(Ok(vec![place]));
         let mut pauses = Vec::new();

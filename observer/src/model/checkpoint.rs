@@ -22,6 +22,10 @@ impl Model {
             Some(fact(FactKind::RuntimeVersion { exe: exe.clone(), result }))
         };
         inputs.extend(self.versions.iter().filter_map(version));
+        let places = self.webhooks.places.all();
+        if !places.is_empty() {
+            inputs.push(fact(FactKind::WebhookPlaces(places.to_vec())));
+        }
         inputs.extend(self.kube.inputs(now).map(Input::Fact));
         inputs.extend(self.processes.alive().map(|process| fact(FactKind::Process(process))));
         let mut records: Vec<&Record> = self.pods.records().collect();

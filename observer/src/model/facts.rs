@@ -42,9 +42,11 @@ impl Model {
             FactKind::DropReasons(reasons) => self.drops.name(reasons),
             FactKind::Kube { kind, result } => {
                 self.kube.take(*kind, result);
-                self.webhooks.name_also(self.kube.targets());
+                let named = self.kube.webhooks();
+                self.webhooks.places.api_names(&named.targets, |target| named.keeps(target));
             }
-            FactKind::KubeTargets(targets) => self.kube.named(targets),
+            FactKind::KubeTargets(targets) => self.webhooks.places.api_names(targets, |_| true),
+            FactKind::WebhookPlaces(places) => self.webhooks.places.restore(places),
             FactKind::End(_) | FactKind::Settings(_) => {}
         }
     }

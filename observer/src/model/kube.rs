@@ -15,15 +15,10 @@ use crate::{
     time::Time,
 };
 
-/// Webhooks that are watched because the API names them.
-const MAX_TARGETS: usize = 64;
-
 /// See the module.
 #[derive(Debug, Default)]
 pub struct KubeState {
     answers: BTreeMap<KubeKind, Result<Kube, LookupError>>,
-    /// Where webhooks are, in the order in which they came to be known: kernel records name them by their place.
-    targets: Vec<Target>,
 }
 
 /// A service, and how many of its endpoints are ready.
@@ -31,6 +26,25 @@ pub struct KubeState {
 pub struct ServiceState {
     pub name: String,
     pub ready: usize,
+}
+
+/// Webhooks that configurations name.
+#[derive(Debug)]
+pub struct NamedWebhooks {
+    /// Where they are now.
+    pub targets: Vec<Target>,
+    /// Name and path of each. `None`: not all configurations are known.
+    names: Option<BTreeSet<(String, Option<String>)>>,
+}
+
+impl NamedWebhooks {
+    /// Whether it may yet be one of them, wherever it is.
+    pub fn keeps(&self, target: &Target) -> bool {
+        let is_it = |(name, path): &(String, Option<String>)| {
+            target.name.as_ref() == Some(name) && target.path == *path
+        };
+        self.names.as_ref().is_none_or(|names| names.iter().any(is_it))
+    }
 }
 
 /// One way of what passes between pods.
@@ -72,20 +86,6 @@ answers! {
 impl KubeState {
     pub fn take(&mut self, kind: KubeKind, result: &Result<Kube, LookupError>) {
         self.answers.insert(kind, result.clone());
-        let found = self.webhooks_at();
-        for target in found {
-            let is_known = |known: &Target| {
-                (&known.host, known.port, &known.path) == (&target.host, target.port, &target.path)
-            };
-            if self.targets.len() < MAX_TARGETS && !self.targets.iter().any(is_known) {
-                self.targets.push(target);
-            }
-        }
-    }
-
-    /// A recording begins with webhooks that were named in this order.
-    pub fn named(&mut self, targets: &[Target]) {
-        self.targets = targets.to_vec();
     }
 
     /// Nothing was ever asked.
@@ -104,14 +104,7 @@ impl KubeState {
             let what = FactKind::Kube { kind: *kind, result: Box::new(result.clone()) };
             Fact { time, what }
         };
-        let targets = FactKind::KubeTargets(self.targets.clone());
-        let targets = (!self.targets.is_empty()).then_some(Fact { time, what: targets });
-        targets.into_iter().chain(self.answers.iter().map(fact))
-    }
-
-    /// Where the webhooks are that configurations name.
-    pub fn targets(&self) -> &[Target] {
-        &self.targets
+        self.answers.iter().map(fact)
     }
 
     pub fn namespace(&self, name: &str) -> Option<&KubeNamespace> {
@@ -158,9 +151,18 @@ impl KubeState {
         strict
     }
 
-    fn webhooks_at(&self) -> Vec<Target> {
-        let configured = [self.validating(), self.mutating()].into_iter().flatten().flatten();
-        configured.flat_map(|webhook| self.places(webhook)).collect()
+    /// Which webhooks configurations name, and where they are.
+    pub fn webhooks(&self) -> NamedWebhooks {
+        let lists = [self.validating(), self.mutating()];
+        let configured = || lists.into_iter().flatten().flatten();
+        let name = |webhook: &KubeWebhook| {
+            let (.., path) = webhook.service.as_ref()?;
+            Some((webhook.name.clone(), path.clone()))
+        };
+        NamedWebhooks {
+            targets: configured().flat_map(|webhook| self.places(webhook)).collect(),
+            names: lists.iter().all(Option::is_some).then(|| configured().filter_map(name).collect()),
+        }
     }
 
     /// The addresses of the service of a webhook, and those behind it: who calls it may see either.

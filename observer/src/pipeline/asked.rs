@@ -2,9 +2,8 @@
 
 use super::Pipeline;
 use crate::{
-    input::{Fact, FactKind, Input},
+    input::{Fact, FactKind, Input, WebhookPlace},
     output::{Container, Found, NotMeasured, Standing},
-    probes::webhook::Target,
     time::{Time, Wall},
 };
 
@@ -83,9 +82,9 @@ impl Pipeline {
         (self.judging.recently(), self.not_measured())
     }
 
-    /// All webhooks that are named: kernel records name them by their place here, from 1.
-    pub fn webhook_targets(&self) -> &[Target] {
-        self.model.webhook_targets()
+    /// All webhooks that were ever named: kernel records name them by their place here, from 1.
+    pub fn webhook_places(&self) -> &[WebhookPlace] {
+        self.model.webhook_places()
     }
 
     /// Which containers are watched, where that is not all of them.

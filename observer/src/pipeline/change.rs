@@ -15,7 +15,7 @@ impl Pipeline {
         self.told_settings = Some(text.to_owned());
         let old = std::mem::replace(&mut self.settings, new);
         let settings = &self.settings;
-        self.model.go_on_with(settings.ready_wait_ns, settings.webhooks.clone());
+        self.model.go_on_with(settings.ready_wait_ns, &settings.webhooks);
         if let Some(tally) = &mut self.tally {
             tally.every(settings.stats_interval_ns);
         }

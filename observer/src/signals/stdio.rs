@@ -62,6 +62,10 @@ pub(super) fn signals<'a>(
         let text = format!("{bytes} bytes of {stream} are in its pipe, and nobody reads it any more");
         see(of(Signal::StdioUndelivered, bytes as f64).saying(text));
     }
+    if let (StdioOutcome::HeldUntilExit, Some(bytes)) = (stdio.outcome, stdio.written_bytes) {
+        let text = format!("all {bytes} bytes of {stream} were written just before it ended");
+        see(of(Signal::StdioHeld, bytes as f64).saying(text));
+    }
     let Some(delivered) = stdio.delivered_bytes.filter(|bytes| *bytes > 0) else { return };
     let stuck = stdio.log_file.as_ref().filter(|log| log.grew == Some(false));
     match stuck.filter(|_| stdio.outcome == StdioOutcome::Delivered) {

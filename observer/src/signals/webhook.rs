@@ -11,6 +11,12 @@ pub(super) fn signals<'a>(
     of: impl Fn(Signal, f64) -> Observation<'a>,
     see: &mut impl FnMut(Observation<'a>),
 ) {
+    let is_answered = matches!(call.outcome, CallOutcome::Answered | CallOutcome::Denied);
+    if let Some(time) = call.server_time.filter(|_| is_answered && !call.overlapping) {
+        let ms = time.on_cpu_ns as f64 / 1e6;
+        let text = format!("{}, its server was on a CPU for {ms:.0} ms of that", text(call));
+        see(labelled(call, of(Signal::WebhookServerCpu, ms)).saying(text));
+    }
     let of = |signal| labelled(call, of(signal, 1.0));
     let handshake = match (call.outcome, call.phases.tls_ns) {
         (CallOutcome::TlsFailed, _) => Some(Signal::TlsFailed),

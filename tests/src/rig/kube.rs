@@ -80,6 +80,15 @@ impl Api {
         build(&mut command);
     }
 
+    /// Takes an object away, by kubectl: its kind and name.
+    ///
+    /// # Panics
+    /// kubectl or the API refuses.
+    pub fn delete(&self, kind: &str, name: &str) {
+        let mut command = Command::new(program("kubectl"));
+        build(command.args(["--kubeconfig", &self.kubeconfig, "delete", "--wait=false", kind, name]));
+    }
+
     /// What it does from now on when it is asked for a resource, or for `*`.
     ///
     /// # Panics

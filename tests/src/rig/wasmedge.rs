@@ -1,5 +1,5 @@
-//! A stand-in for crun with its WasmEdge handler: WasmEdge is in no package registry. What it cannot show is
-//! anything about WasmEdge's own speed.
+//! A stand-in for crun with its WasmEdge handler, or with its wasmer handler: neither is in a package registry. What it
+//! cannot show is anything about an engine's own speed.
 
 use std::{fs, path::PathBuf, process::Command};
 
@@ -20,11 +20,26 @@ impl WasmEdge<'_> {
     /// There is no C compiler.
     pub fn build(stage: &Stage) -> WasmEdge<'_> {
         eprintln!("STAND-IN: crun with WasmEdge is a program of these tests (workloads/crun_wasmedge.c)");
-        let folder = stage.path("wasmedge");
+        WasmEdge::of(stage, "wasmedge", "libwasmedge.so.0", &[])
+    }
+
+    /// The same with a wasmer handler, of a version of crun.
+    ///
+    /// # Panics
+    /// There is no C compiler.
+    pub fn with_wasmer<'stage>(stage: &'stage Stage, version: &str) -> WasmEdge<'stage> {
+        eprintln!(
+            "STAND-IN: crun {version} with wasmer is a program of these tests (workloads/crun_wasmedge.c)"
+        );
+        let options = [&*format!("-DWASMER=\"{version}\"")];
+        WasmEdge::of(stage, &format!("wasmer-{version}"), "libwasmer.so", &options)
+    }
+
+    fn of<'stage>(stage: &'stage Stage, name: &str, library: &str, options: &[&str]) -> WasmEdge<'stage> {
+        let folder = stage.path(name);
         fs::create_dir_all(&folder).expect("a folder on the stage");
-        let library =
-            workload::compile("libwasmedge", folder.join("libwasmedge.so.0"), &["-shared", "-fPIC"]);
-        let crun = workload::compile("crun_wasmedge", folder.join("crun"), &[]);
+        let library = workload::compile("libwasmedge", folder.join(library), &["-shared", "-fPIC"]);
+        let crun = workload::compile("crun_wasmedge", folder.join("crun"), options);
         WasmEdge { stage, crun, library }
     }
 

@@ -179,7 +179,7 @@ pub fn keeps(
 }
 
 /// Containers, and webhooks by the packets of their connections alone: what a TLS library says is told elsewhere.
-const SIGHT: &str = "process,cgroup,namespace,mount,file,memory,output,webhook";
+pub const SIGHT: &str = "process,cgroup,namespace,mount,file,memory,output,webhook";
 
 /// An observer that watches webhooks; it has attached.
 ///

@@ -9,11 +9,12 @@ use std::{
 };
 
 use observer_tests::rig::{
-    Bundle, Stage,
+    Bundle, Ran, Stage,
     run::Run,
     stage,
     stdio::{Container, Streams, drain, until},
     watch::observer,
+    webhook::{Certificate, SIGHT, curl, keeps, server},
     workload,
 };
 use rustix::process::Signal;
@@ -183,6 +184,45 @@ fn what_may_change_does_and_what_may_not_is_named() {
         assert_eq!(seen.of_stream(id, 1).is_empty(), !is_told, "{id}");
     }
     assert_eq!(replay(&recording), seen.stdout, "the same options at the same moments");
+}
+
+#[test]
+fn webhooks_are_those_that_are_named_last() {
+    let stage = stage();
+    let own = Certificate::new(&stage, "own");
+    let _servers = [8471, 8472, 8473].map(|port| server(&stage, ("127.0.0.1", port), Some(&own), &[]));
+    let recording = stage.path("run.rec");
+    let named = |webhooks: &str| format!("record = '{}'\nwebhook = [{webhooks}]\n", recording.display());
+    let config = Config::new(&stage, &named("'127.0.0.1:8471,name=goes', '127.0.0.1:8472,name=stays'"));
+    let run = Run::attached(&["--config", config.path(), "--probes", SIGHT]);
+    let (mark, go) = (stage.path("mark"), stage.path("go"));
+    let steps =
+        ["post:/fast".to_owned(), format!("mark:{}", mark.display()), format!("wait:{}", go.display())];
+    let steps: Vec<&str> = steps.iter().map(String::as_str).chain(["post:/fast"]).collect();
+    let client = keeps(&stage, ("127.0.0.1", 8471), &own, "3", &steps);
+    until("a kept connection", || mark.exists().then_some(()));
+    run.call("goes", "answered");
+
+    let calls = |port| assert_eq!(curl(&stage, &own, port, &["/fast"], &[]).code(), 0, "{port}");
+    config.again(
+        &run,
+        &named("'127.0.0.1:8472,name=stays', '127.0.0.1:8473,name=comes'"),
+        "read again: --webhook",
+    );
+    until("the new one", || {
+        calls(8473);
+        run.has_said(|object| object["name"] == "comes").then_some(())
+    });
+    // What goes on with the one that is gone, and begins there, is nobody's affair any more.
+    fs::write(go, "").expect("a file");
+    let said = client.finish().and_then(Ran::success).expect("the client").stdout;
+    assert_eq!(said.matches("/fast 200").count(), 2, "{said}");
+    calls(8471);
+    calls(8472);
+    run.call("stays", "answered");
+    let seen = run.end();
+    assert_eq!(["goes", "stays"].map(|name| seen.calls_of(name).len()), [1, 1], "{}", seen.stdout);
+    assert_eq!(replay(&recording), seen.stdout, "the same webhooks at the same moments");
 }
 
 #[test]

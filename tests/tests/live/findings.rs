@@ -5,6 +5,7 @@ mod certificates;
 mod conntrack;
 mod devices;
 mod healthy;
+mod held;
 mod kube;
 mod loss;
 mod memory;

@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 
 use super::Edge;
 use crate::{
-    app::{reload::Reloaded, sinks::Outlets, talk, watching::Plan, webhooks::Webhooks},
+    app::{reload::Reloaded, sinks::Outlets, talk, watching::Plan},
     input::FactKind,
 };
 
@@ -23,10 +23,8 @@ impl Edge {
 
     fn go_on_with(&mut self, with: &Reloaded, plan: &Plan) -> Result<()> {
         let settings = serde_json::to_string(&with.settings).context("cannot encode the settings")?;
-        if with.has_new_webhooks {
-            self.webhooks = Webhooks::to_find(&with.settings.webhooks);
-        }
         self.fact(FactKind::Settings(settings))?;
+        self.watch_named_webhooks();
         self.sinks.show(&Outlets {
             show: with.show.clone(),
             otlp_events: with.otlp_events.clone(),

@@ -1,5 +1,8 @@
 use super::*;
-use crate::input::{KubeService, KubeSlice};
+use crate::{
+    input::{Input, KubeService, KubeSlice},
+    model::Model,
+};
 
 fn address(text: &str) -> IpAddr {
     text.parse().unwrap()
@@ -95,35 +98,45 @@ fn a_pod_is_isolated_only_if_no_policy_lets_anybody_in() {
 }
 
 #[test]
-fn webhooks_are_at_their_service_and_behind_it_and_keep_their_places() {
-    let webhook = KubeWebhook {
-        name: "validate.shop".to_owned(),
+fn webhooks_are_at_their_service_and_behind_it_until_no_configuration_names_them() {
+    let webhook = |name: &str| KubeWebhook {
+        name: name.to_owned(),
         timeout_s: 3,
         fails: true,
-        service: Some(("shop".to_owned(), "web".to_owned(), 443, Some("/v1".to_owned()))),
+        service: Some(("shop".to_owned(), "web".to_owned(), 443, Some(format!("/{name}")))),
     };
-    let by_url = KubeWebhook { service: None, ..webhook.clone() };
-    let mut state = state(vec![
-        (KubeKind::Services, Kube::Services(vec![service()])),
-        (KubeKind::Slices, Kube::Slices(vec![slice(&["10.42.0.3"])])),
-        (KubeKind::ValidatingWebhooks, Kube::Webhooks(vec![by_url, webhook])),
-    ]);
-    let places = |state: &KubeState| {
-        let place = |target: &Target| format!("{}:{}", target.host, target.port);
-        state.targets().iter().map(place).collect::<Vec<_>>()
+    let by_url = KubeWebhook { service: None, ..webhook("elsewhere") };
+    let mut model = Model::new(0, true);
+    let say = |model: &mut Model, kind, result: Result<Kube, LookupError>| {
+        let what = FactKind::Kube { kind, result: Box::new(result) };
+        model.step(&Input::Fact(Fact { time: Time(1), what }), &mut |_| {});
     };
-    assert_eq!(places(&state), ["10.43.0.9:443", "10.42.0.3:8443"]);
-    assert_eq!(state.targets()[0].timeout_ns, Some(3_000_000_000));
-    // One that is gone may have connections yet: kernel records name it by its place.
-    state.take(KubeKind::Slices, &Ok(Kube::Slices(vec![slice(&["10.42.0.1"])])));
-    assert_eq!(places(&state), ["10.43.0.9:443", "10.42.0.3:8443", "10.42.0.1:8443"]);
-    let mut again = KubeState::default();
-    for fact in state.inputs(Time(1)) {
-        match fact.what {
-            FactKind::Kube { kind, result } => again.take(kind, &result),
-            FactKind::KubeTargets(targets) => again.named(&targets),
-            _ => {}
-        }
-    }
-    assert_eq!(places(&again), places(&state), "a recording that begins here has the same places");
+    let watched = |model: &Model| {
+        let places = model.webhook_places().iter().enumerate().filter(|(_, place)| place.is_watched);
+        places.map(|(at, it)| format!("{at} {}:{}", it.target.title(), it.target.port)).collect::<Vec<_>>()
+    };
+    say(&mut model, KubeKind::Services, Ok(Kube::Services(vec![service()])));
+    say(&mut model, KubeKind::Slices, Ok(Kube::Slices(vec![slice(&["10.42.0.3"])])));
+    say(
+        &mut model,
+        KubeKind::ValidatingWebhooks,
+        Ok(Kube::Webhooks(vec![by_url, webhook("a"), webhook("b")])),
+    );
+    assert_eq!(watched(&model), ["0 a:443", "1 a:8443", "2 b:443", "3 b:8443"]);
+    assert_eq!(model.webhook_places()[0].target.timeout_ns, Some(3_000_000_000));
+    // A backend that is not ready any more may be called yet.
+    say(&mut model, KubeKind::Slices, Ok(Kube::Slices(vec![slice(&["10.42.0.1"])])));
+    assert_eq!(watched(&model).len(), 6);
+    // While the other list is not known nothing is known to be gone; nor where one is refused.
+    say(&mut model, KubeKind::ValidatingWebhooks, Ok(Kube::Webhooks(vec![webhook("b")])));
+    assert_eq!(watched(&model).len(), 6);
+    say(&mut model, KubeKind::MutatingWebhooks, Ok(Kube::Webhooks(Vec::new())));
+    let of_b = ["2 b:443", "3 b:8443", "5 b:8443"];
+    assert_eq!(watched(&model), of_b);
+    let refusal = LookupError { what: "the Kubernetes API".to_owned(), why: "403".to_owned() };
+    say(&mut model, KubeKind::ValidatingWebhooks, Err(refusal));
+    assert_eq!(watched(&model), of_b);
+    let mut again = Model::new(0, true);
+    model.open_inputs(Time(2)).iter().for_each(|input| again.step(input, &mut |_| {}));
+    assert_eq!(again.webhook_places(), model.webhook_places(), "a recording that begins here has the same");
 }

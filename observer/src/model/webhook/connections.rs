@@ -151,9 +151,8 @@ impl Connections {
         self.by_cookie.values().flat_map(|followed| followed.began.iter().chain(&followed.latest))
     }
 
-    pub(super) fn idle(&self, time: Time, idle_ns: u64) -> Vec<u64> {
-        let idle = self.by_cookie.values().filter(|followed| time.since(followed.last) >= idle_ns);
-        idle.map(|followed| followed.cookie).collect()
+    pub(super) fn all(&self) -> impl Iterator<Item = &Followed> {
+        self.by_cookie.values()
     }
 }
 

@@ -37,7 +37,7 @@ impl Webhooks {
 
     fn on_port(&self, wire: &Wire) -> impl Iterator<Item = &Target> {
         let port = wire.server.port();
-        self.targets.iter().filter(move |target| target.port == port)
+        self.places.watched().filter(move |target| target.port == port)
     }
 
     /// The connection by the sockets of its ends: this one and the other. Of one that is told of its other end, none.

@@ -7,6 +7,7 @@ mod answer;
 mod call;
 mod connections;
 mod hear;
+mod places;
 mod say;
 mod served;
 mod verdict;
@@ -17,7 +18,7 @@ use observer_ebpf::wire::webhook::known;
 
 use super::{Made, Model};
 use crate::{
-    input::Record,
+    input::{Record, WebhookPlace},
     output::{CallOutcome, Want},
     probes::{
         packet::Owner,
@@ -27,6 +28,7 @@ use crate::{
 };
 use call::{Call, End, Followed};
 use connections::Connections;
+use places::Places;
 use verdict::Verdict;
 
 /// How long after an answer's last bytes it is taken to be over.
@@ -45,9 +47,7 @@ const SWEEP_NS: u64 = 60_000_000_000;
 
 #[derive(Default)]
 pub struct Webhooks {
-    targets: Vec<Target>,
-    /// So many of them are the user's; those that the Kubernetes API names come after them.
-    configured: usize,
+    pub(super) places: Places,
     connections: Connections,
     swept: Option<Time>,
     served: served::Served,
@@ -71,12 +71,6 @@ struct Ended {
 }
 
 impl Webhooks {
-    /// These are named by the Kubernetes API. There may only be more of them than before.
-    pub fn name_also(&mut self, more: &[Target]) {
-        self.targets.truncate(self.configured);
-        self.targets.extend_from_slice(more);
-    }
-
     /// The records from which a recording's next segment goes on.
     pub fn records(&self) -> impl Iterator<Item = &Record> {
         self.connections.records()
@@ -106,7 +100,7 @@ impl Webhooks {
 
     /// What the user calls the webhook, and the deadline that he says its callers have.
     fn target_of(&self, followed: &Followed, call: Option<&Call>) -> Option<(String, Option<u64>)> {
-        let matched = self.targets.get(usize::from(followed.seen.endpoint).checked_sub(1)?)?;
+        let matched = self.places.at(followed.seen.endpoint)?;
         let head = call.and_then(|call| call.head.as_ref());
         let said = call.and_then(|call| call.said.as_ref());
         let method = said.and_then(|said| said.method.as_ref()).or(head.map(|head| &head.method));
@@ -115,11 +109,7 @@ impl Webhooks {
         if call.is_some() && is_read && method.is_none_or(|method| method != "POST") {
             return None;
         }
-        let mut alike = self
-            .targets
-            .iter()
-            .filter(|target| (&target.host, target.port) == (&matched.host, matched.port))
-            .filter(|target| target.takes(path.map(String::as_str)));
+        let mut alike = self.places.beside(matched).filter(|target| target.takes(path.map(String::as_str)));
         let first = alike.next()?;
         // Several by path, and no path: it may be any of them.
         if alike.next().is_some() && path.is_none() {
@@ -132,6 +122,16 @@ impl Webhooks {
         let call = followed.call.as_ref();
         let configured = self.target_of(followed, call).and_then(|(_, configured)| configured);
         call.and_then(deadline_said).or(configured)
+    }
+
+    /// Connections of which nothing more is to be told: nothing happens on them, or they are not to webhooks any more.
+    fn over(&self, time: Time) -> Vec<u64> {
+        let is_watched =
+            |place| self.places.at(place).is_some_and(|at| self.places.beside(at).next().is_some());
+        let is_over = |followed: &&Followed| {
+            time.since(followed.last) >= IDLE_NS || !is_watched(followed.seen.endpoint)
+        };
+        self.connections.all().filter(is_over).map(|followed| followed.cookie).collect()
     }
 
     /// What is over by time alone, of one connection.
@@ -164,21 +164,19 @@ fn deadline_said(call: &Call) -> Option<u64> {
 impl Model {
     /// With these taken for webhooks; kernel records name them by their places, from 1.
     pub fn with_webhooks(mut self, targets: Vec<Target>) -> Model {
-        self.webhooks.configured = targets.len();
-        self.webhooks.targets = targets;
+        self.webhooks.places = Places::of_user(targets);
         self
     }
 
-    /// Settings have changed. What was named before keeps its place.
-    pub fn go_on_with(&mut self, ready_wait_ns: u64, targets: Vec<Target>) {
+    /// Settings have changed.
+    pub fn go_on_with(&mut self, ready_wait_ns: u64, targets: &[Target]) {
         self.ready_wait_ns = ready_wait_ns;
-        let before = std::mem::replace(&mut self.webhooks.configured, targets.len());
-        self.webhooks.targets.splice(..before, targets);
+        self.webhooks.places.user_names(targets);
     }
 
-    /// All webhooks that are named, by whomever: kernel records name them by their place here, from 1.
-    pub fn webhook_targets(&self) -> &[Target] {
-        &self.webhooks.targets
+    /// All webhooks that were ever named, by whomever: kernel records name them by their place here, from 1.
+    pub fn webhook_places(&self) -> &[WebhookPlace] {
+        self.webhooks.places.all()
     }
 
     /// Connections to webhooks no longer followed to bound memory.
@@ -270,7 +268,7 @@ impl Model {
         self.webhooks.connections.forget_gone(time);
         if self.webhooks.swept.is_none_or(|swept| time.since(swept) >= SWEEP_NS) {
             self.webhooks.swept = Some(time);
-            for cookie in self.webhooks.connections.idle(time, IDLE_NS) {
+            for cookie in self.webhooks.over(time) {
                 self.forget_connection(cookie, make);
             }
         }

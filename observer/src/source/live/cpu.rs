@@ -14,11 +14,7 @@ use observer_ebpf::{
     },
 };
 
-use super::{
-    Live, LoadError,
-    endpoints::{self, Endpoint},
-    maps::take,
-};
+use super::{Live, LoadError, endpoints, maps::take};
 use crate::health::Status;
 
 type KeyWords = [u64; size_of::<WireEndpoint>() / 8];
@@ -56,12 +52,11 @@ impl Live {
     /// # Errors
     /// When one of the kernel's maps is full.
     pub fn watch_server(&mut self, tgid: u32, address: SocketAddr) -> Result<(), LoadError> {
-        let at = Endpoint { address: Some(address.ip()), port: address.port(), target: 0 };
         match self.cpu.servers.insert(tgid, [0; 1 + doing::COUNT], endpoints::BPF_NOEXIST) {
             Err(_) if self.cpu.servers.get(&tgid, 0).is_ok() => {}
             result => result?,
         }
-        self.cpu.served_at.insert(endpoints::key(&at), tgid, 0)?;
+        self.cpu.served_at.insert(endpoints::key(Some(address.ip()), address.port()), tgid, 0)?;
         Ok(self.cpu.servers_known.set(0, 1, 0)?)
     }
 }

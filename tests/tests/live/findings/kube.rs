@@ -1,5 +1,7 @@
 //! What is concluded with the help of the Kubernetes API, and of an API that hangs, refuses and lies: nothing.
 
+mod webhooks;
+
 use std::{process::Command, time::Instant};
 
 use observer_tests::rig::{
@@ -7,10 +9,8 @@ use observer_tests::rig::{
     kube::{Api, TOKEN},
     net::{Cable, Dialed},
     stage,
-    stdio::until,
-    verdict::{Verdicts, is_about, only, quiet},
+    verdict::{Verdicts, only, quiet},
     watch::{Seen, observer},
-    webhook::{Certificate, curl, server},
 };
 use serde_json::{Value, json};
 
@@ -303,34 +303,4 @@ fn a_pod_is_described_with_what_the_api_says() {
     let is_said =
         |lack: &&Value| lack["why"].as_str().is_some_and(|why| why.contains("no answer within 2 s"));
     assert!(lacks.iter().any(|lack| is_said(&lack)), "after {:?}: {lacks:#?}", began.elapsed());
-}
-
-/// What is told of a webhook, by its name or by where it is.
-fn of_webhook(object: &Value, name: &str, port: u16) -> bool {
-    object["id"] == "webhook-timeout"
-        && (is_about(object, name) || is_about(object, &format!("127.0.0.1:{port}")))
-}
-
-#[test]
-fn webhooks_that_only_the_api_names() {
-    let stage = stage();
-    let api = Api::begin(&stage);
-    api.create(include_str!("../../../fixtures/kube/webhooks.yaml"));
-    let own = Certificate::new(&stage, "own");
-    let _servers = [8461, 8462].map(|port| server(&stage, ("127.0.0.1", port), Some(&own), &[]));
-    let options = ["--kubeconfig", &api.kubeconfig];
-    let verdicts = Verdicts::begin(&stage, "webhook-timeout-named-by-the-api", &options);
-    let is_told = |object: &Value| object["type"] == "finding" && of_webhook(object, "slow.gate.test", 8461);
-    // Those before it has heard of them are not seen.
-    until("a webhook that does not answer", || {
-        for (port, path) in [(8461, "/hang"), (8462, "/fast")] {
-            curl(&stage, &own, port, &[path], &["--max-time", "2"]);
-        }
-        verdicts.run.has_said(is_told).then_some(())
-    });
-    let seen = verdicts.end();
-    let calls = seen.calls_of("quick.gate.test");
-    assert!(calls.iter().any(|call| call["outcome"] == "answered"), "{calls:#?}");
-    let quick = |object: &&Value| of_webhook(object, "quick.gate.test", 8462);
-    assert_eq!(seen.objects.iter().find(quick), None);
 }

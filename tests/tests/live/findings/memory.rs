@@ -8,6 +8,7 @@ use observer_tests::rig::{
     program, stage,
     verdict::{Verdicts, only, quiet},
     wasmedge::WasmEdge,
+    watch::Seen,
     workload,
 };
 
@@ -91,12 +92,12 @@ fn modules_of_node() {
     quiet(&seen, &plain);
 }
 
-/// By a stand-in, which says so: that the engine's own word is enough, not that WasmEdge gives it.
-#[test]
-fn a_module_of_which_only_its_engine_tells() {
+/// What is concluded of a module that ends well and of one that ends as its text says, by their ids. By a stand-in, which
+/// says so: that the engine's own word is enough, not that WasmEdge gives it.
+fn told_by_the_engine(case: &str, others: &[&str], text: &str) -> (Seen, String, String) {
     let stage = stage();
     let stand_in = WasmEdge::build(&stage);
-    let verdicts = Verdicts::begin(&stage, "wasm-out-of-bounds-engine-reported", &[]);
+    let verdicts = Verdicts::begin_of(&stage, case, others, &[]);
     let life = |name: &str, text: &str| {
         let module = [text.as_bytes(), &[0; 200]].concat();
         let bundle = Bundle::wasm(&module, true).write(&stage, &format!("{name}-{}", stage.id()));
@@ -112,11 +113,30 @@ fn a_module_of_which_only_its_engine_tells() {
     // The library is attached to when it is seen for the first time, which may be too late for whoever showed it.
     let hello = life("hello", "hello");
     let told = (0..100).find_map(|number| {
-        let id = life(&format!("interpreted-{number}"), "interpreted");
+        let id = life(&format!("{text}-{number}"), text);
         verdicts.run.has_told("memory", &id).then_some(id)
     });
-    let told = told.expect("the engine is attached to");
-    let seen = verdicts.end();
+    (verdicts.end(), hello, told.expect("the engine is attached to"))
+}
+
+#[test]
+fn a_module_of_which_only_its_engine_tells() {
+    let (seen, hello, told) = told_by_the_engine("wasm-out-of-bounds-engine-reported", &[], "interpreted");
+    only(&seen, &told, "wasm-out-of-bounds/engine-reported proved");
+    quiet(&seen, &hello);
+}
+
+#[test]
+fn an_atomic_operation_that_is_not_aligned() {
+    let (seen, hello, told) = told_by_the_engine("wasm-threads", &[], "atomic");
+    only(&seen, &told, "wasm-threads/atomics proved");
+    quiet(&seen, &hello);
+}
+
+#[test]
+fn a_trap_that_has_nothing_to_do_with_threads() {
+    let (seen, hello, told) =
+        told_by_the_engine("wasm-threads-not-other-traps", &["wasm-out-of-bounds"], "interpreted");
     only(&seen, &told, "wasm-out-of-bounds/engine-reported proved");
     quiet(&seen, &hello);
 }

@@ -120,6 +120,61 @@ const QUOTA_US: u32 = 5_000;
 /// Whose time it is shows when a server answers for the first time.
 const SERVED_TIMES: usize = TIMES + 1;
 
+/// Name, port, path, and what is concluded of it.
+type Served = (&'static str, u16, &'static str, Option<&'static str>);
+
+/// What is concluded of these, asked all at once, again and again, without TLS, within a time.
+fn served(stage: &Stage, case: &str, within: &str, hooks: &[Served]) -> Seen {
+    let named =
+        hooks.iter().map(|(name, port, ..)| format!("{LOOPBACK}:{port},timeout={within},name={name}"));
+    let named: Vec<String> = named.collect();
+    let options: Vec<&str> = named.iter().flat_map(|named| ["--webhook", named]).collect();
+    let verdicts = Verdicts::begin(stage, case, &options);
+    let called = |name: &str, port: u16, path: &str, time: usize| {
+        let mut curl = stage.command(program("curl"));
+        let most = within.trim_end_matches('s');
+        curl.args(["-sS", "-o", "/dev/null", "--max-time", most, "-d", "{}"]);
+        stage.run(curl.arg(format!("http://{LOOPBACK}:{port}{path}"))).expect("curl");
+        let calls = |seen: &str| seen.matches(&format!("\"name\":\"{name}\"")).count();
+        until("a call", || (calls(&verdicts.run.said()) >= time).then_some(()));
+    };
+    for time in 1..=SERVED_TIMES {
+        thread::scope(|scope| {
+            for (name, port, path, _) in hooks {
+                let called = &called;
+                let path = if time == 1 { "/fast" } else { path };
+                scope.spawn(move || called(name, *port, path, time));
+            }
+        });
+        // What the first is still busy with is done before it is asked again.
+        sleep(2 * APART);
+    }
+    verdicts.end()
+}
+
+#[test]
+fn servers_that_compute_for_long() {
+    let stage = stage();
+    let hooks = [("computes", 8454, "/spin/150", None), ("quick", 8456, "/spin/20", None)];
+    let _servers = hooks.map(|(_, port, ..)| server(&stage, (LOOPBACK, port), None, &[]));
+    let seen = served(&stage, "policy-slow", "20s", &hooks);
+    only(&seen, "computes", "policy-slow/on-cpu proved");
+    quiet(&seen, "quick");
+}
+
+#[test]
+fn servers_that_take_their_time_without_computing() {
+    let stage = stage();
+    let hooks = [("waits", 8457, "/slow/300", None), ("brief", 8458, "/spin/20", None)];
+    let _servers = hooks.map(|(_, port, ..)| server(&stage, (LOOPBACK, port), None, &[]));
+    let seen = served(&stage, "policy-slow-not-computing", "20s", &hooks);
+    for (name, ..) in hooks {
+        let known = seen.calls_of(name).iter().filter(|call| !call["server_time_ms"].is_null()).count();
+        assert!(known >= TIMES - 1, "{name}: what its server did is known of {known} calls");
+        quiet(&seen, name);
+    }
+}
+
 #[test]
 fn servers_that_are_throttled_or_slow() {
     let groups = ["busy", "in-time"].map(|name| Group::limited(&format!("observer-{name}"), QUOTA_US));
@@ -133,28 +188,7 @@ fn servers_that_are_throttled_or_slow() {
     let servers = hooks.map(|(_, port, ..)| server(&stage, (LOOPBACK, port), None, &[]));
     groups[0].takes(&servers[0]);
     groups[1].takes(&servers[2]);
-    let named = hooks.map(|(name, port, ..)| format!("{LOOPBACK}:{port},timeout=2s,name={name}"));
-    let options: Vec<&str> = named.iter().flat_map(|named| ["--webhook", named]).collect();
-    let verdicts = Verdicts::begin(&stage, "webhook-timeout-server", &options);
-    let called = |name: &str, port: u16, path: &str, time: usize| {
-        let mut curl = stage.command(program("curl"));
-        curl.args(["-sS", "-o", "/dev/null", "--max-time", "2", "-d", "{}"]);
-        stage.run(curl.arg(format!("http://{LOOPBACK}:{port}{path}"))).expect("curl");
-        let calls = |seen: &str| seen.matches(&format!("\"name\":\"{name}\"")).count();
-        until("a call", || (calls(&verdicts.run.said()) >= time).then_some(()));
-    };
-    for time in 1..=SERVED_TIMES {
-        thread::scope(|scope| {
-            for (name, port, path, _) in hooks {
-                let called = &called;
-                let path = if time == 1 { "/fast" } else { path };
-                scope.spawn(move || called(name, port, path, time));
-            }
-        });
-        // What the first is still busy with is done before it is asked again.
-        sleep(2 * APART);
-    }
-    let seen = verdicts.end();
+    let seen = served(&stage, "webhook-timeout-server", "2s", &hooks);
     for (name, port, _, expected) in hooks {
         let told = [findings(&seen, name), findings(&seen, &format!("{LOOPBACK}:{port}"))].concat();
         let states: Vec<_> = seen.calls_of(name).iter().map(|call| call["server_time_ms"].clone()).collect();

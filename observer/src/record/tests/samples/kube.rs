@@ -6,7 +6,7 @@ use crate::{
     input::{
         Allows, FactKind, Kube, KubeAutoscaler, KubeEvent, KubeKind, KubeNamespace, KubeNode, KubePod,
         KubePolicy, KubeRequirement, KubeRuntimeClass, KubeService, KubeSlice, KubeWebhook, LookupError,
-        Requires,
+        Requires, WebhookPlace,
     },
     probes::webhook::Target,
 };
@@ -73,5 +73,7 @@ pub(super) fn facts() -> Vec<FactKind> {
     let refusal = FactKind::Kube { kind: KubeKind::Pods, result: Box::new(Err(refusal)) };
     let target = Target { host: text("10.43.0.9"), port: 443, path: None, timeout_ns: Some(1), name: None };
     let facts = answers.map(|(kind, answer)| FactKind::Kube { kind, result: Box::new(Ok(answer)) });
-    facts.into_iter().chain([refusal, FactKind::KubeTargets(vec![target])]).collect()
+    let place = WebhookPlace { target: target.clone(), by_api: false, is_watched: true };
+    let named = [FactKind::KubeTargets(vec![target]), FactKind::WebhookPlaces(vec![place])];
+    facts.into_iter().chain([refusal]).chain(named).collect()
 }
