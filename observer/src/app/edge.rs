@@ -24,6 +24,7 @@ use super::{
     linear::Linears,
     node::Node,
     pipes::Pipes,
+    routes::Routes,
     sinks::Sinks,
     spans::Spans,
     storage::Storage,
@@ -82,6 +83,8 @@ pub struct Edge {
     /// Bounds what all of this costs.
     keeper: Option<Keeper>,
     kube: Option<Asking>,
+    /// Asks the node where it sends what; once that is wanted.
+    routes: Option<Routes>,
     /// Webhooks whose endpoints are watched by now.
     targets: usize,
 }
@@ -125,6 +128,7 @@ impl Edge {
             spans: None,
             keeper: None,
             kube: None,
+            routes: None,
             targets: named.len(),
         }
     }

@@ -12,8 +12,8 @@ use super::{
     units::{self, bytes_text, ms_text, process_text},
 };
 use crate::output::{
-    Drop, Event, Exit, FaultKind, FaultRegion, Memory, Net, NetAction, OomScope, Process, Resident, Runtime,
-    RuntimeAction, Seen, Since, Stats, Stdio, StdioOutcome, StdioTarget, Text, What, tls_alert,
+    Backend, Drop, Event, Exit, FaultKind, FaultRegion, Memory, Net, NetAction, OomScope, Process, Resident,
+    Runtime, RuntimeAction, Seen, Since, Stats, Stdio, StdioOutcome, StdioTarget, Text, What, tls_alert,
 };
 
 /// `stderr: 1.2 MiB written, 64.0 KiB still queued, nobody reads (reader-gone)`.
@@ -137,6 +137,9 @@ fn net(net: &Net) -> String {
         NetAction::Handshake => format!("TLS handshake with {server}: {}", net.outcome.name()),
         NetAction::Stall | NetAction::Close => format!("connection to {server}: {}", net.outcome.name()),
     };
+    if let Some(backend) = &net.backend {
+        text.push_str(&went_to(backend));
+    }
     if let Some(alert) = &net.alert {
         text.push_str(&format!(", {} by the {}", tls_alert::text(*alert), alert.by.name()));
     }
@@ -153,6 +156,12 @@ fn net(net: &Net) -> String {
         text.push_str(&dropped(drop));
     }
     text
+}
+
+/// ` (went to 10.1.0.5:8080, shop/db-0)`.
+fn went_to(backend: &Backend) -> String {
+    let pod = backend.pod.as_ref().map(|pod| format!(", {pod}")).unwrap_or_default();
+    format!(" (went to {}{pod})", backend.address)
 }
 
 /// `; an answer was dropped here: NETFILTER_DROP in network namespace 4026532264`.

@@ -2,6 +2,7 @@
 //! of a process that is there.
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     fs::{self, File},
     io::{BufRead as _, BufReader, Read as _},
     net::SocketAddr,
@@ -32,31 +33,33 @@ pub fn network(host: &HostRoot, pid: u32) -> Option<u64> {
     Some(fs::metadata(host.proc(format!("{pid}/net/dev"))).ok()?.ino())
 }
 
-/// Where the node sends what goes this way, if that is somewhere else.
+/// Where the node sends what goes these ways, if that is somewhere else.
 ///
 /// # Errors
 /// This kernel does not show its table, or it may not be read.
-pub fn backend(host: &HostRoot, route: &Route) -> Result<Option<SocketAddr>, LookupError> {
+pub fn backends(
+    host: &HostRoot,
+    routes: &BTreeSet<Route>,
+) -> Result<BTreeMap<Route, SocketAddr>, LookupError> {
     let path = host.proc("1/net/nf_conntrack");
     let error = |why: std::io::Error| LookupError { what: path.display().to_string(), why: why.to_string() };
     let table = BufReader::new(File::open(&path).map_err(error)?.take(MAX_TABLE));
+    let mut found = BTreeMap::new();
     for line in table.lines() {
-        if let Some(sent_to) = sent_to(&line.map_err(error)?, route) {
-            return Ok((sent_to != route.to).then_some(sent_to));
-        }
+        let sent = sent(&line.map_err(error)?);
+        found.extend(sent.filter(|(route, to)| routes.contains(route) && *to != route.to));
     }
-    Ok(None)
+    Ok(found)
 }
 
-/// `ipv4 2 udp 17 29 src=A dst=B sport=1 dport=2 [UNREPLIED] src=C dst=A sport=3 dport=1 ..`: C:3, if it is this one.
-fn sent_to(line: &str, route: &Route) -> Option<SocketAddr> {
-    let protocol = match route.transport {
-        Transport::Udp => " udp ",
-        Transport::Tcp => " tcp ",
+/// `ipv4 2 udp 17 29 src=A dst=B sport=1 dport=2 [UNREPLIED] src=C dst=A sport=3 dport=1 ..`: what goes from A:1 to B:2
+/// is sent to C:3.
+fn sent(line: &str) -> Option<(Route, SocketAddr)> {
+    let transport = match line.split_ascii_whitespace().nth(2)? {
+        "udp" => Transport::Udp,
+        "tcp" => Transport::Tcp,
+        _ => return None,
     };
-    if !line.contains(protocol) {
-        return None;
-    }
     let values = |key: &str| {
         let words = line.split_ascii_whitespace();
         let mut values = words.filter_map(|word| word.strip_prefix(key)).map(str::to_owned);
@@ -64,8 +67,8 @@ fn sent_to(line: &str, route: &Route) -> Option<SocketAddr> {
     };
     let (src, dst, sport, dport) = (values("src=")?, values("dst=")?, values("sport=")?, values("dport=")?);
     let place = |address: &str, port: &str| Some(SocketAddr::new(address.parse().ok()?, port.parse().ok()?));
-    let is_it = place(&src.0, &sport.0)? == route.from && place(&dst.0, &dport.0)? == route.to;
-    if is_it { place(&src.1, &sport.1) } else { None }
+    let route = Route { transport, from: place(&src.0, &sport.0)?, to: place(&dst.0, &dport.0)? };
+    Some((route, place(&src.1, &sport.1)?))
 }
 
 /// A line of names, then one a CPU of numbers in hexadecimal digits; names have come and gone.
@@ -135,22 +138,15 @@ entries  clashres found new invalid ignore delete chainlength insert insert_fail
             to: to.parse().unwrap(),
         };
         let asked = route(Transport::Udp, "10.1.0.2:4444", "10.96.0.10:53");
-        assert_eq!(sent_to(line, &asked), Some("10.1.0.5:5353".parse().unwrap()));
-        let others = [
-            route(Transport::Tcp, "10.1.0.2:4444", "10.96.0.10:53"),
-            route(Transport::Udp, "10.1.0.2:4445", "10.96.0.10:53"),
-            route(Transport::Udp, "10.1.0.2:4444", "10.96.0.11:53"),
-            route(Transport::Udp, "10.1.0.5:5353", "10.1.0.2:4444"),
-        ];
-        for other in others {
-            assert_eq!(sent_to(line, &other), None, "{other:?}");
-        }
+        assert_eq!(sent(line), Some((asked, "10.1.0.5:5353".parse().unwrap())));
         let tcp = "ipv6     10 tcp      6 431999 ESTABLISHED src=fd00::2 dst=fd00::a sport=1 dport=443 \
                    src=fd00::9 dst=fd00::2 sport=8443 dport=1 [ASSURED] mark=0 zone=0 use=2";
         let asked = route(Transport::Tcp, "[fd00::2]:1", "[fd00::a]:443");
-        assert_eq!(sent_to(tcp, &asked), Some("[fd00::9]:8443".parse().unwrap()));
-        for damaged in ["", " udp src=", " udp src=x dst=y sport=1 dport=2 src=a dst=b sport=3 dport=4"] {
-            assert_eq!(sent_to(damaged, &asked), None);
+        assert_eq!(sent(tcp), Some((asked, "[fd00::9]:8443".parse().unwrap())));
+        for damaged in
+            ["", "ipv4 2 udp", "ipv4 2 udp 17 29 src=x dst=y sport=1 dport=2 src=a dst=b sport=3 dport=4"]
+        {
+            assert_eq!(sent(damaged), None);
         }
     }
 }
