@@ -21,7 +21,8 @@ use crate::{
     sock::Endpoint,
 };
 
-/// Whom watched processes have connected to lately: drops of other packets are nobody's concern. A hint.
+/// Whom watched processes have connected to lately, and, as port 0, from where: drops of other packets are nobody's
+/// concern. A hint.
 #[map]
 static REMOTES: LruHashMap<Endpoint, u32> = LruHashMap::with_max_entries(8192, 0);
 
@@ -51,10 +52,12 @@ struct Drops {
 #[map]
 static DROPS: LruHashMap<DropKey, Drops> = LruHashMap::with_max_entries(4096, 0);
 
-/// A watched process connects to this: what is dropped of it is of interest from now on.
+/// A watched process connects to this, from there: what is dropped of it is of interest from now on, also where the node
+/// has sent it elsewhere. The port that it comes from is not chosen yet.
 #[inline(always)]
-pub fn follow(remote: Endpoint) {
+pub fn follow(remote: Endpoint, from: Address) {
     let _ = REMOTES.insert(remote, 1, u64::from(BPF_ANY));
+    let _ = REMOTES.insert(Endpoint { address: from, port: 0, pad: 0 }, 1, u64::from(BPF_ANY));
 }
 
 /// `kfree_skb(skb, location, reason, ..)`: a packet is dropped.
@@ -98,7 +101,12 @@ fn followed(packet: &Ends) -> Option<Endpoint> {
     }
     end = Endpoint { address: packet.source, port: packet.source_port, pad: 0 };
     // SAFETY: as above.
-    let is_followed = end.port == dns::PORT || unsafe { REMOTES.get(end) }.is_some();
+    if end.port == dns::PORT || unsafe { REMOTES.get(end) }.is_some() {
+        return Some(end);
+    }
+    end.port = 0;
+    // SAFETY: as above.
+    let is_followed = packet.protocol == protocol::TCP && unsafe { REMOTES.get(end) }.is_some();
     is_followed.then_some(end)
 }
 

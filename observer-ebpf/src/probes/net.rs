@@ -122,8 +122,9 @@ fn ask(sock: u64) {
     let mut reader = Reader::new();
     let remote =
         Endpoint { address: remote_of(sock, &mut reader), port: remote_port(sock, &mut reader), pad: 0 };
+    let from = local_of(sock, &mut reader);
     if !reader.failed() {
-        drops::follow(remote);
+        drops::follow(remote, from);
     }
 }
 

@@ -24,6 +24,7 @@ use super::{
     linear::Linears,
     node::Node,
     pipes::Pipes,
+    routes::Routes,
     sinks::Sinks,
     spans::Spans,
     storage::Storage,
@@ -81,6 +82,8 @@ pub struct Edge {
     /// Bounds what all of this costs.
     keeper: Option<Keeper>,
     kube: Option<Asking>,
+    /// Asks the node where it sends what; once that is wanted.
+    routes: Option<Routes>,
 }
 
 impl Edge {
@@ -122,6 +125,7 @@ impl Edge {
             spans: None,
             keeper: None,
             kube: None,
+            routes: None,
         }
     }
 

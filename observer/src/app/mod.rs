@@ -26,6 +26,7 @@ mod pipes;
 mod reload;
 pub mod replay;
 pub mod report;
+mod routes;
 pub mod run;
 mod sinks;
 mod spans;

@@ -72,6 +72,7 @@ pub(super) fn net(local: Option<&str>) -> What {
         action: NetAction::Connect,
         outcome: NetOutcome::Timeout,
         server: Some(ip(SERVER)),
+        backend: None,
         local: local.map(ip),
         latency_ns: None,
         age_ns: None,

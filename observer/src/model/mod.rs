@@ -1,5 +1,6 @@
 //! Events and facts become who and when: processes, pods, container starts. Pure: no clock, no files.
 
+mod backends;
 mod checkpoint;
 mod coldstart;
 mod container;
@@ -45,6 +46,7 @@ use crate::{
     probes::{self, Event, file, process as proc_events},
     time::ClockOffset,
 };
+use backends::Backends;
 use coldstart::Context;
 use images::Images;
 use lives::Lives;
@@ -84,8 +86,8 @@ pub struct Model {
     lives: Option<Lives>,
     /// Look-ups of names that are under way.
     lookups: dns::Table,
-    /// Those that are over, until the node has said where it sent them.
-    backends: dns::Backends,
+    /// Those that are over, and connections, until the node has said where it sent them.
+    backends: Backends,
     processes: Processes,
     pods: Pods,
     images: Images,
@@ -122,7 +124,7 @@ impl Model {
             ready_wait_ns,
             lives: follow.then(Lives::default),
             lookups: dns::Table::default(),
-            backends: dns::Backends::default(),
+            backends: Backends::default(),
             processes: Processes::default(),
             pods: Pods::default(),
             images: Images::default(),

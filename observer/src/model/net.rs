@@ -10,11 +10,11 @@ use std::net::SocketAddr;
 
 use super::{Made, Model};
 use crate::{
-    input::Record,
+    input::{Record, Route},
     output::{Event, Net, NetAction, NetOutcome, Since, What},
     probes::{
         net::{self, Connection, State},
-        packet::Owner,
+        packet::{Owner, Transport},
     },
     time::Time,
 };
@@ -53,7 +53,10 @@ impl Model {
                 }
                 if let Some(what) = self.connection(record.time, connection) {
                     let began = (connection.state != State::Closed).then_some(connection.began);
-                    self.tell_of(&connection.owner, record.time, began, What::Net(what), make);
+                    let event = self.event_by(&connection.owner, record.time, began, What::Net(what));
+                    let (from, to) = (connection.local, connection.remote);
+                    let route = Route { transport: Transport::Tcp, from, to };
+                    self.tell_with_backend(event, Some(route), (connection.began, record.time), make);
                 }
             }
             net::Event::Refused { owner, remote, errno } => {
@@ -80,6 +83,7 @@ impl Model {
             action,
             outcome,
             server: Some(seen.remote),
+            backend: None,
             local: Some(seen.local),
             latency_ns: (action == NetAction::Connect && is_answered).then(|| answered.since(seen.began)),
             age_ns: Some(time.since(seen.began)),
@@ -108,8 +112,12 @@ impl Model {
         what: What,
         make: &mut impl FnMut(Made),
     ) {
+        make(Made::Event(self.event_by(owner, time, began, what)));
+    }
+
+    fn event_by(&self, owner: &Owner, time: Time, began: Option<Time>, what: What) -> Box<Event> {
         let (container, since, why) = self.whose(owner);
-        make(Made::Event(Box::new(Event {
+        Box::new(Event {
             time: self.clock.wall(time),
             began: began.map(|began| self.clock.wall(began)),
             // It was there before the observer, or not: this was seen from its beginning.
@@ -118,7 +126,7 @@ impl Model {
             process: Some(self.process_of(owner)),
             why: why.map(str::to_owned),
             what,
-        })));
+        })
     }
 }
 
@@ -157,6 +165,7 @@ fn refused(remote: Option<SocketAddr>, errno: i32) -> Net {
         action: NetAction::Connect,
         outcome: of_errno(errno),
         server: remote,
+        backend: None,
         local: None,
         latency_ns: None,
         age_ns: None,

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::{Drop, names};
+use super::{Backend, Drop, names};
 
 /// One look-up: its attempts, servers, types and search-domain steps together.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,7 +35,7 @@ pub struct DnsQuestion {
     /// As the socket asked it: with a service address in between, that one. `None`: nobody was asked.
     pub server: Option<SocketAddr>,
     /// Where the query really went, if that is another.
-    pub backend: Option<SocketAddr>,
+    pub backend: Option<Backend>,
     /// `None`: nothing was sent.
     pub transport: Option<DnsTransport>,
     /// Of the answer that counted.

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::{Container, Cpu, Dns, Exec, File, Io, Process, Runtime, names};
+use super::{Backend, Container, Cpu, Dns, Exec, File, Io, Process, Runtime, names};
 use crate::{probes::context::Parent, time::Wall};
 
 /// Something that was seen of a container, or of a process of the node that is in none.
@@ -177,6 +177,8 @@ pub struct Net {
     pub outcome: NetOutcome,
     /// Whom it was opened to, as it was asked for; `None`: that could not be read.
     pub server: Option<SocketAddr>,
+    /// Where the node sent it instead, as far as that is known of connections that failed, and of others meanwhile.
+    pub backend: Option<Backend>,
     pub local: Option<SocketAddr>,
     /// From when it was asked for until the other side answered; nanoseconds.
     pub latency_ns: Option<u64>,

@@ -1,6 +1,7 @@
 //! What comes out of the pipeline. Sinks turn it into tables, JSON, spans and pages; only the live edge
 //! executes a [`Want`]. Times are nanoseconds.
 
+mod backend;
 mod cpu;
 mod describe;
 mod dns;
@@ -28,6 +29,7 @@ use crate::{
     time::{Time, Wall},
 };
 
+pub use backend::Backend;
 pub use cpu::{Cpu, CpuOutcome, CpuUse, Throttling};
 pub use describe::{
     Api, ApiCondition, ApiEvent, ApiPod, Condition, Connections, Described, Description, Direction, Known,

@@ -328,8 +328,8 @@ fn add_object(key: &mut Key, what: &What) {
             if let Some(server) = dns.decided.server {
                 key.insert("server", server.to_string());
             }
-            if let Some(backend) = dns.decided.backend {
-                key.insert("backend", backend.to_string());
+            if let Some(backend) = &dns.decided.backend {
+                key.insert("backend", backend.address.to_string());
             }
             key.insert("zone", zone(&dns.decided.name));
         }

@@ -19,7 +19,8 @@ pub(super) fn signals<'a>(
     }
     let decided = &dns.decided;
     let server = decided.server.map(|server| server.to_string());
-    let backend = decided.backend.map(|backend| backend.to_string()).or_else(|| server.clone());
+    let backend =
+        decided.backend.as_ref().map(|backend| backend.address.to_string()).or_else(|| server.clone());
     let mut observation = of(signal, 1.0)
         .with_some(Label::Server, server.clone())
         .with_some(Label::Backend, backend.clone())
@@ -59,8 +60,8 @@ fn text(dns: &Dns, server: Option<&str>) -> String {
     if let Some(name) = decided.errno.and_then(errno::name) {
         text.push_str(&format!(" ({name})"));
     }
-    if let Some(backend) = decided.backend {
-        text.push_str(&format!(", it went to {backend}"));
+    if let Some(backend) = &decided.backend {
+        text.push_str(&format!(", it went to {}", backend.address));
     }
     if let Some(ns) = dns.latency_ns {
         text.push_str(&format!(", after {:.1} ms", ns as f64 / 1e6));

@@ -29,6 +29,11 @@ pub(super) fn signals<'a>(
         .with_some(Label::Errno, net.errno.and_then(errno::name))
         .with_some(Label::Drop, net.drop.as_ref().map(|drop| drop.reason.as_str()))
         .with(Label::Kind, net.server.map_or("unknown", |server| kind(server.ip())));
+    if let Some(backend) = &net.backend {
+        observation.set(Label::Backend, backend.address.to_string());
+        // The node sends it to one.
+        observation.set(Label::Endpoints, "some");
+    }
     if net.action == NetAction::Handshake {
         observation.set_some(Label::Client, net.local.map(|local| local.ip().to_string()));
     }
@@ -87,6 +92,9 @@ fn text(net: &Net, server: &str) -> String {
     }
     if net.action == NetAction::Stall {
         text = format!("{server} acknowledges nothing any more");
+    }
+    if let Some(backend) = &net.backend {
+        text.push_str(&format!(", it went to {}", backend.address));
     }
     if let Some(ns) = net.age_ns.filter(|_| net.outcome == NetOutcome::Timeout) {
         text.push_str(&format!(" after {:.1} s", ns as f64 / 1e9));

@@ -12,9 +12,9 @@ use super::{
     units::{self, bytes_text, ms_text, process_text},
 };
 use crate::output::{
-    Drop, Event, Exec, Exit, FaultKind, FaultRegion, Io, Memory, Net, NetAction, OomScope, PhaseName,
-    Process, Resident, Runtime, RuntimeAction, Seen, Since, Stats, Stdio, StdioOutcome, StdioTarget, Text,
-    What, tls_alert,
+    Backend, Drop, Event, Exec, Exit, FaultKind, FaultRegion, Io, Memory, Net, NetAction, OomScope,
+    PhaseName, Process, Resident, Runtime, RuntimeAction, Seen, Since, Stats, Stdio, StdioOutcome,
+    StdioTarget, Text, What, tls_alert,
 };
 use crate::probes::hardware::Slow;
 
@@ -183,6 +183,9 @@ fn net(net: &Net) -> String {
         NetAction::Handshake => format!("TLS handshake with {server}: {}", net.outcome.name()),
         NetAction::Stall | NetAction::Close => format!("connection to {server}: {}", net.outcome.name()),
     };
+    if let Some(backend) = &net.backend {
+        text.push_str(&went_to(backend));
+    }
     if let Some(alert) = &net.alert {
         text.push_str(&format!(", {} by the {}", tls_alert::text(*alert), alert.by.name()));
     }
@@ -199,6 +202,12 @@ fn net(net: &Net) -> String {
         text.push_str(&dropped(drop));
     }
     text
+}
+
+/// ` (went to 10.1.0.5:8080, shop/db-0)`.
+fn went_to(backend: &Backend) -> String {
+    let pod = backend.pod.as_ref().map(|pod| format!(", {pod}")).unwrap_or_default();
+    format!(" (went to {}{pod})", backend.address)
 }
 
 /// `; an answer was dropped here: NETFILTER_DROP in network namespace 4026532264`.

@@ -16,6 +16,7 @@ fn connected() -> Net {
         action: NetAction::Connect,
         outcome: NetOutcome::Connected,
         server: address("10.96.0.1:443"),
+        backend: None,
         local: address("10.1.0.7:41234"),
         latency_ns: Some(612_345),
         age_ns: Some(612_345),

@@ -18,7 +18,7 @@ fn answered() -> DnsQuestion {
         qtype: "A".to_owned(),
         outcome: DnsOutcome::Answered,
         server: Some(address("10.96.0.10:53")),
-        backend: Some(address("10.1.0.5:5353")),
+        backend: Some(Backend::at(address("10.1.0.5:5353"))),
         transport: Some(DnsTransport::Udp),
         rcode: Some(0),
         errno: None,

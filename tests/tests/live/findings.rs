@@ -12,6 +12,7 @@ mod memory;
 mod net;
 mod runtime;
 mod said;
+mod services;
 mod starts;
 mod storage;
 mod tls;

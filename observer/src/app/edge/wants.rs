@@ -7,7 +7,7 @@ use tokio::sync::OwnedSemaphorePermit as Permit;
 
 use super::{Edge, MAX_LOOKUPS, now, status::status};
 use crate::{
-    app::webhooks,
+    app::{routes::Routes, webhooks},
     input::{Fact, FactKind, Input, LookupError, Route},
     output::Want,
     probes::packet::Owner,
@@ -106,19 +106,13 @@ impl Edge {
         Ok(())
     }
 
-    /// Asks where the node sends what goes a way: its table of connections may be long.
+    /// Asks where the node sends what goes a way.
     fn ask_for_backend(&mut self, route: Route) -> Result<()> {
-        let permit = match self.permit("a backend") {
-            Ok(permit) => permit,
-            Err(error) => return self.fact(FactKind::Backend { route, result: Err(error) }),
-        };
-        let host = self.host.clone();
-        self.look_up(permit, async move {
-            let found = tokio::task::spawn_blocking(move || conntrack::backend(&host, &route)).await;
-            let failed = |why: String| Err(LookupError { what: "a backend".to_owned(), why });
-            FactKind::Backend { route, result: found.unwrap_or_else(|error| failed(error.to_string())) }
-        });
-        Ok(())
+        let routes = self.routes.get_or_insert_with(|| Routes::begin(self.host.clone(), self.answer.clone()));
+        match routes.ask(route) {
+            Ok(()) => Ok(()),
+            Err(error) => self.fact(FactKind::Backend { route, result: Err(error) }),
+        }
     }
 
     /// Asks which of these connections the node translates, all in one reading of its table.

@@ -1,6 +1,5 @@
 //! Look-ups of names, of every process of the node: begun by a query, told as one event when they are over.
 
-mod backends;
 mod lookup;
 mod name;
 mod question;
@@ -15,7 +14,6 @@ use crate::{
     probes::{Record, dns},
     time::Time,
 };
-pub use backends::Backends;
 pub use name::zone;
 use table::Open;
 pub use table::Table;
@@ -81,7 +79,7 @@ impl Model {
         }
         let began = open.lookup.began;
         if told.outcome.is_failure() {
-            let of_it = [told.decided.server, told.decided.backend];
+            let of_it = [told.decided.server, told.decided.backend.as_ref().map(|backend| backend.address)];
             let mut ways = open.lookup.ways().filter(|(to, _)| of_it.contains(&Some(*to)));
             told.drop =
                 ways.find_map(|(remote, port)| self.drops.since(began, &Way { remote, port, netns: None }));

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use crate::{
     input::Route,
-    output::{DnsOutcome, DnsQuestion, DnsTransport},
+    output::{Backend, DnsOutcome, DnsQuestion, DnsTransport},
     probes::{
         dns::{Message, RecordType},
         packet::{Flow, Transport},
@@ -213,7 +213,7 @@ impl Question {
             qtype: self.qtype.name(),
             outcome: came.map_or(silent, |came| came.outcome),
             server: deciding.map(|attempt| attempt.server),
-            backend: deciding.and_then(|attempt| attempt.backend),
+            backend: deciding.and_then(|attempt| attempt.backend).map(Backend::at),
             transport: deciding.map(|attempt| attempt.transport),
             rcode: came.and_then(|came| came.rcode),
             errno: came.and_then(|came| came.errno),

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use super::*;
 use crate::{
     input::{FactKind, Input, LifeFact},
-    output::{Dns, DnsOutcome as Outcome, DnsTransport},
+    output::{Backend, Dns, DnsOutcome as Outcome, DnsTransport},
     probes::{
         dns::{Failed, Message, Question, RecordType},
         packet::{Flow, Owner, Transport},
@@ -344,7 +344,7 @@ fn behind_a_service_address_both_are_told() {
         let told = watched.one_at(2 * SECOND);
         assert_eq!(told.outcome, Outcome::Servfail);
         assert_eq!(told.decided.server, Some(address("10.96.0.10:53")));
-        assert_eq!(told.decided.backend, Some(address("10.1.0.5:5353")));
+        assert_eq!(told.decided.backend, Some(Backend::at(address("10.1.0.5:5353"))));
     }
 }
 
@@ -462,7 +462,7 @@ fn what_joined_a_container_is_told_with_it() {
     watched.query(ASK);
     watched.step(&Input::Tick(Time(60 * SECOND)));
     // The node does not say where it sent it.
-    watched.step(&Input::Tick(Time(61 * SECOND)));
+    watched.step(&Input::Tick(Time(63 * SECOND)));
     let container = watched.told[0].container.as_ref().map(|container| container.id.as_str());
     assert_eq!(container, Some("c41"), "by its control group, which is not the root of all");
 }

@@ -7,7 +7,7 @@ use std::{
     net::SocketAddr,
 };
 
-use crate::{output::Drop, probes::net::Dropped, time::Time};
+use crate::{input::Route, output::Drop, probes::net::Dropped, time::Time};
 
 /// Drops that are remembered; the oldest goes first.
 const MAX_REMEMBERED: usize = 4_096;
@@ -85,6 +85,17 @@ impl Drops {
             // Whether what was dropped was on its way there, or back.
             of_answer: dropped.source == remote,
         })
+    }
+
+    /// Where a packet was bound for that came from there and was dropped since then, if not where it was sent to.
+    pub fn bound_for(&self, began: Time, sent: &Route) -> Option<SocketAddr> {
+        let (first, last) = ((sent.from, 0, None), (sent.from, u16::MAX, Some(u32::MAX)));
+        let is_of_it = |dropped: &Dropped| dropped.transport == sent.transport && dropped.source == sent.from;
+        let of_it = self.by_way.range(first..=last).filter(|(_, (time, dropped))| {
+            *time >= began && is_of_it(dropped) && dropped.destination != sent.to
+        });
+        let (_, (_, dropped)) = of_it.max_by_key(|(_, (time, _))| *time)?;
+        Some(dropped.destination)
     }
 
     pub fn forget(&mut self, time: Time) {

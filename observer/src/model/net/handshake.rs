@@ -19,6 +19,7 @@ pub(super) fn said(time: Time, seen: &Handshake) -> Net {
         action: NetAction::Handshake,
         outcome: if alert.is_some() { NetOutcome::TlsFailed } else { NetOutcome::Connected },
         server: Some(seen.remote),
+        backend: None,
         local: Some(seen.local),
         latency_ns: None,
         age_ns: Some(time.since(seen.began)),

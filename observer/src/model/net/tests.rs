@@ -1,5 +1,7 @@
 //! Connections that look alike: those that failed, and those that only ended.
 
+mod backends;
+
 use super::*;
 use crate::{
     input::{Fact, FactKind, Input},

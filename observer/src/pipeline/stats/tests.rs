@@ -1,6 +1,7 @@
 use super::*;
 use crate::output::{
-    DnsOutcome, DnsQuestion, DnsTransport, Instance, Memory, Milestones, Ready, Since, StdioTarget, T0,
+    Backend, DnsOutcome, DnsQuestion, DnsTransport, Instance, Memory, Milestones, Ready, Since, StdioTarget,
+    T0,
 };
 
 const CLOCK: ClockOffset = ClockOffset { wall_minus_boot_ns: 1_000, error_ns: 0 };
@@ -162,7 +163,7 @@ fn look_ups_are_counted_by_server_and_zone() {
         qtype: "A".to_owned(),
         outcome,
         server: Some(([10, 96, 0, 10], 53).into()),
-        backend: (name == "db.svc.test").then_some(([10, 1, 0, 5], 53).into()),
+        backend: (name == "db.svc.test").then_some(Backend::at(([10, 1, 0, 5], 53).into())),
         transport: Some(DnsTransport::Udp),
         rcode: None,
         errno: None,

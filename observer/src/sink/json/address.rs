@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use serde::Serialize;
 
-use crate::output::Drop;
+use crate::output::{Backend, Drop};
 
 #[derive(Serialize)]
 pub(super) struct AddressJson {
@@ -15,6 +15,19 @@ pub(super) struct AddressJson {
 impl AddressJson {
     pub(super) fn of(address: SocketAddr) -> Self {
         AddressJson { address: address.ip().to_string(), port: address.port() }
+    }
+}
+
+#[derive(Serialize)]
+pub(super) struct BackendJson<'a> {
+    #[serde(flatten)]
+    address: AddressJson,
+    pod: Option<&'a str>,
+}
+
+impl<'a> BackendJson<'a> {
+    pub(super) fn of(backend: &'a Backend) -> Self {
+        BackendJson { address: AddressJson::of(backend.address), pod: backend.pod.as_deref() }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::address::{AddressJson, DropJson};
+use super::address::{AddressJson, BackendJson, DropJson};
 use crate::{
     output::{Dns, DnsQuestion, DnsTransport},
     sink::{errno, rcode, units::ms},
@@ -27,7 +27,7 @@ struct QuestionJson<'a> {
     name: &'a str,
     qtype: &'a str,
     server: Option<AddressJson>,
-    backend: Option<AddressJson>,
+    backend: Option<BackendJson<'a>>,
     transport: Option<&'static str>,
     rcode: Option<u8>,
     rcode_name: Option<&'static str>,
@@ -61,7 +61,7 @@ impl<'a> QuestionJson<'a> {
             name: &question.name,
             qtype: &question.qtype,
             server: question.server.map(AddressJson::of),
-            backend: question.backend.map(AddressJson::of),
+            backend: question.backend.as_ref().map(BackendJson::of),
             transport: question.transport.map(DnsTransport::name),
             rcode: question.rcode,
             rcode_name: question.rcode.and_then(rcode::name),

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::address::{AddressJson, DropJson};
+use super::address::{AddressJson, BackendJson, DropJson};
 use crate::{
     output::{Net, tls_alert},
     sink::{errno, units::ms},
@@ -13,6 +13,7 @@ pub(super) struct NetJson<'a> {
     action: &'static str,
     outcome: &'static str,
     server: Option<AddressJson>,
+    backend: Option<BackendJson<'a>>,
     local: Option<AddressJson>,
     latency_ms: Option<f64>,
     age_ms: Option<f64>,
@@ -42,6 +43,7 @@ impl<'a> NetJson<'a> {
             action: net.action.name(),
             outcome: net.outcome.name(),
             server: net.server.map(AddressJson::of),
+            backend: net.backend.as_ref().map(BackendJson::of),
             local: net.local.map(AddressJson::of),
             latency_ms: net.latency_ns.map(ms),
             age_ms: net.age_ns.map(ms),

@@ -153,8 +153,13 @@ fn stdio_attributes(to: &mut Attributes, stdio: &Stdio) -> String {
 fn net_attributes(to: &mut Attributes, net: &Net) -> String {
     to.text("network.transport", "tcp");
     if let Some(server) = net.server {
-        to.text("network.peer.address", server.ip().to_string().as_str());
-        to.int("network.peer.port", server.port());
+        let peer = net.backend.as_ref().map_or(server, |backend| backend.address);
+        to.text("network.peer.address", peer.ip().to_string().as_str());
+        to.int("network.peer.port", peer.port());
+        if peer != server {
+            to.text("server.address", server.ip().to_string().as_str());
+            to.int("server.port", server.port());
+        }
     }
     to.text("observer.net.outcome", net.outcome.name());
     optional(to, "observer.net.retransmits", Some(net.retransmits).filter(|count| *count > 0));

@@ -15,8 +15,8 @@ pub(super) fn dns(dns: &Dns, process: Option<&Process>) -> String {
         Some(server) => text.push_str(&server.to_string()),
         None => text.push_str("nobody"),
     }
-    if let Some(backend) = dns.decided.backend {
-        text.push_str(&format!(" (went to {backend})"));
+    if let Some(backend) = &dns.decided.backend {
+        text.push_str(&super::went_to(backend));
     }
     if dns.decided.transport == Some(DnsTransport::Tcp) {
         text.push_str(" by TCP");

@@ -2,7 +2,7 @@
 //! of a process that is there.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs::{self, File},
     io::{BufRead as _, BufReader, Read as _},
     net::SocketAddr,
@@ -33,18 +33,20 @@ pub fn network(host: &HostRoot, pid: u32) -> Option<u64> {
     Some(fs::metadata(host.proc(format!("{pid}/net/dev"))).ok()?.ino())
 }
 
-/// Where the node sends what goes this way, if that is somewhere else.
+/// Where the node sends what goes these ways, if that is somewhere else.
 ///
 /// # Errors
 /// This kernel does not show its table, or it may not be read.
-pub fn backend(host: &HostRoot, route: &Route) -> Result<Option<SocketAddr>, LookupError> {
-    let mut backend = None;
+pub fn backends(
+    host: &HostRoot,
+    routes: &BTreeSet<Route>,
+) -> Result<BTreeMap<Route, SocketAddr>, LookupError> {
+    let mut found = BTreeMap::new();
     each(host, |entry| {
-        let is_it = entry.sent == *route;
-        backend = backend.or((is_it && entry.arrives.to != route.to).then_some(entry.arrives.to));
-        !is_it
+        let is_one = entry.arrives.to != entry.sent.to && routes.contains(&entry.sent);
+        found.extend(is_one.then_some((entry.sent, entry.arrives.to)));
     })?;
-    Ok(backend)
+    Ok(found)
 }
 
 /// Those of these connections that the node translates, each given as either of its ends sees it.
@@ -57,19 +59,18 @@ pub fn translated(host: &HostRoot, routes: &[Route]) -> Result<Vec<Translated>, 
     each(host, |entry| {
         let is_one = routes.contains(&entry.sent) || routes.contains(&entry.arrives);
         found.extend((is_one && entry.sent != entry.arrives).then_some(entry));
-        true
     })?;
     Ok(found)
 }
 
-/// Takes what the node's table holds, until no more is wanted.
-fn each(host: &HostRoot, mut take: impl FnMut(Translated) -> bool) -> Result<(), LookupError> {
+/// Takes what the node's table holds.
+fn each(host: &HostRoot, mut take: impl FnMut(Translated)) -> Result<(), LookupError> {
     let path = host.proc("1/net/nf_conntrack");
     let error = |why: std::io::Error| LookupError { what: path.display().to_string(), why: why.to_string() };
     let table = BufReader::new(File::open(&path).map_err(error)?.take(MAX_TABLE));
     for line in table.lines() {
-        if entry(&line.map_err(error)?).is_some_and(|entry| !take(entry)) {
-            break;
+        if let Some(entry) = entry(&line.map_err(error)?) {
+            take(entry);
         }
     }
     Ok(())
@@ -187,8 +188,8 @@ entries  clashres found new invalid ignore delete chainlength insert insert_fail
         fs::write(root.path().join("proc/1/net/nf_conntrack"), [UDP, TCP, PLAIN].join("\n")).unwrap();
         let host = HostRoot::at(root.path());
         let (udp, tcp, plain) = (entry(UDP).unwrap(), entry(TCP).unwrap(), entry(PLAIN).unwrap());
-        assert_eq!(backend(&host, &udp.sent).unwrap(), Some(udp.arrives.to));
-        assert_eq!(backend(&host, &plain.sent).unwrap(), None);
+        let asked = [udp.sent, plain.sent, tcp.arrives].into();
+        assert_eq!(backends(&host, &asked).unwrap(), [(udp.sent, udp.arrives.to)].into());
         for (asked, expected) in [
             (vec![udp.sent, tcp.arrives, plain.sent], vec![udp, tcp]),
             (vec![plain.sent], vec![]),

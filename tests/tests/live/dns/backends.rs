@@ -1,9 +1,8 @@
 //! Look-ups of containers that the node sends elsewhere, as kube-proxy's rules do: their own network does not show it.
 
-use std::{fs, net::UdpSocket, process::Command};
+use std::net::UdpSocket;
 
-use observer_tests::rig::{Bundle, net::Cable, program, run::Run, stage, stdio::until, watch::observer};
-use rustix::process::Signal;
+use observer_tests::rig::{Bundle, net::Cable, node::Node, run::Run, stage, watch::observer};
 use serde_json::{Value, json};
 
 /// Addresses of services: of a server that is silent, of one that is not there; and the address of nobody's service.
@@ -11,7 +10,6 @@ const SILENT: &str = "10.96.0.10";
 const CLOSED: &str = "10.96.0.11";
 const PLAIN: &str = "10.96.0.12";
 
-/// The observer is shown a network of ours as the node's: in its eyes, and nobody else's, it lies over that of init.
 #[test]
 fn what_fails_behind_a_service_names_who_did_not_answer() {
     let (stage, cable) = (stage(), Cable::lay());
@@ -25,14 +23,9 @@ fn what_fails_behind_a_service_names_who_did_not_answer() {
     cable.rules(&stage, "far", &rules);
     let silent = [format!("{far}:5353"), format!("{PLAIN}:53")]
         .map(|address| cable.at_far(|| UdpSocket::bind(address).expect("a port")));
-    let node = cable.runs_at("far", &stage, &program("sleep"), &["1000"]);
-    let network = |pid: i32| fs::read_link(format!("/proc/{pid}/ns/net")).ok();
-    until("the node's network", || (network(node.pid()) != network(1)).then_some(()));
-
-    let over = "mount --make-rprivate / && mount --bind /proc/$0/net /proc/1/net && exec \"$@\"";
-    let mut command = Command::new(program("unshare"));
-    command.args(["-m", "sh", "-c", over, &node.pid().to_string()]).arg(observer());
-    command.args(["run", "--socket", "off", "--show", "dns"]);
+    let node = Node::at(&cable, "far", &stage);
+    let mut command = node.shown();
+    command.arg(observer()).args(["run", "--socket", "off", "--show", "dns"]);
     let run = Run::by(command);
     let asked = [("silent", SILENT), ("closed", CLOSED), ("plain", PLAIN)].map(|(name, server)| {
         let words = format!("timeout 3 nslookup -type=a name.test {server}; sleep 1000");
@@ -46,8 +39,7 @@ fn what_fails_behind_a_service_names_who_did_not_answer() {
         told
     });
     run.end();
-    drop(silent);
-    node.running.signal(Signal::KILL).expect("the node");
+    drop((silent, node));
 
     let [silent, closed, plain] = &told;
     let backend = |told: &Value| json!([told["backend"]["address"], told["backend"]["port"]]);

@@ -1,22 +1,21 @@
 //! What is concluded of connection tables: of the node's and of a pod's own, that are full, and in which connections
 //! collide; and nothing where a few do, and much is left.
 //!
-//! Networks of our own are full and collide. The observer is shown one of them as the node's: in its eyes, and nobody
-//! else's, it lies over that of init.
+//! Networks of our own are full and collide.
 
 use std::{
     fs,
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
     ops::Range,
-    process::Command,
     thread::{scope, sleep},
     time::Duration,
 };
 
 use observer_tests::rig::{
     Bundle, Stage,
-    net::{Cable, Component, Dialed},
-    program, stage,
+    net::{Cable, Dialed},
+    node::Node,
+    stage,
     stdio::until,
     verdict::{Verdicts, is_about, only, quiet},
     watch::Seen,
@@ -37,8 +36,7 @@ table inet t {
 struct Networks {
     stage: Stage,
     cable: Cable,
-    // Who is in the network that is shown as the node's.
-    node: Component,
+    node: Node,
 }
 
 /// Of the two ends: where pods are, and what is shown as the node's.
@@ -52,18 +50,13 @@ impl Networks {
             cable.rules(&stage, end, RULES);
             cable.set(end, "netfilter/nf_conntrack_udp_timeout", "600");
         }
-        let node = cable.runs_at(NODE, &stage, &program("sleep"), &["1000"]);
-        let network = |pid: i32| fs::read_link(format!("/proc/{pid}/ns/net")).ok();
-        until("the node's network", || (network(node.pid()) != network(1)).then_some(()));
+        let node = Node::at(&cable, NODE, &stage);
         Networks { stage, cable, node }
     }
 
     /// An observer that sees them, and a container that is known to be followed.
     fn verdicts(&self, case: &str) -> (Verdicts, Dialed) {
-        let mut command = Command::new(program("unshare"));
-        let over = "mount --make-rprivate / && mount --bind /proc/$0/net /proc/1/net && exec \"$@\"";
-        command.args(["-m", "sh", "-c", over, &self.node.pid().to_string()]);
-        let verdicts = Verdicts::begin_by(command, case, &["--probes", "process,stdio"]);
+        let verdicts = Verdicts::begin_by(self.node.shown(), case, &["--probes", "process,stdio"]);
         let pod = self.cable.holds(&self.stage, "pod", Bundle::new(&["/bin/sleep", "1000"]));
         verdicts.run.wait_for("its start", |object| {
             object["container"]["id"] == *pod.container.id && object["action"] == "start"
@@ -74,7 +67,6 @@ impl Networks {
     fn ends(self, verdicts: Verdicts, pod: Dialed) -> (Seen, String) {
         let seen = verdicts.end();
         let (id, _) = pod.is_killed(&self.stage);
-        self.node.running.signal(rustix::process::Signal::KILL).expect("the node");
         (seen, id)
     }
 

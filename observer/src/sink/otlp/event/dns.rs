@@ -15,8 +15,8 @@ pub(super) fn attributes(to: &mut Attributes, dns: &Dns) -> String {
         to.int("server.port", server.port());
     }
     if let Some(backend) = backend {
-        to.text("network.peer.address", backend.ip().to_string().as_str());
-        to.int("network.peer.port", backend.port());
+        to.text("network.peer.address", backend.address.ip().to_string().as_str());
+        to.int("network.peer.port", backend.address.port());
     }
     if let Some(transport) = transport {
         to.text("network.transport", transport.name());

@@ -3,7 +3,7 @@ use opentelemetry_proto::tonic::{common::v1::any_value::Value, trace::v1::span::
 use super::*;
 use crate::{
     output::{
-        CallOutcome, CallPhases, CallSeen, Container, Dns, DnsOutcome, DnsQuestion, DnsTransport,
+        Backend, CallOutcome, CallPhases, CallSeen, Container, Dns, DnsOutcome, DnsQuestion, DnsTransport,
         FaultRegion, Instance, Peer, Process, RuntimeAction, Seen, Side, Since, StdioOutcome, Webhook,
     },
     time::{Time, Wall},
@@ -134,7 +134,7 @@ fn a_look_up_says_what_was_asked_and_of_whom() {
         qtype: "AAAA".into(),
         outcome: DnsOutcome::Servfail,
         server: Some(([10, 96, 0, 10], 53).into()),
-        backend: Some(([10, 1, 0, 5], 5_353).into()),
+        backend: Some(Backend::at(([10, 1, 0, 5], 5_353).into())),
         transport: Some(DnsTransport::Tcp),
         rcode: Some(2),
         errno: None,
