@@ -14,14 +14,14 @@ use anyhow::{Context, Result};
 use observer_ebpf::{Family, control::role};
 use rustix::time::{ClockId, clock_gettime};
 
-use super::{catalogue::rules, exit};
+use super::{catalogue::rules, exit, sinks::page_options};
 use crate::{
     cli,
     health::{ProbePlan, Status},
     input::{LookupError, ProcessFact},
     pipeline::Settings,
     rules::keywords,
-    sink::is_broken_pipe,
+    sink::{is_broken_pipe, table::Options as Page},
     source::{
         facts::{
             HostRoot,
@@ -50,7 +50,7 @@ pub fn run(args: &cli::Doctor) -> Result<i32> {
     let doctor = runtime.block_on(Doctor::examine(&host, args.host.cri.as_deref(), probes));
     let mut out = io::stdout().lock();
     let written = match args.print.format {
-        cli::Format::Table => doctor.write_table(&mut out),
+        cli::Format::Table => doctor.write_table(page_options(None), &mut out),
         cli::Format::Json => doctor.write_json(&mut out),
     };
     match written {
@@ -152,8 +152,8 @@ impl Doctor {
 
     /// # Errors
     /// What writing to `out` gave.
-    pub fn write_table(&self, out: &mut impl io::Write) -> io::Result<()> {
-        out.write_all(table::render(self).as_bytes())
+    pub fn write_table(&self, page: Page, out: &mut impl io::Write) -> io::Result<()> {
+        out.write_all(table::render(self, page).as_bytes())
     }
 
     /// One JSON object on one line.

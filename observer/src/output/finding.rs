@@ -123,6 +123,7 @@ pub struct Proof {
 pub struct Check {
     pub layer: Layer,
     pub what: String,
+    pub signal: &'static str,
     pub value: Option<f64>,
     pub unit: &'static str,
     pub state: CheckState,

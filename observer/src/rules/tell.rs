@@ -68,7 +68,7 @@ fn finding(
         last_seen: open.latest.at.max(open.first.at),
         count: open.count,
         evidence: open.evidence.iter().map(evidence).collect(),
-        checked: looked_at_besides(rules, open, bench),
+        checked: looked_at(rules, open, bench),
         fix_type: cause.and_then(|cause| cause.fix_type.clone()).unwrap_or_else(|| entry.fix_type.clone()),
         remedy: told(remedy, remedy_zh),
         verify: cause.and_then(|cause| cause.verify.clone()).unwrap_or_else(|| entry.verify.clone()),
@@ -145,16 +145,6 @@ pub fn looked_at(rules: &Rules, open: &Open, bench: Bench) -> Vec<Check> {
     worse(&open.checked, checked(rules, bench, open.workload.as_ref()))
 }
 
-/// The same, but for what the finding itself is about: its evidence says that already.
-fn looked_at_besides(rules: &Rules, open: &Open, bench: Bench) -> Vec<Check> {
-    let is_evidence = |signal| open.evidence.iter().any(|kept| kept.signal == signal);
-    let is_told =
-        |what: &str| rules.checks.iter().any(|check| check.what == what && is_evidence(check.signal));
-    let mut looked_at = looked_at(rules, open, bench);
-    looked_at.retain(|check| !is_told(&check.what));
-    looked_at
-}
-
 /// Of two looks at the same things the worse of each.
 pub fn worse(before: &[Check], now: Vec<Check>) -> Vec<Check> {
     let rank = |check: &Check| match check.state {
@@ -218,6 +208,7 @@ pub fn checked(rules: &Rules, bench: Bench, workload: Option<&Arc<str>>) -> Vec<
         Some(Check {
             layer: check.layer,
             what: check.what.to_owned(),
+            signal: check.signal.name(),
             value,
             unit: check.signal.unit(),
             state,

@@ -5,8 +5,13 @@ use std::io::{self, Write};
 
 use super::story::{Story, subject};
 use crate::{
-    output::{Check, CheckState, ColdStart, Finding, FindingStatus, Grade, Output, Proof, Summary, Unproven},
-    sink::{Sink, compare::Report, escape, units},
+    output::{CheckState, ColdStart, Finding, FindingStatus, Grade, Output, Proof, Summary, Unproven},
+    sink::{
+        Sink,
+        compare::Report,
+        escape, units,
+        words::checks::{checks, none_found},
+    },
 };
 
 pub struct MarkdownSink<W> {
@@ -54,8 +59,8 @@ impl<W: Write> MarkdownSink<W> {
         let findings = self.story.findings();
         if findings.is_empty() {
             let checked = self.summary.as_ref().and_then(|summary| summary.found.as_ref());
-            let normal = checked.map(|found| checks(&found.checked, CheckState::Ok)).unwrap_or_default();
-            page.push_str(&format!("No findings. Looked at, and normal: {normal}.\n\n"));
+            let checked = checked.map(|found| found.checked.as_slice()).unwrap_or_default();
+            page.push_str(&format!("{}.\n\n", safe(&none_found(checked))));
         }
         findings.iter().for_each(|finding| page.push_str(&block(finding)));
         for unproven in self.story.unproven() {
@@ -145,8 +150,9 @@ fn block(finding: &Finding) -> String {
         units::time_of_day(finding.last_seen)
     ));
     text.push_str(&evidence(&finding.evidence));
-    text.push_str(&format!("- normal: {}\n", checks(&finding.checked, CheckState::Ok)));
-    text.push_str(&format!("- not measured: {}\n", checks(&finding.checked, CheckState::NotMeasured)));
+    for (name, state) in [("normal", CheckState::Ok), ("not measured", CheckState::NotMeasured)] {
+        text.push_str(&format!("- {name}: {}\n", safe(&checks(&finding.checked, state))));
+    }
     if let Some(note) = &finding.confidence_note {
         text.push_str(&format!("- but: {}\n", safe(note)));
     }
@@ -173,12 +179,6 @@ fn evidence(all: &[Proof]) -> String {
     all.iter()
         .map(|seen| format!("- seen: {} {}\n", units::time_of_day(seen.time), safe(&seen.text)))
         .collect()
-}
-
-fn checks(all: &[Check], state: CheckState) -> String {
-    let of = all.iter().filter(|check| check.state == state);
-    let each: Vec<String> = of.map(|check| format!("{} {}", check.layer.name(), check.what)).collect();
-    if each.is_empty() { "nothing".to_owned() } else { each.join("; ") }
 }
 
 /// Untrusted text that stays text: no markup, no control characters, no end of a table's cell.

@@ -1,5 +1,6 @@
 //! What happened, in plain words with its numbers. The text is not escaped: whoever shows it does that.
 
+pub(super) mod checks;
 pub(super) mod cpu;
 mod dns;
 mod file;

@@ -1,48 +1,38 @@
-//! The doctor's findings for people. Names of files and answers of programs are others' text: control
-//! characters in it are shown, not obeyed.
-
-use std::fmt::Write;
+//! The doctor's findings for people.
 
 use super::{Check, Doctor, State};
 use crate::{
     health::{ProbePlan, Status},
     probes::{invocation::Program, spec},
+    sink::table::{Options, Tone, grid, paragraph},
 };
 
-pub(super) fn render(doctor: &Doctor) -> String {
-    let mut out = String::new();
-    let name = escape(&doctor.host.hostname);
-    let node = doctor.host.node_name.as_deref().map(|node| format!(", Kubernetes node {}", escape(node)));
-    let _ = writeln!(out, "host {name}{}\n", node.unwrap_or_default());
-    section(&mut out, &["CHECK", "STATE", "FOUND", "WITHOUT IT"], &checks(doctor.checks()));
-    section(&mut out, &["FITNESS", "STATE", "FOUND", "OTHERWISE"], &checks(doctor.fitness()));
-    section(&mut out, &["RUNTIME", "VERSION", "WASM", "FEATURES"], &runtimes(doctor));
-    section(&mut out, &["ENGINE", "PID", "FILE"], &engines(doctor));
-    section(&mut out, &["SOCKET", "ANSWERS"], &sockets(doctor));
-    section(&mut out, &["PROBE", "STATE", "HOOKS", "GIVES", "COSTS"], &probes(doctor));
-    section(&mut out, &["HOOK", "TAKEN BY", "WHY NOT BETTER"], &shortfalls(doctor));
-    section(&mut out, &["NOT TOLD", "BY THESE CAUSES", "FOR WANT OF"], &not_told(doctor));
-    out.push_str(&verdict(doctor));
+pub(super) fn render(doctor: &Doctor, options: Options) -> String {
+    let node = doctor.host.node_name.as_deref().map(|node| format!(", Kubernetes node {node}"));
+    let mut out = paragraph(options, &format!("host {}{}", doctor.host.hostname, node.unwrap_or_default()));
+    out.push('\n');
+    let mut section = |head: &[&str], rows: &[Vec<String>]| out.push_str(&grid(options, head, rows, tone));
+    section(&["CHECK", "STATE", "FOUND", "WITHOUT IT"], &checks(doctor.checks()));
+    section(&["FITNESS", "STATE", "FOUND", "OTHERWISE"], &checks(doctor.fitness()));
+    section(&["RUNTIME", "VERSION", "WASM", "FEATURES"], &runtimes(doctor));
+    section(&["ENGINE", "PID", "FILE"], &engines(doctor));
+    section(&["SOCKET", "ANSWERS"], &sockets(doctor));
+    section(&["PROBE", "STATE", "HOOKS", "GIVES", "COSTS"], &probes(doctor));
+    section(&["HOOK", "TAKEN BY", "WHY NOT BETTER"], &shortfalls(doctor));
+    section(&["NOT TOLD", "BY THESE CAUSES", "FOR WANT OF"], &not_told(doctor));
+    verdict(doctor).iter().for_each(|line| out.push_str(&paragraph(options, line)));
     out
 }
 
-/// A table with a head, unless it is empty.
-fn section(out: &mut String, head: &[&str], rows: &[Vec<String>]) {
-    if rows.is_empty() {
-        return;
+/// That of a state.
+fn tone(cell: &str) -> Tone {
+    match cell {
+        _ if cell == State::Ok.name() => Tone::Good,
+        _ if cell == State::Lacks.name() => Tone::Bad,
+        IN_PART => Tone::Warn,
+        _ if cell == State::Untested.name() => Tone::Warn,
+        _ => Tone::Plain,
     }
-    let width = |column: usize| {
-        let cells = rows.iter().map(|row| row[column].chars().count());
-        cells.chain([head[column].len()]).max().unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..head.len()).map(width).collect();
-    let head: Vec<String> = head.iter().map(|title| (*title).to_owned()).collect();
-    for row in std::iter::once(&head).chain(rows) {
-        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
-        let line = cells.collect::<Vec<_>>().join("  ");
-        let _ = writeln!(out, "{}", line.trim_end());
-    }
-    out.push('\n');
 }
 
 fn checks(checks: Vec<Check>) -> Vec<Vec<String>> {
@@ -51,7 +41,7 @@ fn checks(checks: Vec<Check>) -> Vec<Vec<String>> {
             (Some(costs), Some(remedy)) => format!("{costs}; {remedy}"),
             (costs, _) => costs.unwrap_or_default().to_owned(),
         };
-        vec![check.name.to_owned(), check.state.name().to_owned(), escape(&check.found), costs]
+        vec![check.name.to_owned(), check.state.name().to_owned(), check.found, costs]
     };
     checks.into_iter().map(row).collect()
 }
@@ -59,34 +49,34 @@ fn checks(checks: Vec<Check>) -> Vec<Vec<String>> {
 fn runtimes(doctor: &Doctor) -> Vec<Vec<String>> {
     let row = |runtime: &super::Runtime| {
         let (version, features) = match &runtime.version {
-            Ok(known) => (escape(&known.version), known.features.join(" ")),
+            Ok(known) => (known.version.clone(), known.features.join(" ")),
             Err(error) => ("unknown".to_owned(), error.why.clone()),
         };
         let wasm = match (runtime.wasm(), &runtime.version) {
             (Some(""), _) => "yes".to_owned(),
-            (Some(engine), _) => escape(engine),
+            (Some(engine), _) => engine.to_owned(),
             // A runtime that lists its features lists this one, too; runc has never had it.
             (None, Ok(known)) if !known.features.is_empty() => "no".to_owned(),
             (None, _) if runtime.program == Program::Runc => "no".to_owned(),
             (None, _) => "unknown".to_owned(),
         };
-        vec![escape(&runtime.path), version, wasm, escape(&features)]
+        vec![runtime.path.clone(), version, wasm, features]
     };
     doctor.runtimes.iter().map(row).collect()
 }
 
 fn engines(doctor: &Doctor) -> Vec<Vec<String>> {
-    let file = |exe: &Option<String>| exe.as_deref().map_or_else(|| "unknown".to_owned(), escape);
+    let file = |exe: &Option<String>| exe.clone().unwrap_or_else(|| "unknown".to_owned());
     let engines = doctor.engines.iter();
-    engines.map(|engine| vec![escape(&engine.comm), engine.tgid.to_string(), file(&engine.exe)]).collect()
+    engines.map(|engine| vec![engine.comm.clone(), engine.tgid.to_string(), file(&engine.exe)]).collect()
 }
 
 fn sockets(doctor: &Doctor) -> Vec<Vec<String>> {
     let answer = |socket: &super::EngineSocket| match &socket.answer {
-        Ok(engine) => escape(&format!("{} {}", engine.name, engine.version)),
-        Err(error) => format!("no: {}", escape(&error.why)),
+        Ok(engine) => format!("{} {}", engine.name, engine.version),
+        Err(error) => format!("no: {}", error.why),
     };
-    doctor.sockets.iter().map(|socket| vec![escape(&socket.path), answer(socket)]).collect()
+    doctor.sockets.iter().map(|socket| vec![socket.path.clone(), answer(socket)]).collect()
 }
 
 fn probes(doctor: &Doctor) -> Vec<Vec<String>> {
@@ -104,27 +94,33 @@ fn probes(doctor: &Doctor) -> Vec<Vec<String>> {
     doctor.probes.iter().map(row).collect()
 }
 
+const IN_PART: &str = "in part";
+
 /// What a status means for a probe that has not been attached.
 fn state(status: Status) -> &'static str {
     match status {
         Status::Attached => State::Ok.name(),
-        Status::Degraded => "in part",
+        Status::Degraded => IN_PART,
         Status::Failed => State::Lacks.name(),
         Status::Waiting | Status::Off | Status::NotApplicable | Status::Shed => status.name(),
     }
 }
 
-/// Hooks that are not taken the best way, or not at all.
+/// Hooks that are not taken the best way, or not at all; those together of which the same is to be said.
 fn shortfalls(doctor: &Doctor) -> Vec<Vec<String>> {
-    let mut rows = Vec::new();
+    let mut rows: Vec<[String; 3]> = Vec::new();
     for plan in &doctor.probes {
         for hook in &plan.hooks {
             let Some(why) = &hook.why else { continue };
             let name = format!("{}/{}", plan.family.name(), hook.name);
-            rows.push(vec![name, hook.rung.unwrap_or("nothing").to_owned(), escape(why)]);
+            let rung = hook.rung.unwrap_or("nothing");
+            match rows.iter_mut().find(|[_, taken, same]| taken == rung && same == why) {
+                Some([names, ..]) => names.push_str(&format!(", {name}")),
+                None => rows.push([name, rung.to_owned(), why.clone()]),
+            }
         }
     }
-    rows
+    rows.into_iter().map(Vec::from).collect()
 }
 
 /// Known problems that would stay unknown here.
@@ -137,40 +133,20 @@ fn not_told(doctor: &Doctor) -> Vec<Vec<String>> {
     doctor.not_told().into_iter().map(row).collect()
 }
 
-fn verdict(doctor: &Doctor) -> String {
+fn verdict(doctor: &Doctor) -> Vec<String> {
     let failed: Vec<&str> = doctor.failed_probes().map(|plan| plan.family.name()).collect();
     let lacking = |check: Check| (check.state == State::Lacks).then_some(check.name);
     let mut unfit: Vec<&str> = doctor.fitness().into_iter().filter_map(lacking).collect();
     unfit.dedup();
-    let unfit = match &unfit[..] {
-        [] => String::new(),
-        unfit => format!("Not as it should be for its work: {}.\n", unfit.join(", ")),
-    };
+    let mut lines = Vec::new();
+    if !unfit.is_empty() {
+        lines.push(format!("Not as it should be for its work: {}.", unfit.join(", ")));
+    }
     if failed.is_empty() {
-        format!("{unfit}This node can be observed.\n")
+        lines.push("This node can be observed.".to_owned());
     } else {
-        let mut text =
-            format!("{unfit}Not all can be observed: {} cannot attach. Not to be seen:\n", failed.join(", "));
-        for plan in doctor.failed_probes() {
-            let _ = writeln!(text, "  {}", spec(plan.family).gives);
-        }
-        text
+        lines.push(format!("Not all can be observed: {} cannot attach. Not to be seen:", failed.join(", ")));
+        lines.extend(doctor.failed_probes().map(|plan| format!("- {}", spec(plan.family).gives)));
     }
-}
-
-/// Control and other invisible characters as `\u{..}`.
-fn escape(text: &str) -> String {
-    let invisible = |letter: char| {
-        letter.is_control()
-            || matches!(letter, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
-    };
-    let mut escaped = String::with_capacity(text.len());
-    for letter in text.chars() {
-        if invisible(letter) {
-            escaped.extend(letter.escape_unicode());
-        } else {
-            escaped.push(letter);
-        }
-    }
-    escaped
+    lines
 }

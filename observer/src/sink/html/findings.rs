@@ -5,10 +5,11 @@ use super::{
     markup::{note, section, table, text},
 };
 use crate::{
-    output::{Check, CheckState, Finding, FindingStatus, Grade, Proof, Unproven},
+    output::{CheckState, Finding, FindingStatus, Grade, Proof, Unproven},
     sink::{
         story::{Line, subject},
         units,
+        words::checks::{checks, none_found},
     },
 };
 
@@ -18,12 +19,7 @@ pub(super) fn findings(content: &Content) -> String {
     };
     let all = content.story.findings();
     let blocks: String = all.iter().map(|finding| block(finding)).collect();
-    let html = if all.is_empty() {
-        let normal = checks(&found.checked, CheckState::Ok);
-        note(&format!("No findings. Looked at, and normal: {}.", text(&normal)))
-    } else {
-        blocks
-    };
+    let html = if all.is_empty() { note(&format!("{}.", text(&none_found(&found.checked)))) } else { blocks };
     let unproven: String = content.story.unproven().iter().map(not_proven).collect();
     let mut page = section("findings", "Findings", &html);
     if !unproven.is_empty() {
@@ -93,13 +89,6 @@ fn evidence(all: &[Proof]) -> String {
     };
     let rows: String = all.iter().map(row).collect();
     if rows.is_empty() { rows } else { table("evidence", "Proof", &["Time", "Probe", "Seen"], &rows) }
-}
-
-/// `L-3 look-ups that failed; ...`.
-fn checks(all: &[Check], state: CheckState) -> String {
-    let of = all.iter().filter(|check| check.state == state);
-    let each: Vec<String> = of.map(|check| format!("{} {}", check.layer.name(), check.what)).collect();
-    if each.is_empty() { "nothing".to_owned() } else { each.join("; ") }
 }
 
 pub(super) fn timeline(content: &Content) -> String {

@@ -151,6 +151,7 @@ impl<'a> ProofJson<'a> {
 pub(super) struct CheckJson<'a> {
     layer: &'static str,
     what: &'a str,
+    signal: &'static str,
     value: Option<f64>,
     unit: &'static str,
     state: &'static str,
@@ -164,6 +165,7 @@ impl<'a> CheckJson<'a> {
         CheckJson {
             layer: check.layer.name(),
             what: &check.what,
+            signal: check.signal,
             value: check.value,
             unit: check.unit,
             state: check.state.name(),

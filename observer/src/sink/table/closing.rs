@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use super::text::{Page, Tone, columns, join, left, right};
 use crate::{
     health::{OtlpCounts, ProbeHealth, Status},
-    output::{CheckState, ColdStart, Health, Summary},
+    output::{ColdStart, Health, Summary},
     pipeline::is_a_problem,
     sink::{
         timeline,
         units::{self, date_time},
+        words::checks::none_found,
     },
 };
 
@@ -134,10 +135,7 @@ fn found(page: Page, summary: &Summary) -> String {
         return page
             .wrapped(0, &format!("findings: {proved} proved, {likely} likely; {unproven} not proven"));
     }
-    let normal = found.checked.iter().filter(|check| check.state == CheckState::Ok);
-    let normal: Vec<String> = normal.map(|check| format!("{} {}", check.layer.name(), check.what)).collect();
-    let normal = if normal.is_empty() { "nothing".to_owned() } else { normal.join("; ") };
-    page.wrapped(0, &format!("No findings. Looked at, and normal: {normal}"))
+    page.wrapped(0, &none_found(&found.checked))
 }
 
 /// What became of the telemetry of others; what is as it should be is not told.

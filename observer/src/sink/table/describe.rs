@@ -15,7 +15,7 @@ use crate::{
     sink::{
         escape, timeline,
         units::{self, bytes_text, date_time, ms_text, process_text},
-        words,
+        words::{self, checks::checks},
     },
 };
 
@@ -104,10 +104,7 @@ fn said_by_api(page: Page, api: &Api) -> String {
 
 /// None is only told together with what was looked at.
 fn none_found(of: &Description) -> String {
-    let normal = of.checked.iter().filter(|check| check.state == CheckState::Ok);
-    let normal: Vec<String> = normal.map(|check| format!("{} {}", check.layer.name(), check.what)).collect();
-    let normal = if normal.is_empty() { "nothing".to_owned() } else { normal.join("; ") };
-    format!("none of it. Looked at on this node, and normal: {normal}")
+    format!("none of it. Looked at on this node, and normal: {}", checks(&of.checked, CheckState::Ok))
 }
 
 fn not_measured(page: Page, lacks: &[NotMeasured]) -> String {

@@ -11,6 +11,7 @@ use crate::{
     sink::{
         escape,
         units::{self, process_text},
+        words::checks::{checks, usual},
     },
 };
 
@@ -81,7 +82,7 @@ pub(super) fn finding(page: Page, lang: Lang, finding: &Finding) -> String {
     if let Some(note) = &finding.confidence_note {
         text.push_str(&named(page, words.note, note));
     }
-    text.push_str(&checked(page, words, &finding.checked));
+    text.push_str(&checked(page, words, finding));
     text.push_str(&named(page, words.act, told(&finding.remedy, lang)));
     text.push_str(&named(page, words.verify, &finding.verify));
     text
@@ -167,42 +168,24 @@ fn evidence(all: &[Proof]) -> Vec<String> {
     shown.map(|(_, evidence)| format!("{} {}", units::time_of_day(evidence.time), evidence.text)).collect()
 }
 
-/// What was looked at and normal, layer by layer; what was not; and what was not looked at.
-fn checked(page: Page, words: &Words, checks: &[Check]) -> String {
-    let of = |state: CheckState| {
-        let mut text = String::new();
-        let mut layer = None;
-        for check in checks.iter().filter(|check| check.state == state) {
-            if layer.replace(check.layer) == Some(check.layer) {
-                text.push_str(", ");
-            } else {
-                let end = if text.is_empty() { "" } else { "; " };
-                text.push_str(&format!("{end}{}: ", check.layer.name()));
-            }
-            text.push_str(&format!("{}{}", check.what, usual(check)));
-        }
-        text
-    };
+/// What else is not normal; what was looked at and is; and what was not looked at.
+fn checked(page: Page, words: &Words, finding: &Finding) -> String {
+    let all = &finding.checked;
+    let is_evidence = |check: &&Check| finding.evidence.iter().any(|seen| seen.signal == check.signal);
+    let abnormal = all.iter().filter(|check| check.state == CheckState::Abnormal && !is_evidence(check));
     let mut text = String::new();
-    let abnormal = checks.iter().filter(|check| check.state == CheckState::Abnormal);
     for check in abnormal {
         let value = check.value.unwrap_or_default();
         let layer = check.layer.name();
         let line = format!("{layer} {}: {value:.0} {}{}", check.what, check.unit, usual(check));
         text.push_str(&named(page, words.note, &line));
     }
-    for (name, list) in [(words.checked, of(CheckState::Ok)), (words.unseen, of(CheckState::NotMeasured))] {
-        if !list.is_empty() {
-            text.push_str(&named(page, name, &list));
+    for (name, state) in [(words.checked, CheckState::Ok), (words.unseen, CheckState::NotMeasured)] {
+        if all.iter().any(|check| check.state == state) {
+            text.push_str(&named(page, name, &checks(all, state)));
         }
     }
     text
-}
-
-/// What it is usually here, where that has been learned.
-fn usual(check: &Check) -> String {
-    let why = check.why.as_deref().filter(|_| check.basis == "baseline");
-    why.map(|why| format!(" ({why})")).unwrap_or_default()
 }
 
 /// Words with a name before them.

@@ -6,6 +6,7 @@ mod comparison;
 mod describe;
 mod event;
 mod finding;
+mod grid;
 mod groups;
 pub mod matrix;
 mod row;
@@ -16,6 +17,8 @@ use std::{
     collections::BTreeSet,
     io::{self, Write},
 };
+
+pub use self::{grid::grid, text::Tone};
 
 use crate::{
     compare::{Sample, Samples},
@@ -72,6 +75,10 @@ pub struct Options {
 
 impl Options {
     pub const NARROWEST: usize = 80;
+
+    fn page(self) -> text::Page {
+        text::Page { width: self.width.max(Self::NARROWEST), color: self.color }
+    }
 }
 
 impl Default for Options {
@@ -90,8 +97,12 @@ impl Default for Options {
 
 /// What is known of one pod or container, on one screen.
 pub fn describe(options: Options, description: &Description) -> String {
-    let page = text::Page { width: options.width.max(Options::NARROWEST), color: options.color };
-    describe::screen(page, options.lang, description)
+    describe::screen(options.page(), options.lang, description)
+}
+
+/// Words, which may be untrusted, on as many lines as they take.
+pub fn paragraph(options: Options, text: &str) -> String {
+    options.page().wrapped(0, text)
 }
 
 pub struct TableSink<W> {
@@ -117,7 +128,7 @@ impl<W: Write> TableSink<W> {
     pub fn new(out: W, options: Options) -> TableSink<W> {
         TableSink {
             out,
-            page: text::Page { width: options.width.max(Options::NARROWEST), color: options.color },
+            page: options.page(),
             options,
             samples: Samples::default(),
             slowest: Keep::slowest(SLOWEST),

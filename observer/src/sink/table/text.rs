@@ -12,7 +12,7 @@ pub(super) struct Page {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Tone {
+pub enum Tone {
     Plain,
     Heading,
     Dim,

@@ -69,7 +69,7 @@ fn behind_a_service_address() {
             &[
                 ("outcome", json!("answered")),
                 ("server", json!({ "address": "10.96.0.10", "port": 53 })),
-                ("backend", json!({ "address": DNSMASQ, "port": 53 })),
+                ("backend", json!({ "address": DNSMASQ, "port": 53, "pod": null })),
             ],
         );
     }
