@@ -171,22 +171,24 @@ fn a_backend_that_goes_away_under_a_kept_connection_while_another_answers() {
     let stage = stage();
     behind_a_link(&stage);
     let own = Certificate::new(&stage, "own");
-    let _here = server(&stage, (LOOPBACK, 8443), Some(&own), &[]);
+    // At any address: nobody else has this port.
+    let port = 8479;
+    let _here = server(&stage, (LOOPBACK, port), Some(&own), &[]);
     // `ip netns exec` would leave the server behind, out of the stage's reach.
     let mut far = stage.command(program("nsenter"));
     far.args(["--net=/run/netns/far", "python3"]);
-    let _there = server_by(&stage, far, ("10.9.0.2", 8443), Some(&own), &[]);
-    let watch = watch(&["*:8443,timeout=2s,name=both"]);
+    let _there = server_by(&stage, far, ("10.9.0.2", port), Some(&own), &[]);
+    let watch = watch(&[&format!("*:{port},timeout=2s,name=both")]);
     let path = |name: &str| stage.path(name).to_string_lossy().into_owned();
     let (mark, go) = (format!("mark:{}", path("mark")), format!("wait:{}", path("go")));
     let steps = ["post:/fast", &mark, &go, "post:/fast"];
-    let client = keeps(&stage, ("10.9.0.2", 8443), &own, "2", &steps);
+    let client = keeps(&stage, ("10.9.0.2", port), &own, "2", &steps);
     until("a connection", || stage.path("mark").exists().then_some(()));
     shell(&stage, "ip -n far link set end down");
     std::fs::write(stage.path("go"), "").expect("a file");
     let said = client.finish().expect("the client").stdout;
     assert!(said.contains("TimeoutError") || said.contains("timeout"), "{said}");
-    let ran = curl(&stage, &own, 8443, &["/fast"], &["--max-time", "2"]);
+    let ran = curl(&stage, &own, port, &["/fast"], &["--max-time", "2"]);
     assert_eq!(ran.code(), 0, "{}", ran.stderr);
     let gone = watch.call("both", "timeout");
     expect(&gone["server"], &[("address", json!("10.9.0.2"))]);
