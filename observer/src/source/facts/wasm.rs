@@ -10,8 +10,10 @@ use crate::{
     probes::{invocation::Program, names::role_of_exe},
 };
 
-/// Runtimes run from a copy of themselves that nobody can change.
-const COPY: &str = "/memfd:";
+/// Runtimes run from a copy of themselves that nobody can change: in memory, or a mount that is gone by now (crun).
+fn is_copy(exe: &str) -> bool {
+    exe.starts_with("/memfd:") || exe.trim_end_matches(" (deleted)") == "/"
+}
 
 /// The engine of the container with this init; `None` where there is none, or it may not be looked at.
 pub fn engine(
@@ -21,7 +23,7 @@ pub fn engine(
     bundle: Option<&Bundle>,
 ) -> Option<String> {
     let exe = procfs::exe(host, init)?;
-    let is_runtime = role_of_exe(&exe) & (role::RUNTIME | role::SHIM) != 0 || exe.starts_with(COPY);
+    let is_runtime = role_of_exe(&exe) & (role::RUNTIME | role::SHIM) != 0 || is_copy(&exe);
     if !is_runtime {
         return None;
     }
@@ -63,6 +65,8 @@ mod tests {
             "7f0000000000-7f0000001000 r-xp 00000000 08:01 77   /usr/lib/libc.so.6\n7f00-7f01 rw-p 0 0:0 0\n";
         for (exe, maps, entrypoint, expected) in [
             ("/usr/bin/crun", MAPS, "/app.wasm", Some("wasmedge")),
+            ("/", MAPS, "/app.wasm", Some("wasmedge")),
+            ("/ (deleted)", plain, "/bin/sh", None),
             ("/memfd:pentacle_sealed (deleted)", plain, "/app.wasm", Some("built into youki")),
             // A program of a container may embed an engine, and a plain container waits in its runtime, too.
             ("/usr/bin/node", MAPS, "/usr/bin/node", None),
