@@ -1,13 +1,14 @@
 //! Processes of interest: who they are and what they descend from.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use crate::{input::ProcessFact, probes::invocation::Program, time::Time};
 
 /// Processes kept; the oldest that ended goes first.
 const MAX_PROCESSES: usize = 131_072;
-/// Of those, how many that have ended: what comes late of them, and their children, still name them.
+/// Of those, how many that have ended, and for how long: what comes late of them, and their children, still name them.
 const MAX_ENDED: usize = 16_384;
+const ENDED_NS: u64 = 120_000_000_000;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProcessInfo {
@@ -24,12 +25,19 @@ pub struct ProcessInfo {
     pub starts: u32,
 }
 
+/// One that has ended: `start` tells it from another with its pid.
+struct Ended {
+    tgid: u32,
+    start: Time,
+    at: Time,
+}
+
 /// All known processes by pid. A pid that is used again replaces the process that ended.
 #[derive(Default)]
 pub struct Processes {
     by_tgid: BTreeMap<u32, ProcessInfo>,
-    /// Ended ones in the order of their end, with their start time to tell a reused pid.
-    ended: std::collections::VecDeque<(u32, Time)>,
+    /// Ended ones in the order of their end.
+    ended: VecDeque<Ended>,
     pub evicted: u64,
 }
 
@@ -70,16 +78,18 @@ impl Processes {
     pub fn end(&mut self, tgid: u32, time: Time) {
         if let Some(info) = self.by_tgid.get_mut(&tgid) {
             info.ended = Some(time);
-            self.ended.push_back((tgid, info.start));
+            self.ended.push_back(Ended { tgid, start: info.start, at: time });
         }
-        if self.ended.len() > MAX_ENDED {
+        while self.ended.len() > MAX_ENDED
+            || self.ended.front().is_some_and(|oldest| time.since(oldest.at) > ENDED_NS)
+        {
             self.forget_ended();
         }
     }
 
     /// The one that ended first goes, if it was still known: its pid may be another's by now. `None`: none has ended.
     fn forget_ended(&mut self) -> Option<bool> {
-        let (tgid, start) = self.ended.pop_front()?;
+        let Ended { tgid, start, .. } = self.ended.pop_front()?;
         let is_known =
             self.by_tgid.get(&tgid).is_some_and(|info| info.start == start && info.ended.is_some());
         if is_known {
@@ -140,6 +150,17 @@ mod tests {
         let last = processes.get(2 + (all - 1) % (2 * MAX_ENDED as u32)).expect("the last that ended");
         assert_eq!(last.start, Time(u64::from(all - 1)));
         assert_eq!(processes.evicted, 0);
+    }
+
+    #[test]
+    fn those_that_ended_long_ago_are_forgotten() {
+        let mut processes = Processes::default();
+        for (tgid, at) in [(1, 0), (2, ENDED_NS), (3, ENDED_NS + 1)] {
+            processes.fork(0, tgid, Time(0));
+            processes.end(tgid, Time(at));
+        }
+        let known = [1, 2, 3].map(|tgid| processes.get(tgid).is_some());
+        assert_eq!((known, processes.ended.len()), ([false, true, true], 2));
     }
 
     #[test]

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::time::Time;
 
-/// Readers remembered; the one found first is forgotten first.
-const MAX_READERS: usize = 32_768;
+/// Readers remembered for streams that are yet to begin; the one found first is forgotten first.
+const MAX_READERS: usize = 8_192;
 
 /// A process that holds the reading end of a pipe.
 #[derive(Clone, Debug)]
