@@ -151,6 +151,13 @@ impl Matcher {
 }
 
 impl Condition {
+    /// Whether an observation says nothing for it by itself, nor with any others: a value that is not above the bound of
+    /// a greatest one.
+    pub fn passes_over(&self, value: f64) -> bool {
+        let is_of_one = self.func == Func::Max && matches!(self.op, Op::Above | Op::AtLeast);
+        is_of_one && !self.op.holds(value, self.bound)
+    }
+
     /// How far back it looks: what has grown over a time had some value before.
     pub fn reach(&self) -> Period {
         match self.func {

@@ -1,17 +1,23 @@
 //! What is concluded of containers that take long to start, by the rules of the matrix, in a hurry: about their image;
 //! and nothing about images whose containers start as they always do.
 
-use std::process::Command;
+use std::{process::Command, time::Duration};
 
 use observer_tests::rig::{
     Bundle, HELLO, Stage,
     engines::skip,
     program, stage,
+    stage::Running,
     verdict::{Verdicts, only, quiet},
     wasmedge::WasmEdge,
     workload,
 };
 use serde_json::Value;
+
+/// So many that each waits for longer than the kernel lets one run.
+const SPINNING: usize = 40;
+/// The node is looked at at least once in this.
+const SAMPLED: Duration = Duration::from_secs(11);
 
 /// Runs a container to its end, whatever that is.
 fn run(stage: &Stage, runtime: &str, name: &str, bundle: Bundle) {
@@ -44,6 +50,37 @@ fn a_start_that_takes_longer_than_its_image_does() {
     let seen = verdicts.end();
     only(&seen, "lab.local/slow:1", "slow-start/slower-than-usual proved");
     quiet(&seen, "lab.local/usual:1");
+}
+
+/// A start that takes at least so many seconds.
+fn taking(stage: &Stage, (name, number): (&str, usize), seconds: &str) {
+    let bundle = echo().hook(&["/bin/sleep", seconds]);
+    let bundle = bundle.annotation("org.opencontainers.image.ref.name", &format!("lab.local/{name}:1"));
+    run(stage, "crun", &format!("{name}-{number}"), bundle);
+}
+
+#[test]
+fn a_start_that_takes_longer_while_cpus_are_free() {
+    let stage = stage();
+    let verdicts = Verdicts::begin(&stage, "slow-start-slower-with-free-cpus", &[]);
+    (0..6).for_each(|number| taking(&stage, ("longer", number), "0.2"));
+    taking(&stage, ("longer", 6), "0.9");
+    let seen = verdicts.end();
+    only(&seen, "lab.local/longer:1", "slow-start/slower-with-free-cpus proved");
+}
+
+#[test]
+fn a_start_that_takes_longer_as_every_process_waits_for_a_cpu() {
+    let stage = stage();
+    let verdicts = Verdicts::begin(&stage, "slow-start-not-while-cpus-are-short", &[]);
+    (0..6).for_each(|number| taking(&stage, ("waiting", number), "0.2"));
+    let spin = || stage.spawn(stage.command("/bin/sh").args(["-c", "while :; do :; done"])).expect("sh");
+    let spinning: Vec<Running> = (0..SPINNING).map(|_| spin()).collect();
+    std::thread::sleep(SAMPLED);
+    taking(&stage, ("waiting", 6), "0.9");
+    drop(spinning);
+    let seen = verdicts.end();
+    quiet(&seen, "lab.local/waiting:1");
 }
 
 /// Returns once what begins from now on is followed from its start.
