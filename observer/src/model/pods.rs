@@ -74,7 +74,7 @@ impl CniRun {
     }
 }
 
-/// A pod sandbox as far as the kernel shows it.
+/// A pod sandbox as far as the kernel shows it, until its first container has been reported.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Sandbox {
     pub netns: Option<String>,
@@ -84,7 +84,7 @@ pub struct Sandbox {
     /// When the pause container's runtime was executed.
     pub executed: Option<Time>,
     pub markers: Vec<Marker>,
-    /// The pause container's records, until its pod's first container was reported.
+    /// The pause container's records.
     pub records: Vec<Record>,
     /// Its bundle, and the runtime process that was given it.
     pub bundle: Option<(u32, Bundle)>,
@@ -162,6 +162,14 @@ impl Pods {
 
     pub fn sandbox(&mut self, id: &str) -> &mut Sandbox {
         self.sandboxes.entry(id.to_owned())
+    }
+
+    /// A container has been reported. What its sandbox is made of is told with the first one: nothing else will ask for it.
+    pub fn told(&mut self, sandbox_id: &str, start: StartId) {
+        let sandbox = self.sandboxes.entry(sandbox_id.to_owned());
+        if sandbox.first.is_none_or(|first| first == start) {
+            *sandbox = Sandbox { netns: sandbox.netns.take(), first: sandbox.first, ..Sandbox::default() };
+        }
     }
 
     pub fn known_sandbox(&self, id: &str) -> Option<&Sandbox> {
@@ -265,5 +273,24 @@ impl Model {
             let engine = engine.unwrap_or(ProcessInfo { tgid: record.tgid, ..ProcessInfo::default() });
             self.pods.mounted(record.tid, target, &engine);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sandbox_is_forgotten_once_its_first_container_has_been_told() {
+        let start = |at| StartId { root: 7, at: Time(at) };
+        let (first, second) = (start(1), start(2));
+        let mut pods = Pods::default();
+        let sandbox = pods.sandbox("pod");
+        sandbox.first = Some(first);
+        sandbox.begun = Some(Time(0));
+        pods.told("pod", second);
+        assert_eq!(pods.sandbox("pod").begun, Some(Time(0)), "its first container is still to be told");
+        pods.told("pod", first);
+        assert_eq!(*pods.sandbox("pod"), Sandbox { first: Some(first), ..Sandbox::default() });
     }
 }

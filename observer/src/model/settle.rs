@@ -93,8 +93,7 @@ impl Model {
         }
         let cold_start = coldstart::cold_start(&start, &self.context());
         if let Some(sandbox_id) = container.sandbox_id {
-            // Told with its first container; nothing else will ask for it.
-            self.pods.sandbox(&sandbox_id).records = Vec::new();
+            self.pods.told(&sandbox_id, id);
         }
         if self.lives.is_some() {
             happened::phases(&cold_start).for_each(|event| make(Made::Event(Box::new(event))));

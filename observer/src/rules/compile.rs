@@ -61,6 +61,8 @@ pub struct Series {
     pub is_learned: bool,
     /// How far back anybody looks.
     pub keep: Period,
+    /// The value below which an observation says nothing to anybody.
+    pub least: Option<f64>,
     /// Causes and symptoms for which an observation is a reason to judge anew.
     pub causes: Vec<usize>,
     pub symptoms: Vec<usize>,
@@ -252,7 +254,7 @@ impl Rules {
             ..Series::new(of.clone(), key, condition.reach(), scope.in_teardown, scope.when_young)
         };
         let since = condition.since.as_ref().map(|of| series(of, scope.by.to_vec(), None));
-        let of = series(&condition.of, key, other);
+        let of = Series { least: condition.least(), ..series(&condition.of, key, other) };
         Ok(Test {
             series: self.series(of),
             since: since.map(|since| self.series(since)),
@@ -271,7 +273,9 @@ impl Rules {
                 && known.when_young == wanted.when_young
         };
         if let Some(at) = self.series.iter().position(same) {
-            self.series[at].keep = self.series[at].keep.max(wanted.keep);
+            let known = &mut self.series[at];
+            known.keep = known.keep.max(wanted.keep);
+            known.least = known.least.zip(wanted.least).map(|(one, other)| one.min(other));
             return at;
         }
         self.series.push(wanted);
@@ -343,7 +347,18 @@ impl Series {
         when_young: bool,
     ) -> Series {
         let (causes, symptoms) = (Vec::new(), Vec::new());
-        Series { of, key, other: None, in_teardown, when_young, is_learned: false, keep, causes, symptoms }
+        Series {
+            of,
+            key,
+            other: None,
+            in_teardown,
+            when_young,
+            is_learned: false,
+            keep,
+            least: None,
+            causes,
+            symptoms,
+        }
     }
 }
 

@@ -151,11 +151,10 @@ impl Matcher {
 }
 
 impl Condition {
-    /// Whether an observation says nothing for it by itself, nor with any others: a value that is not above the bound of
-    /// a greatest one.
-    pub fn passes_over(&self, value: f64) -> bool {
+    /// The value below which an observation says nothing for it, whatever else was observed: of a greatest one, its bound.
+    pub fn least(&self) -> Option<f64> {
         let is_of_one = self.func == Func::Max && matches!(self.op, Op::Above | Op::AtLeast);
-        is_of_one && !self.op.holds(value, self.bound)
+        is_of_one.then_some(self.bound)
     }
 
     /// How far back it looks: what has grown over a time had some value before.

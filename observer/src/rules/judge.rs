@@ -148,7 +148,7 @@ impl<'a> Bench<'a> {
             .windows
             .of(test.series, &shared)
             .filter(|kept| kept.time >= from && kept.time <= self.now)
-            .filter(|kept| !condition.passes_over(kept.value))
+            .filter(|kept| condition.least().is_none() || condition.op.holds(kept.value, condition.bound))
             .filter(|kept| other.is_none_or(|own| kept.other.as_ref().is_some_and(|other| other != own)))
             .collect();
         let spans = kept.first().zip(kept.last()).map_or(0, |(first, last)| last.time.since(first.time));

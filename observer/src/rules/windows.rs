@@ -59,7 +59,9 @@ impl Windows {
         if (about.in_teardown && !series.in_teardown) || (about.is_young && !series.when_young) {
             return false;
         }
-        if !series.of.takes(|label| observation.label(label)) {
+        if !series.of.takes(|label| observation.label(label))
+            || series.least.is_some_and(|least| observation.value < least)
+        {
             return false;
         }
         let Some(key) = key(&series.key, observation) else { return false };
@@ -67,7 +69,8 @@ impl Windows {
             self.given_up += 1;
             return false;
         }
-        let window = self.by_series[at].entry(key).or_default();
+        // Most keys are those of containers of which there is one observation.
+        let window = self.by_series[at].entry(key).or_insert_with(|| VecDeque::with_capacity(1));
         let before = window.len();
         while window.front().is_some_and(|kept| observation.time.since(kept.time) > series.keep.0) {
             window.pop_front();

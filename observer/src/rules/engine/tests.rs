@@ -92,10 +92,16 @@ impl Rig {
     }
 
     fn see(&mut self, second: u64, signal: Signal, labels: &[(Label, &str)]) {
-        self.see_as(second, signal, labels, false);
+        self.see_as(second, (signal, 1.0), labels, false);
     }
 
-    fn see_as(&mut self, second: u64, signal: Signal, labels: &[(Label, &str)], in_teardown: bool) {
+    fn see_as(
+        &mut self,
+        second: u64,
+        (signal, value): (Signal, f64),
+        labels: &[(Label, &str)],
+        in_teardown: bool,
+    ) {
         let time = Period::seconds(second).0;
         let about = About {
             probe: "dns",
@@ -106,7 +112,7 @@ impl Rig {
             is_young: false,
         };
         let mut observation =
-            Observation::new(Time(time), Wall(time as i64), signal, 1.0, about).saying("it failed");
+            Observation::new(Time(time), Wall(time as i64), signal, value, about).saying("it failed");
         labels.iter().for_each(|(label, value)| observation.set(*label, *value));
         self.engine.observe(&observation, ClockOffset::default(), &mut |said| self.said.push(said));
     }
@@ -126,6 +132,11 @@ impl Rig {
     fn tick(&mut self, second: u64) {
         let time = Time(Period::seconds(second).0);
         self.engine.tick(time, ClockOffset::default(), &mut |said| self.said.push(said));
+    }
+
+    fn takes(&mut self, second: u64, ms: f64) {
+        let labels = [(Label::Container, "web"), (Label::Server, "a")];
+        self.see_as(second, (Signal::DnsLatency, ms), &labels, false);
     }
 
     /// Of findings status, cause, grade and count; of symptoms their entry.
@@ -263,7 +274,7 @@ fn nothing_is_concluded_while_warming_up_or_from_a_container_that_is_stopped() {
     warm.warm_up = Some(Period::seconds(60));
     let mut rig = Rig::of(vec![entry("dns", vec![warm])]);
     (1..=50).for_each(|second| rig.fail(second, "a"));
-    (61..=70).for_each(|second| rig.see_as(second, Signal::DnsFailed, &failure("a"), true));
+    (61..=70).for_each(|second| rig.see_as(second, (Signal::DnsFailed, 1.0), &failure("a"), true));
     assert_eq!(rig.told(), [""; 0]);
     (71..=73).for_each(|second| rig.fail(second, "a"));
     assert_eq!(rig.told(), ["open down proved x3"]);
@@ -382,4 +393,27 @@ fn what_is_full_says_nothing_of_another_file_system() {
     assert_eq!(rig.told(), ["open images proved x1"]);
     rig.fails_at(3, "imagefs", "/dev/sda1");
     assert_eq!(rig.told(), [""; 0], "the better cause has told it");
+}
+
+#[test]
+fn what_is_within_its_bound_is_no_evidence_and_keeps_nothing_open() {
+    let slow = cause("slow", &["dns.latency_ms > 100 over 60s"], &[]);
+    let mut rig = Rig::of(vec![entry("dns", vec![slow])]);
+    rig.takes(1, 40.0);
+    rig.takes(2, 250.0);
+    let Some(Said::Finding(finding)) = rig.said.first() else { panic!("{:?}", rig.said) };
+    let values: Vec<f64> = finding.evidence.iter().map(|evidence| evidence.value).collect();
+    assert_eq!((values, finding.first_seen), (vec![250.0], Wall(Period::seconds(2).0 as i64)));
+    rig.takes(40, 50.0);
+    rig.tick(63);
+    assert_eq!(rig.told(), ["open slow proved x1", "resolved slow proved x1"]);
+}
+
+#[test]
+fn of_what_is_within_its_bound_others_may_ask() {
+    let slow = cause("slow", &["dns.latency_ms > 100 over 60s"], &[]);
+    let usual = cause("usual", &["median(dns.latency_ms) > 30 over 60s"], &[]);
+    let mut rig = Rig::of(vec![entry("dns", vec![slow, usual])]);
+    rig.takes(1, 40.0);
+    assert_eq!(rig.told(), ["open usual proved x1"]);
 }
