@@ -31,23 +31,46 @@ pub fn for_so_long(long: Duration) -> Option<Quiet> {
     // Of what happens only what is asked for at the end is kept.
     let run = Run::attached(&["--show", "findings,unproven,coldstart"]);
     let began = Instant::now();
-    let (mut gone, mut failed, mut rounds) = (Vec::new(), Vec::new(), 0);
+    let (mut gone, mut failed, mut rounds, mut told) = (Vec::new(), Vec::new(), 0, 0);
     while began.elapsed() < long {
         if catch_unwind(AssertUnwindSafe(|| day.round(rounds, &mut gone))).is_err() {
             failed.push(rounds);
         }
         rounds += 1;
-        let said = run.said().lines().filter(|line| is_said(line)).count();
-        eprintln!("quiet: {rounds} rounds, {:?} of {long:?}, {said} said", began.elapsed());
+        let output = run.said();
+        let said: Vec<Value> = output.lines().filter_map(said).collect();
+        for object in &said[told..] {
+            eprintln!("quiet: {}: {}", named(object), example(object));
+        }
+        told = said.len();
+        eprintln!(
+            "quiet: {rounds} rounds, {} of {} s, {told} said",
+            began.elapsed().as_secs(),
+            long.as_secs()
+        );
     }
     let took = began.elapsed();
     let seen = run.end();
     Some(written(&seen, stage.id(), &gone, (rounds, &failed), took))
 }
 
-fn is_said(line: &str) -> bool {
-    serde_json::from_str::<Value>(line)
-        .is_ok_and(|object| object["type"] == "finding" || object["type"] == "unproven")
+/// A line of output, if it says that something is wrong.
+fn said(line: &str) -> Option<Value> {
+    serde_json::from_str(line).ok().filter(is_said)
+}
+
+fn is_said(object: &Value) -> bool {
+    object["type"] == "finding" || object["type"] == "unproven"
+}
+
+fn named(object: &Value) -> String {
+    let text = |name: &str| object[name].as_str().unwrap_or_default();
+    format!("{} {}/{} {}", text("type"), text("id"), text("cause"), text("grade"))
+}
+
+fn example(object: &Value) -> String {
+    let first = object["evidence"][0]["text"].as_str().or(object["seen"][0]["text"].as_str());
+    format!("{}: {}", object["subject"], first.unwrap_or_default())
 }
 
 fn written(
@@ -70,15 +93,10 @@ fn written(
             // What is no container is the node's, or an image's.
             || subject["container"].is_null()
     };
-    let said =
-        seen.objects.iter().filter(|object| object["type"] == "finding" || object["type"] == "unproven");
+    let said = seen.objects.iter().filter(|object| is_said(object));
     let mut counts: BTreeMap<(bool, String), (usize, String)> = BTreeMap::new();
     for object in said.filter(|object| object["status"] != "resolved") {
-        let text = |name: &str| object[name].as_str().unwrap_or_default();
-        let what = format!("{} {}/{} {}", text("type"), text("id"), text("cause"), text("grade"));
-        let first = object["evidence"][0]["text"].as_str().or(object["seen"][0]["text"].as_str());
-        let example = format!("{}: {}", object["subject"], first.unwrap_or_default());
-        counts.entry((is_ours(object), what)).or_insert((0, example)).0 += 1;
+        counts.entry((is_ours(object), named(object))).or_insert_with(|| (0, example(object))).0 += 1;
     }
     let is_quiet = !counts.keys().any(|(ours, _)| *ours);
     let kernel = rustix::system::uname().release().to_string_lossy().into_owned();

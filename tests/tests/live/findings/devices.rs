@@ -19,53 +19,71 @@ const PROBES: &str = "process,stdio,hardware";
 
 const NO_LIMITS: &str = "this machine has no control groups that limit requests to devices (v1)";
 
-/// The workload, and the same under etcd's name.
-fn programs(stage: &Stage) -> (PathBuf, PathBuf) {
-    let disk = workload::static_program("disk", &stage.path(""));
-    let etcd = stage.path("etcd");
-    fs::copy(&disk, &etcd).expect("a copy");
-    (disk, etcd)
+/// What keeps the cluster's state, by the name of its process, and what is concluded of it. STAND-IN: a program of that name.
+const ETCD: (&str, &str) = ("etcd", "etcd-unreachable/slow-disk proved");
+const K3S: (&str, &str) = ("k3s-server", "control-plane-overloaded/datastore proved");
+const ROWS: [&str; 2] = ["etcd-unreachable", "control-plane-overloaded"];
+
+/// The workload.
+fn program(stage: &Stage) -> PathBuf {
+    workload::static_program("disk", &stage.path(""))
+}
+
+/// The same by another name.
+fn named(stage: &Stage, (name, _): (&str, &str)) -> PathBuf {
+    let copy = stage.path(name);
+    fs::copy(stage.path("disk"), &copy).expect("a copy");
+    copy
 }
 
 fn at(device: &str) -> String {
     format!("/dev/{device}")
 }
 
-/// What is concluded of etcd.
-fn of_etcd(seen: &Seen) -> Vec<String> {
-    let told = seen.of_type("finding").filter(|finding| is_of_etcd(finding) && finding["status"] == "open");
-    told.map(|finding| format!("{} {}", finding["cause"], finding["grade"])).collect()
+/// What is concluded of such a process.
+fn of(seen: &Seen, process: (&str, &str)) -> Vec<String> {
+    let told = seen.of_type("finding").filter(|finding| is_of(finding, process));
+    let text = |finding: &Value, name: &str| finding[name].as_str().unwrap_or_default().to_owned();
+    told.filter(|finding| finding["status"] == "open")
+        .map(|finding| {
+            format!("{}/{} {}", text(finding, "id"), text(finding, "cause"), text(finding, "grade"))
+        })
+        .collect()
 }
 
-fn is_of_etcd(object: &Value) -> bool {
-    object["type"] == "finding"
-        && object["id"] == "etcd-unreachable"
-        && object["subject"]["process"]["comm"] == "etcd"
+fn is_of(object: &Value, (process, _): (&str, &str)) -> bool {
+    object["type"] == "finding" && object["subject"]["process"]["comm"] == process
 }
 
 #[test]
 fn devices_that_keep_their_users_waiting() {
     const TEST: &str = "devices_that_keep_their_users_waiting";
     let stage = stage();
-    let (program, etcd) = programs(&stage);
+    let program = program(&stage);
     let Some(mut slow) = Disk::slow("slow", Limit::Requests(5)) else { return skip(TEST, NO_LIMITS) };
     let mut busy = Disk::slow("busy", Limit::Requests(50)).expect("another one");
     let mut stuck = Disk::slow("stuck", Limit::Byte).expect("a third one");
-    let verdicts = Verdicts::begin_of(&stage, "storage-slow", &["etcd-unreachable"], &["--probes", PROBES]);
+    let verdicts = Verdicts::begin_of(&stage, "storage-slow", &ROWS, &["--probes", PROBES]);
 
-    slow.runs(&etcd, &["sync", &at(&slow.upper)]);
+    for keeper in [ETCD, K3S] {
+        slow.runs(&named(&stage, keeper), &["sync", &at(&slow.upper)]);
+    }
     busy.runs(&program, &["read", &at(&busy.upper), "16"]);
     stuck.runs(&program, &["read", &at(&stuck.upper), "1"]);
     for disk in [&slow, &busy, &stuck] {
         verdicts.awaits("storage-slow", &disk.upper);
     }
-    verdicts.run.wait_for("etcd's disk", is_of_etcd);
+    for keeper in [ETCD, K3S] {
+        verdicts.run.wait_for("a slow disk of who keeps the state", |object| is_of(object, keeper));
+    }
     let seen = verdicts.end();
 
     only(&seen, &slow.upper, "storage-slow/device-slow proved");
     only(&seen, &busy.upper, "storage-slow/saturated proved");
     only(&seen, &stuck.upper, "storage-slow/stuck proved");
-    assert_eq!(of_etcd(&seen), ["\"slow-disk\" \"proved\""]);
+    for keeper in [ETCD, K3S] {
+        assert_eq!(of(&seen, keeper), [keeper.1]);
+    }
     let waits = |device: &str| {
         let is_of_it = |event: &&Value| event["probe"] == "io" && event["device"] == device;
         seen.of_type("event").filter(is_of_it).collect::<Vec<_>>()
@@ -81,17 +99,19 @@ fn devices_that_keep_their_users_waiting() {
 fn a_device_whose_users_are_limited_is_not_slow() {
     const TEST: &str = "a_device_whose_users_are_limited_is_not_slow";
     let stage = stage();
-    let (program, etcd) = programs(&stage);
+    let program = program(&stage);
     let Some(mut disk) = Disk::slow("limited", Limit::Requests(20)) else { return skip(TEST, NO_LIMITS) };
     let verdicts = Verdicts::begin_of(
         &stage,
         "storage-slow-not-limited",
-        &["etcd-unreachable"],
+        &ROWS,
         &["--probes", PROBES, "--interval", "6s"],
     );
     disk.runs(&program, &["read", &at(&disk.lower), "8"]);
     // In memory: there is nothing to wait for.
-    disk.runs(&etcd, &["sync", "/dev/shm/not-on-any-disk"]);
+    for keeper in [ETCD, K3S] {
+        disk.runs(&named(&stage, keeper), &["sync", "/dev/shm/not-on-any-disk"]);
+    }
     let mut times = 0;
     verdicts.run.wait_for("requests to it, for some time", |object| {
         let block = object["block_devices"].as_array();
@@ -102,5 +122,7 @@ fn a_device_whose_users_are_limited_is_not_slow() {
     let seen = verdicts.end();
     let _ = fs::remove_file("/dev/shm/not-on-any-disk");
     quiet(&seen, &disk.lower);
-    assert_eq!(of_etcd(&seen), [""; 0]);
+    for keeper in [ETCD, K3S] {
+        assert_eq!(of(&seen, keeper), [""; 0]);
+    }
 }
