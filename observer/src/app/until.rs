@@ -23,12 +23,15 @@ use super::{
 use crate::{
     input::{End, EndReason, FactKind},
     privileges::{self, CapabilitySet},
+    source::live::heap,
 };
 
 /// How often the kernel's records are taken in. The exec of a runtime wakes the observer at once.
 const TURN: Duration = Duration::from_millis(20);
 /// How often clock and cost are measured.
 const MEASURE: Duration = Duration::from_secs(10);
+/// How often memory that is not in use is given back.
+const GIVE_BACK: Duration = Duration::from_secs(60);
 /// Engines have said by then who was there before.
 pub const KNOWN_AFTER: Duration = Duration::from_secs(3);
 
@@ -115,6 +118,8 @@ async fn until_the_end(
     measures.reset();
     let mut lessons = interval(learning::EVERY);
     lessons.reset();
+    let mut spare = interval(GIVE_BACK);
+    spare.reset();
     let mut status = StatusLine::new(plan.status_line);
     let mut hangup =
         (plan.reload.is_some() || !ignores_hangup()).then(|| signal(SignalKind::hangup())).transpose()?;
@@ -133,6 +138,7 @@ async fn until_the_end(
                 edge.sinks.measured(&edge.pipeline.health());
             }
             _ = lessons.tick(), if plan.learns => Learned::of(edge).keep_meanwhile(),
+            _ = spare.tick() => heap::give_back(),
             () = hung_up(&mut hangup) => match plan.reload {
                 Some(_) => edge.read_again(plan)?,
                 // Its terminal is gone; what was recorded is not.

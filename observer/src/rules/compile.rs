@@ -8,6 +8,7 @@ use super::{
     checks::{self, Check},
     grammar::{self, Condition, Place, Selector},
     keywords,
+    series::Series,
 };
 use crate::{
     layer::Layer,
@@ -45,27 +46,6 @@ pub struct Rules {
     pub series: Vec<Series>,
     pub by_signal: BTreeMap<Signal, Vec<usize>>,
     pub checks: Vec<Check>,
-}
-
-/// Observations that some rules look at, told apart by the values of `key`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Series {
-    pub of: Selector,
-    pub key: Vec<Label>,
-    /// A label whose value is kept with each observation.
-    pub other: Option<Label>,
-    /// Whether what happens while a container is being stopped counts, and what a component does that has just begun.
-    pub in_teardown: bool,
-    pub when_young: bool,
-    /// Whether what is usual of it is learned, of each container.
-    pub is_learned: bool,
-    /// How far back anybody looks.
-    pub keep: Period,
-    /// The value below which an observation says nothing to anybody.
-    pub least: Option<f64>,
-    /// Causes and symptoms for which an observation is a reason to judge anew.
-    pub causes: Vec<usize>,
-    pub symptoms: Vec<usize>,
 }
 
 /// A cause of an entry, or its mere symptom.
@@ -265,17 +245,8 @@ impl Rules {
 
     /// The number of a series, which may have one already.
     fn series(&mut self, wanted: Series) -> usize {
-        let same = |known: &Series| {
-            known.of == wanted.of
-                && known.key == wanted.key
-                && known.other == wanted.other
-                && known.in_teardown == wanted.in_teardown
-                && known.when_young == wanted.when_young
-        };
-        if let Some(at) = self.series.iter().position(same) {
-            let known = &mut self.series[at];
-            known.keep = known.keep.max(wanted.keep);
-            known.least = known.least.zip(wanted.least).map(|(one, other)| one.min(other));
+        if let Some(at) = self.series.iter().position(|known| known.is_like(&wanted)) {
+            self.series[at].serve(&wanted);
             return at;
         }
         self.series.push(wanted);
@@ -336,30 +307,6 @@ struct Scope<'a> {
     by: &'a [Label],
     in_teardown: bool,
     when_young: bool,
-}
-
-impl Series {
-    pub(super) fn new(
-        of: Selector,
-        key: Vec<Label>,
-        keep: Period,
-        in_teardown: bool,
-        when_young: bool,
-    ) -> Series {
-        let (causes, symptoms) = (Vec::new(), Vec::new());
-        Series {
-            of,
-            key,
-            other: None,
-            in_teardown,
-            when_young,
-            is_learned: false,
-            keep,
-            least: None,
-            causes,
-            symptoms,
-        }
-    }
 }
 
 fn labels(names: &[String]) -> Result<Vec<Label>, (&str, String)> {

@@ -12,6 +12,7 @@ mod habits;
 mod judge;
 pub mod keywords;
 mod open;
+mod series;
 mod tell;
 mod trust;
 mod windows;

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use super::compile::{MAX_COUNT, Series};
+use super::{compile::MAX_COUNT, series::Series};
 use crate::{
     output::Since,
     signals::{Label, Observation, Signal},

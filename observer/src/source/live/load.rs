@@ -21,6 +21,7 @@ use super::{
     endpoints::Endpoints,
     engine::Engines,
     hardware::Hardware,
+    heap,
     log::KernelLog,
     maps::{self, Maps},
     reorder::{HOLD_NS, Reorder},
@@ -181,7 +182,9 @@ impl Live {
         if streams::by_functions(&plans) {
             streams.pipes_are_hooked();
         }
-        give_back_memory((types, btf));
+        // They take tens of megabytes, which the allocator would keep.
+        drop((types, btf));
+        heap::give_back();
         Ok(Self {
             ring,
             maps,
@@ -373,16 +376,6 @@ fn types_of(path: &Path) -> Result<(Option<KernelTypes>, Option<Btf>), BtfError>
     let types = KernelTypes::read_of_this_kernel(path, Path::new(OWN_TYPES))?;
     let btf = Btf::parse_file(path, aya::Endianness::default());
     Ok((Some(types), Some(btf.map_err(|error| BtfError::of(path, &error))?)))
-}
-
-/// Kernel types take tens of megabytes while they are read; the allocator would keep them.
-fn give_back_memory<T>(types: T) {
-    drop(types);
-    #[cfg(target_env = "gnu")]
-    {
-        // SAFETY: may be called at any time, from any thread.
-        unsafe { libc::malloc_trim(0) };
-    }
 }
 
 /// How each family would attach, when nothing could be loaded because of `error`.

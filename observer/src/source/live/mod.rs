@@ -9,6 +9,7 @@ mod early;
 mod endpoints;
 mod engine;
 mod hardware;
+pub mod heap;
 mod hierarchy;
 mod load;
 mod loaded;
