@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn it_is_whose_descriptor_it_is() {
-        let (dir, host) = host(&[("7/net/tcp", TCP), ("7/fd/about", "")]);
+        let (dir, host) = host(&[("1/comm", ""), ("7/net/tcp", TCP), ("7/fd/about", "")]);
         std::os::unix::fs::symlink("socket:[41]", dir.path().join("proc/7/fd/5")).unwrap();
         let all = [(80, 41), (443, 44)].into();
         assert_eq!(own(&host, 7, &all), [80].into());
