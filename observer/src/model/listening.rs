@@ -54,3 +54,27 @@ impl Model {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_said_last_is_said_again_where_a_recording_goes_on() {
+        let at = |port| Listening { ports: [port].into(), addresses: Vec::new() };
+        let sample = |port| {
+            Input::Sample(Sample { time: Time(9), what: SampleKind::Listening { init: None, at: at(port) } })
+        };
+        let mut model = Model::new(0, true);
+        let mut told = Vec::new();
+        for port in [80, 443] {
+            model.step(&sample(port), &mut |made| {
+                if let Made::Listening(None, at) = made {
+                    told.push(at);
+                }
+            });
+        }
+        assert_eq!(told, [at(80), at(443)]);
+        assert_eq!(model.entrances.inputs(Time(9)).collect::<Vec<_>>(), [sample(443)]);
+    }
+}
