@@ -42,8 +42,10 @@ impl Entrances {
             !is_gone
         });
         for port in &at.ports {
-            self.served.entry(*port).or_insert(since);
-            if self.gone.remove(port).is_some() {
+            let was_gone = self.gone.remove(port).is_some();
+            // What was served before is served again at once.
+            self.served.entry(*port).or_insert(since.filter(|_| !was_gone));
+            if was_gone {
                 see(served(*port, now, wall));
             }
         }
@@ -201,6 +203,9 @@ mod tests {
     fn who_comes_back_serves_again() {
         let (back, told) = looked_at(&[(1, &[80]), (9, &[]), (14, &[80])]);
         assert_eq!(told, [Signal::IngressServed]);
-        assert_eq!(seen(&back, &net(SERVER, NetOutcome::Refused, "NO_SOCKET")), None);
+        let refused = net(SERVER, NetOutcome::Refused, "NO_SOCKET");
+        assert_eq!(seen(&back, &refused), None);
+        let (gone, _) = looked_at(&[(1, &[80]), (9, &[]), (14, &[80]), (19, &[])]);
+        assert_eq!(seen(&gone, &refused), Some(Signal::IngressRefused), "it was an entrance before");
     }
 }

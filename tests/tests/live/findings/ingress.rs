@@ -2,9 +2,8 @@
 //! forwards to; and nothing of those that only look like it.
 
 use std::{
-    fs,
     io::{Read as _, Write as _},
-    net::{SocketAddr, TcpStream},
+    net::{Ipv4Addr, SocketAddr, TcpStream},
     path::{Path, PathBuf},
     thread::sleep,
     time::Duration,
@@ -14,6 +13,7 @@ use crate::receivers::{skip, venv};
 use observer_tests::rig::{
     Bundle, Stage,
     net::{Cable, Component, Dialed},
+    nginx,
     node::Node,
     program,
     run::Run,
@@ -37,22 +37,21 @@ struct Nginx<'a> {
 impl Nginx<'_> {
     /// Returns once it listens.
     fn begin(&self) -> Component {
-        let config = self.stage.path(format!("nginx-{}.conf", self.at.port()));
-        let pid = self.stage.path(format!("nginx-{}.pid", self.at.port()));
-        let text = format!(
-            "user root; daemon off; master_process off; error_log stderr; pid {}; events {{}}\n\
-             http {{ access_log off; server {{ listen {}; {} }} }}\n",
-            pid.display(),
-            self.at,
-            self.words
-        );
-        fs::write(&config, text).expect("a configuration");
+        let config = nginx::configured(self.stage, self.at, self.words);
         let words = ["-c", config.to_str().expect("a path")];
         let server = self.cable.runs_at(self.end, self.stage, &program("nginx"), &words);
         let listens = || self.cable.at(self.end, || TcpStream::connect(self.at).is_ok());
         until("nginx", || listens().then_some(()));
         server
     }
+}
+
+/// One more address of the far end: others' tests, which are seen as well, have the same ones besides.
+fn entrance(cable: &Cable, number: u8) -> Ipv4Addr {
+    let address = Ipv4Addr::new(10, 202, number, 1);
+    cable.ip_far(&["address", "add", &format!("{address}/32"), "dev", "eth1"]);
+    cable.ip_near(&["route", "add", &address.to_string(), "via", &cable.far.to_string()]);
+    address
 }
 
 fn kill(server: Component) {
@@ -89,7 +88,7 @@ fn is_answered(run: &Run, id: &str, after: usize) {
 #[test]
 fn nobody_listens_any_more_where_the_controller_did() {
     let (stage, cable) = (stage(), Cable::lay());
-    let (node, far) = (Node::at(&cable, "far", &stage), cable.far);
+    let (node, far) = (Node::at(&cable, "far", &stage), entrance(&cable, 1));
     let at = SocketAddr::from((far, 80));
     let controller = Nginx { cable: &cable, stage: &stage, end: "far", at, words: "return 200;" }.begin();
     let verdicts = Verdicts::begin_by(node.shown(), "ingress-unreachable-controller", &[]);
@@ -110,7 +109,7 @@ fn nobody_listens_any_more_where_the_controller_did() {
 #[test]
 fn entrances_that_are_not_lost() {
     let (stage, cable) = (stage(), Cable::lay());
-    let (node, far) = (Node::at(&cable, "far", &stage), cable.far);
+    let (node, far) = (Node::at(&cable, "far", &stage), entrance(&cable, 2));
     // A rule of the node rejects who comes to port 443; that somebody listens there is not in question.
     cable.nft_far("input", "tcp dport 443 ip saddr != 127.0.0.1 reject with tcp reset");
     let barred = cable.at_far(|| std::net::TcpListener::bind((far, 443)).expect("a port"));
@@ -118,7 +117,8 @@ fn entrances_that_are_not_lost() {
     let controller = Nginx { cable: &cable, stage: &stage, end: "far", at, words: "return 200;" };
     let before = controller.begin();
     let verdicts = Verdicts::begin_by(node.shown(), "ingress-unreachable-not-comes-back", &[]);
-    let asks = cable.agent(&stage, "asks", &format!("100 3000 2500 {far} 80 {far} 443 {far} 7009"));
+    // What was refused is told 3 s later at the latest, before this one asks again.
+    let asks = cable.agent(&stage, "asks", &format!("100 6000 2500 {far} 80 {far} 443 {far} 7009"));
     let id = asks.container.id.clone();
     is_answered(&verdicts.run, &id, 0);
     // Rolled out twice: each time twice refused.
@@ -203,14 +203,14 @@ fn gateways_that_cannot_reach_what_they_forward_to() {
     let test = "findings::ingress::gateways_that_cannot_reach_what_they_forward_to";
     let Some(traefik) = traefik(test) else { return };
     let (stage, cable) = (stage(), Cable::lay());
-    let nginx = |port: u16| Nginx {
+    let server = |port: u16| Nginx {
         cable: &cable,
         stage: &stage,
         end: "near",
         at: SocketAddr::from(([127, 0, 0, 1], port)),
         words: "location / { return 200; } location /missing { return 404; }",
     };
-    let behind = nginx(9_000).begin();
+    let behind = server(9_000).begin();
     let verdicts = Verdicts::begin_by(
         cable.inside("near"),
         "ingress-unreachable-upstream",
@@ -245,7 +245,7 @@ fn gateways_that_cannot_reach_what_they_forward_to() {
         let expected = if back.is_some() { 200 } else { 502 };
         assert_eq!(asks(&cable, BACK, "shop.example", "/"), expected);
         if round == 1 {
-            back = Some(nginx(9_002).begin());
+            back = Some(server(9_002).begin());
         }
         sleep(Duration::from_millis(500));
     }

@@ -2,13 +2,19 @@
 //! beside an application.
 
 use std::{
-    fmt::Write as _, fs, net::TcpStream, path::PathBuf, process::Command, thread::sleep, time::Duration,
+    fmt::Write as _,
+    fs,
+    net::{SocketAddr, TcpStream},
+    path::PathBuf,
+    process::Command,
+    thread::sleep,
+    time::Duration,
 };
 
 use crate::receivers::{free_port, package, skip};
 use crate::senders::listens;
 use observer_tests::rig::{
-    program, stage,
+    nginx, program, stage,
     stage::{
         containerd::Removed,
         cri::{ContainerSpec, PodSpec},
@@ -88,18 +94,13 @@ fn routes_that_lead_nowhere() {
     let (stage, port, behind) = (stage(), free_port(), free_port());
     let verdicts = Verdicts::begin(&stage, "route-not-effective", &["--otlp-listen", "127.0.0.1:0"]);
     let otlp = listens(&verdicts.run).port();
-    let (config, server) = (stage.path("envoy.yaml"), stage.path("nginx.conf"));
+    let config = stage.path("envoy.yaml");
     let text = ROUTES.replace("@in@", &port.to_string()).replace("@behind@", &behind.to_string());
     fs::write(&config, text.replace("@otlp@", &otlp.to_string())).expect("a configuration");
-    let pid = stage.path("nginx.pid");
-    let text = format!(
-        "daemon off; master_process off; error_log stderr; pid {}; events {{}}\n\
-         http {{ access_log off; server {{ listen 127.0.0.1:{behind}; return 404; }} }}\n",
-        pid.display()
-    );
-    fs::write(&server, text).expect("a configuration");
-    let mut nginx = Command::new(program("nginx"));
-    let nginx = stage.spawn(nginx.arg("-c").arg(server)).expect("nginx");
+    let mut server = Command::new(program("nginx"));
+    let at = SocketAddr::from(([127, 0, 0, 1], behind));
+    let server =
+        stage.spawn(server.arg("-c").arg(nginx::configured(&stage, at, "return 404;"))).expect("nginx");
     let mut command = Command::new(envoy);
     let envoy = stage.spawn(command.args(["--disable-hot-restart", "--concurrency", "1", "-c"]).arg(config));
     let envoy = envoy.expect("envoy");
@@ -135,7 +136,7 @@ fn routes_that_lead_nowhere() {
     for (host, _) in bad {
         verdicts.awaits("route-not-effective", host);
     }
-    [envoy, nginx].into_iter().for_each(|server| server.signal(Signal::KILL).expect("a server"));
+    [envoy, server].into_iter().for_each(|server| server.signal(Signal::KILL).expect("a server"));
     let seen = verdicts.end();
     for (host, cause) in bad {
         only(&seen, host, &format!("route-not-effective/{cause} proved"));
