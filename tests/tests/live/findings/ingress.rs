@@ -118,7 +118,8 @@ fn entrances_that_are_not_lost() {
     let before = controller.begin();
     let verdicts = Verdicts::begin_by(node.shown(), "ingress-unreachable-not-comes-back", &[]);
     // What was refused is told 3 s later at the latest, before this one asks again.
-    let asks = cable.agent(&stage, "asks", &format!("100 6000 2500 {far} 80 {far} 443 {far} 7009"));
+    let asks = cable.agent(&stage, "asks", &format!("100 6000 2500 {far} 80 {far} 7009"));
+    let rejected = cable.agent(&stage, "rejected", &format!("100 6000 2500 {far} 443"));
     let id = asks.container.id.clone();
     is_answered(&verdicts.run, &id, 0);
     // Rolled out twice: each time twice refused.
@@ -130,13 +131,15 @@ fn entrances_that_are_not_lost() {
     is_refused(&verdicts.run, &id, 4);
     let last = controller.begin();
     is_answered(&verdicts.run, &id, 4);
-    asks.is_killed(&stage);
+    let ids = [asks, rejected].map(|agent| agent.is_killed(&stage).0);
     let seen = verdicts.end();
     kill(last);
     drop(barred);
     ["80", "443", &id].into_iter().for_each(|about| quiet(&seen, about));
-    let refused = |port| seen.events_of("net", &id).any(|event| is_connect(event, &id, port, "refused"));
-    assert!(refused(443) && refused(7009), "they were not refused: {}", seen.stdout);
+    for (id, port) in ids.iter().zip([7009, 443]) {
+        let is_refused = seen.events_of("net", id).any(|event| is_connect(event, id, port, "refused"));
+        assert!(is_refused, "{port} did not refuse: {}", seen.stdout);
+    }
 }
 
 /// Traefik in a container in the near network, as others are given it.
