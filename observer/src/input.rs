@@ -6,6 +6,7 @@ mod certificate;
 mod cpu;
 mod hardware;
 mod kube;
+mod listening;
 mod node;
 mod normal;
 mod storage;
@@ -32,6 +33,7 @@ pub use kube::{
     Allows, Kube, KubeAutoscaler, KubeEvent, KubeKind, KubeNamespace, KubeNode, KubePod, KubePolicy,
     KubeRequirement, KubeRuntimeClass, KubeService, KubeSlice, KubeWebhook, Requires,
 };
+pub use listening::Listening;
 pub use node::{CpuTime, NodeCounts, Route, Tracked, Translated};
 pub use normal::Normal;
 pub use storage::{Alike, Device, FailedAt, Filesystem, NodeFilesystem, Purpose, Room};
@@ -93,6 +95,8 @@ pub enum SampleKind {
     Linear { init: u32, tgid: u32, bytes: u64 },
     /// The table of connections of the network of a container, by its init; of the node, by none. Since the sample before.
     Tracked { init: Option<u32>, counts: Tracked },
+    /// Where a container, by its init, listens by now, of the ports by which clusters are entered; the node, by none.
+    Listening { init: Option<u32>, at: Listening },
 }
 
 /// How much memory a control group is charged with; bytes.
@@ -108,6 +112,9 @@ pub struct MemoryUse {
     /// Of `current`, pages of files that nobody has used of late: they are given up before anything is killed.
     #[serde(default)]
     pub inactive_file: Option<u64>,
+    /// Of `current`, what its processes have of their own: not pages of files.
+    #[serde(default)]
+    pub anonymous: Option<u64>,
 }
 
 /// What was looked up. `time` is the time from which it holds.
@@ -252,6 +259,9 @@ pub struct ResidentFact {
     /// What cannot be given up, by the last sample.
     #[serde(default)]
     pub working_set: Option<u64>,
+    /// What its processes have of their own, by the last sample.
+    #[serde(default)]
+    pub anonymous: Option<u64>,
 }
 
 /// The file that a container's engine logs to.

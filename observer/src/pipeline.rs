@@ -10,6 +10,7 @@ mod judging;
 mod lacks;
 mod reports;
 mod seen;
+mod senders;
 mod settings;
 mod shed;
 mod show;
@@ -31,6 +32,7 @@ use explained::Explained;
 use judging::Judging;
 use reports::family_name;
 use seen::Seen;
+use senders::Senders;
 use shed::Shed;
 use stats::Tally;
 
@@ -65,6 +67,8 @@ pub struct Pipeline {
     told_settings: Option<String>,
     /// What of others its findings explain.
     explained: Explained,
+    /// Who sends spans of what proxies have answered.
+    senders: Senders,
 }
 
 impl Pipeline {
@@ -92,6 +96,7 @@ impl Pipeline {
             rules_of: None,
             told_settings: None,
             explained: Explained::default(),
+            senders: Senders::default(),
         }
     }
 
@@ -132,6 +137,9 @@ impl Pipeline {
             self.change(text, &mut out);
         }
         evidence::hear(self.correlator.as_mut(), input);
+        if let Input::Span(span) = input {
+            self.answered(span, &mut out);
+        }
         let mut made = Vec::new();
         self.model.step(input, &mut |item| made.push(item));
         if let Input::Fact(fact) = input
@@ -191,6 +199,11 @@ impl Pipeline {
                     let said = self.judging.tracked(container, &counts, self.now, self.model.clock());
                     self.say(said, out);
                 }
+            }
+            Made::Listening(Some(container), at) => self.judging.container_listens(&container, &at),
+            Made::Listening(None, at) => {
+                let said = self.judging.node_listens(&at, self.now, self.model.clock());
+                self.say(said, out);
             }
             Made::Filesystems(all) => {
                 let said = self.judging.filesystems(&all, self.now, self.model.clock());

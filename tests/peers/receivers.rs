@@ -34,7 +34,8 @@ pub fn venv() -> PathBuf {
     cache().join("venv")
 }
 
-fn package(file: &str) -> Option<PathBuf> {
+/// A file of a package that is there.
+pub fn package(file: &str) -> Option<PathBuf> {
     let lib = fs::read_dir(venv().join("lib")).ok()?;
     lib.flatten().map(|python| python.path().join("site-packages").join(file)).find(|path| path.exists())
 }

@@ -229,6 +229,8 @@ fn resident() -> Resident {
         working_set_bytes: Some(40 << 20),
         limit_bytes: Some(128 << 20),
         linear_bytes: None,
+        anonymous_bytes: None,
+        of_sidecar: false,
     }
 }
 

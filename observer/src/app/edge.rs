@@ -22,6 +22,7 @@ use super::{
     groups::Groups,
     kube::{Api, Asking},
     linear::Linears,
+    listening::Entrances,
     node::Node,
     pipes::Pipes,
     routes::Routes,
@@ -72,6 +73,7 @@ pub struct Edge {
     groups: Groups,
     linears: Linears,
     tracking: Tracking,
+    entrances: Entrances,
     node: Node,
     storage: Storage,
     /// What was sampled and not fed yet.
@@ -118,6 +120,7 @@ impl Edge {
             groups: Groups::default(),
             linears: Linears::default(),
             tracking: Tracking::default(),
+            entrances: Entrances::default(),
             node: Node::default(),
             storage: Storage::default(),
             samples: VecDeque::new(),
@@ -158,11 +161,13 @@ impl Edge {
         let (prefetched, host) = (&mut self.prefetched, &self.host);
         let (pipes, groups) = (&mut self.pipes, &mut self.groups);
         let (linears, tracking) = (&mut self.linears, &mut self.tracking);
+        let entrances = &mut self.entrances;
         let fresh = |record: &Record| {
             prefetched.note(host, record);
             groups.note(host, record);
             linears.note(record);
             tracking.note(record);
+            entrances.note(record);
             pipes.note(record);
         };
         self.live.poll(now(), fresh, |input| inputs.push(input));
@@ -172,7 +177,9 @@ impl Edge {
         let of_storage = if self.follows { self.storage.sample(&mut self.live) } else { None };
         let certificates = if self.follows { self.node.certificates(&self.host) } else { None };
         let tracked = if self.follows { self.tracking.samples(&self.host) } else { Vec::new() };
-        let of_node = of_node.into_iter().chain(of_storage).chain(certificates).chain(tracked);
+        let entrances = if self.follows { self.entrances.samples(&self.host) } else { Vec::new() };
+        let of_node =
+            of_node.into_iter().chain(of_storage).chain(certificates).chain(tracked).chain(entrances);
         let samples = of_groups.chain(of_node).chain(self.pipes.samples(&mut self.live));
         self.samples.extend(samples.map(Input::Sample));
         self.look_at_filesystems();

@@ -109,6 +109,7 @@ mod tests {
             limit: None,
             limit_hits: Some(limit_hits),
             inactive_file: None,
+            anonymous: None,
         };
         let before = of(100 << 20, 0);
         assert!(!has_changed(&before, &of((100 << 20) + MUCH, 0)));

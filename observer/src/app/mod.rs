@@ -19,6 +19,7 @@ mod hardware;
 mod kube;
 mod learning;
 mod linear;
+mod listening;
 pub mod matrix;
 mod metering;
 mod node;

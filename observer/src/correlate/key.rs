@@ -106,7 +106,7 @@ fn last(path: &str) -> &str {
 }
 
 /// Whether the span comes from this container, by the best that both say of it.
-fn is_of(span: &Span, container: &Container) -> bool {
+pub fn is_of(span: &Span, container: &Container) -> bool {
     if let Some(id) = span.resource("container.id") {
         return same_id(id, &container.id);
     }

@@ -21,6 +21,7 @@ use crate::{
 };
 use in_hand::Place;
 use index::Index;
+pub use key::is_of;
 use key::{Claim, Key, claims, claims_of_finding};
 use requests::Requests;
 use translated::{Asking, Known};

@@ -36,6 +36,7 @@ impl Model {
         records.dedup();
         inputs.extend(records.into_iter().cloned().map(Input::Record));
         inputs.extend(self.open_lives().into_iter().map(|life| fact(FactKind::Life(Box::new(life)))));
+        inputs.extend(self.entrances.inputs(now));
         let bundle_of = |tgid, result| fact(FactKind::Bundle { tgid, result });
         inputs.extend(self.pods.bundles().map(|(tgid, bundle)| bundle_of(*tgid, Ok(bundle.clone()))));
         for start in self.starts.values() {

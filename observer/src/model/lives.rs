@@ -147,6 +147,7 @@ impl Model {
             SampleKind::Certificates(found) => make(Made::Certificates(found.clone())),
             SampleKind::Linear { init, tgid, bytes } => self.linear_sampled(*init, *tgid, *bytes, make),
             SampleKind::Tracked { init, counts } => self.tracked_sampled(*init, counts, make),
+            SampleKind::Listening { init, at } => self.listening_sampled(*init, at, make),
             SampleKind::Node(counts) => make(Made::Node(node::node_use(counts, &mut self.slowest))),
         }
     }
@@ -215,6 +216,7 @@ impl Model {
     }
 
     fn end_life(&mut self, record: &Record, exit_code: u32, make: &mut impl FnMut(Made)) {
+        self.entrances.forget(record.tgid);
         let Some(life) = self.lives.as_mut().and_then(|lives| lives.get_mut(record.tgid)) else { return };
         if life.ended.is_some() {
             return;

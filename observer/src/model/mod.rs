@@ -13,6 +13,7 @@ mod hardware;
 pub mod identity;
 mod images;
 pub mod kube;
+mod listening;
 mod lives;
 mod markers;
 mod members;
@@ -26,6 +27,7 @@ mod pods;
 mod process;
 mod settle;
 mod shed;
+mod sidecar;
 mod standing;
 mod start;
 mod stdio;
@@ -41,7 +43,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use observer_ebpf::control::role;
 
 use crate::{
-    input::{Certificate, Input, NodeFilesystem, Record, RuntimeVersion, Tracked},
+    input::{Certificate, Input, Listening, NodeFilesystem, Record, RuntimeVersion, Tracked},
     output::{self, ColdStart, Want},
     probes::{self, Event, file, process as proc_events},
     time::ClockOffset,
@@ -49,6 +51,7 @@ use crate::{
 use backends::Backends;
 use coldstart::Context;
 use images::Images;
+use listening::Entrances;
 use lives::Lives;
 use pods::Pods;
 use process::Processes;
@@ -72,6 +75,8 @@ pub enum Made {
     Node(output::NodeUse),
     /// What the table of connections of a container's network has counted since it was looked at before, or the node's.
     Tracked(Option<Box<output::Container>>, Tracked),
+    /// Where a container listens by now, of the ports by which clusters are entered, or the node.
+    Listening(Option<Box<output::Container>>, Listening),
     /// The file systems that the node lives on.
     Filesystems(Vec<NodeFilesystem>),
     /// Certificates on its disk.
@@ -111,6 +116,7 @@ pub struct Model {
     /// Calls of webhooks as TLS libraries have them, where containers are followed.
     calls: tls::Calls,
     kube: kube::KubeState,
+    entrances: Entrances,
     /// Writes whose text was not looked at.
     pub unread_text: u64,
     pub given_up: u64,
@@ -142,6 +148,7 @@ impl Model {
             lost: BTreeMap::new(),
             calls: tls::Calls::default(),
             kube: kube::KubeState::default(),
+            entrances: Entrances::default(),
             unread_text: 0,
             given_up: 0,
             late: 0,

@@ -48,4 +48,8 @@ pub struct Resident {
     pub limit_bytes: Option<u64>,
     /// What Wasm modules in it may access, all together; `None`: no linear memory was seen.
     pub linear_bytes: Option<u64>,
+    /// What its processes have of their own; `None`: the kernel does not say.
+    pub anonymous_bytes: Option<u64>,
+    /// It is of a proxy that stands beside an application in its pod.
+    pub of_sidecar: bool,
 }

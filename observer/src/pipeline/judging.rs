@@ -4,11 +4,11 @@ use crate::{
     compare::usual::Usual,
     filter::Filter,
     health::ProbeReport,
-    input::{Certificate, NodeFilesystem, Normal, Tracked},
+    input::{Certificate, Listening, NodeFilesystem, Normal, Tracked},
     model::kube::KubeState,
     output::{ColdStart, Container, CpuUse, Event, Found, NodeUse, NotMeasured, Output, Resident},
     rules::{Engine, Rules, Said},
-    signals::{Observation, Signals, certificate, tracking},
+    signals::{Answered, Observation, Signals, certificate, tracking},
     time::{ClockOffset, Time},
 };
 
@@ -118,6 +118,20 @@ impl Judging {
         clock: ClockOffset,
     ) -> Vec<Output> {
         self.judged(clock, |_, see| tracking::signals(container, counts, now, clock.wall(now), see))
+    }
+
+    pub fn node_listens(&mut self, at: &Listening, now: Time, clock: ClockOffset) -> Vec<Output> {
+        self.judged(clock, |signals, see| signals.node_listens(at, now, clock.wall(now), see))
+    }
+
+    pub fn container_listens(&mut self, container: &Container, at: &Listening) {
+        if self.engine.is_some() {
+            self.signals.container_listens(container, at);
+        }
+    }
+
+    pub fn answered(&mut self, by: Answered, now: Time, clock: ClockOffset) -> Vec<Output> {
+        self.judged(clock, |signals, see| signals.answered(by, now, see))
     }
 
     pub fn filesystems(&mut self, all: &[NodeFilesystem], now: Time, clock: ClockOffset) -> Vec<Output> {

@@ -6,11 +6,13 @@ pub mod certificate;
 mod cpu;
 mod dns;
 mod hardware;
+mod ingress;
 pub mod kube;
 mod list;
 mod memory;
 mod net;
 mod observation;
+mod proxy;
 mod resident;
 mod standing;
 mod start;
@@ -22,13 +24,16 @@ pub mod tracking;
 mod webhook;
 
 use crate::{
-    input::{NodeFilesystem, Normal},
+    input::{Listening, NodeFilesystem, Normal},
     model::kube::KubeState,
     output::{ColdStart, Container, CpuUse, Event, NodeUse, Resident, Runtime, RuntimeAction, What},
     time::{Time, Wall},
 };
+use ingress::Entrances;
 pub use list::{Label, Signal, SignalSpec};
 pub use observation::{About, Observation, kin, workload};
+pub use proxy::Answered;
+use proxy::Answers;
 use resident::Residents;
 use standing::Standing;
 use start::Medians;
@@ -49,6 +54,8 @@ pub struct Signals {
     /// When what the Kubernetes API says was seen last.
     of_kube: Option<Time>,
     devices: hardware::Devices,
+    entrances: Entrances,
+    answers: Answers,
 }
 
 impl Signals {
@@ -70,6 +77,7 @@ impl Signals {
         self.teardowns.note(event, now);
         self.standing.note(event, now);
         self.residents.note(event);
+        self.entrances.note(event);
         let about = About {
             probe: event.what.probe(),
             container: event.container.as_ref(),
@@ -94,6 +102,7 @@ impl Signals {
                     see(seen);
                 });
                 kube::of_policy(kube, net, event, now, &mut see);
+                self.entrances.of_connection(net, event, now).into_iter().for_each(&mut see);
             }
             What::Webhook(call) => webhook::signals(call, of, &mut see),
             // Every sample of it is seen, not only what is noteworthy.
@@ -134,6 +143,22 @@ impl Signals {
         cpu::of_node(used, now, at, see);
     }
 
+    /// Where the node listens, of the ports by which clusters are entered.
+    pub fn node_listens(&mut self, at: &Listening, now: Time, wall: Wall, see: impl FnMut(Observation)) {
+        self.entrances.of_node(at, now, wall, see);
+    }
+
+    /// Where a container does.
+    pub fn container_listens(&mut self, container: &Container, at: &Listening) {
+        self.entrances.of_container(container, at);
+    }
+
+    /// What a proxy has answered.
+    pub fn answered<'a>(&mut self, by: Answered<'a>, now: Time, see: impl FnMut(Observation<'a>)) {
+        let serves = by.container.is_some_and(|container| self.entrances.has(container));
+        self.answers.signals(by, serves, now, see);
+    }
+
     /// How much room is left in the node's file systems.
     pub fn filesystems(&mut self, all: &[NodeFilesystem], now: Time, at: Wall, see: impl FnMut(Observation)) {
         storage::of_node(all, now, at, see);
@@ -170,6 +195,7 @@ impl Signals {
         self.teardowns.forget(now);
         self.standing.again(now, &mut see);
         self.residents.again(now, wall, &mut see);
+        self.answers.forget(now);
     }
 }
 

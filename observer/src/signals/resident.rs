@@ -11,7 +11,7 @@ use crate::{
 
 /// How often it is seen again.
 const EVERY_NS: u64 = 5_000_000_000;
-/// Containers with a limit that are kept; of more nothing is seen.
+/// Containers that are kept; of more nothing is seen.
 const MAX: usize = 4_096;
 
 #[derive(Debug, Default)]
@@ -23,8 +23,9 @@ pub(super) struct Residents {
 impl Residents {
     pub fn take(&mut self, container: &Container, resident: Resident) {
         let Some(instance) = container.instance else { return };
-        // Without a limit there is nothing to compare with.
-        if resident.limit_bytes.is_none() || container.exit.is_some() {
+        // Without a limit there is nothing to compare with, but for proxies, of which it is known what they should need.
+        let is_of_interest = resident.limit_bytes.is_some() || resident.of_sidecar;
+        if !is_of_interest || container.exit.is_some() {
             self.held.remove(&instance);
         } else if self.held.len() < MAX || self.held.contains_key(&instance) {
             self.held.insert(instance, (Box::new(container.clone()), resident));
@@ -47,13 +48,16 @@ impl Residents {
         }
         self.seen = now;
         for (container, resident) in self.held.values() {
-            let (Some(limit), Some(used)) = (resident.limit_bytes, resident.working_set_bytes) else {
-                continue;
-            };
-            let percent = used as f64 * 100.0 / limit.max(1) as f64;
-            let text = format!("its working set is {:.1} of {:.1} MiB", mib(used), mib(limit));
-            let of = Observation::new(now, at, Signal::MemoryLimit, percent, about(container));
-            see(of.saying(text));
+            let of = |signal, value| Observation::new(now, at, signal, value, about(container));
+            if let (Some(limit), Some(used)) = (resident.limit_bytes, resident.working_set_bytes) {
+                let percent = used as f64 * 100.0 / limit.max(1) as f64;
+                let text = format!("its working set is {:.1} of {:.1} MiB", mib(used), mib(limit));
+                see(of(Signal::MemoryLimit, percent).saying(text));
+            }
+            if let Some(used) = resident.anonymous_bytes.filter(|_| resident.of_sidecar) {
+                let text = format!("the proxy holds {:.1} MiB, files not counted", mib(used));
+                see(of(Signal::ProxyMemory, used as f64).saying(text));
+            }
         }
     }
 }

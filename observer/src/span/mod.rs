@@ -1,9 +1,10 @@
 //! Spans that others have sent, reduced to what ties them to what the kernel saw. Pure.
 //!
 //! Owns the reading of OTLP requests, of all three signals, as bytes: which records they hold ([`parcel`]), what a
-//! span says ([`reduce`]), and the same in JSON ([`json`]). Refuses to decode what it does not need: whatever is passed
+//! span says ([`reduce`]), how it says that a request was answered ([`Answer`]), and the same in JSON ([`json`]). Refuses to decode what it does not need: whatever is passed
 //! on keeps every field, also those that are not known here.
 
+mod answer;
 pub mod json;
 pub mod parcel;
 pub mod reduce;
@@ -12,6 +13,7 @@ pub mod wire;
 use serde::{Deserialize, Serialize};
 
 use crate::time::Time;
+pub use answer::Answer;
 
 pub type TraceId = [u8; 16];
 pub type SpanId = [u8; 8];

@@ -14,7 +14,7 @@ const MAX_TEXT: usize = 256;
 const MAX_PAIRS: usize = 32;
 
 /// Attributes by which a span may be tied to something, in the conventions' names of today and of before, and those
-/// of containerd and kube-apiserver.
+/// of containerd and kube-apiserver; and how a request was answered.
 const OF_USE: &[&str] = &[
     "client.address",
     "client.port",
@@ -45,8 +45,11 @@ const OF_USE: &[&str] = &[
     "service.name",
     "service.namespace",
     "dns.question.name",
+    "http.response.status_code",
+    "http.status_code",
     "http.url",
     "url.full",
+    "response_flags",
     "sandbox.id",
     "task.container.id",
     "task.process.id",

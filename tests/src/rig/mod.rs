@@ -8,6 +8,7 @@ pub mod group;
 pub mod kube;
 pub mod memory;
 pub mod net;
+pub mod nginx;
 pub mod node;
 pub mod run;
 pub mod stdio;

@@ -220,6 +220,13 @@ impl Cable {
         Component { running: stage.spawn(&mut command).expect("a component"), _namespace: namespace }
     }
 
+    /// Runs the command that it is given at an end.
+    pub fn inside(&self, end: &str) -> Command {
+        let mut command = Command::new(program("nsenter"));
+        command.arg(format!("--net={}", self.path(end)));
+        command
+    }
+
     /// The stage has mounts of its own, without those of `ip netns`.
     fn by_descriptor(&self, end: &str) -> (fs::File, String) {
         let namespace = fs::File::open(self.path(end)).expect("a network namespace");

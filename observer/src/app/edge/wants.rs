@@ -18,6 +18,7 @@ impl Edge {
     fn follow_group(&mut self, init: u32, cgroup: String) {
         self.groups.follow(init, cgroup);
         self.tracking.follow(init);
+        self.entrances.follow(init);
     }
 
     // long: one arm a want

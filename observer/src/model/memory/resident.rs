@@ -37,7 +37,7 @@ impl Resident {
 
     /// What it holds, by the last sample.
     pub(in crate::model) fn told(&self) -> Option<output::Resident> {
-        let ResidentFact { first, last, peak, limit, working_set, .. } = self.sampled?;
+        let ResidentFact { first, last, peak, limit, working_set, anonymous, .. } = self.sampled?;
         let growth = i64::try_from(last).unwrap_or(i64::MAX) - i64::try_from(first).unwrap_or(i64::MAX);
         Some(output::Resident {
             rss_bytes: last,
@@ -46,6 +46,8 @@ impl Resident {
             working_set_bytes: working_set,
             limit_bytes: limit,
             linear_bytes: self.linear(),
+            anonymous_bytes: anonymous,
+            of_sidecar: false,
         })
     }
 
@@ -73,6 +75,7 @@ impl Resident {
             limit_hits: used.limit_hits,
             limit: used.limit,
             working_set: None,
+            anonymous: None,
         };
         // Before a container began, nothing was counted in its group.
         let counted = if since == Since::Start { Some(0) } else { None };
@@ -82,6 +85,7 @@ impl Resident {
         if !has_ended {
             now.last = used.current;
             now.working_set = used.inactive_file.map(|inactive| used.current.saturating_sub(inactive));
+            now.anonymous = used.anonymous;
         }
         now.peak = now.peak.max(fresh.peak).max(now.last);
         now.limit_hits = used.limit_hits.or(now.limit_hits);
@@ -160,7 +164,8 @@ impl Model {
         let Some(life) = self.lives.as_ref().and_then(|lives| lives.get(init)) else { return };
         let Some(resident) = life.memory.resident.told() else { return };
         if let Some(container) = self.container_of(life).filter(|container| container.kind != Kind::Sandbox) {
-            make(Made::Resident(Box::new(container), resident));
+            let of_sidecar = self.is_sidecar(life, &container);
+            make(Made::Resident(Box::new(container), output::Resident { of_sidecar, ..resident }));
         }
     }
 
@@ -200,6 +205,7 @@ mod tests {
             limit: Some(64 * MIB),
             limit_hits: Some(limit_hits),
             inactive_file: Some(0),
+            anonymous: None,
         }
     }
 

@@ -40,6 +40,7 @@ pub(super) fn all() -> Vec<Input> {
         limit: Some(u64::MAX),
         limit_hits: Some(0),
         inactive_file: Some(1),
+        anonymous: Some(u64::MAX),
     };
     let rest = [
         Input::Lost { time: Time(500), family: 9, count: u64::MAX },
@@ -54,6 +55,7 @@ pub(super) fn all() -> Vec<Input> {
         }),
         Input::Sample(Sample { time: Time(500), what: SampleKind::Linear { init: 9, tgid: 8, bytes: 7 } }),
         Input::Sample(Sample { time: Time(500), what: tracked() }),
+        Input::Sample(Sample { time: Time(500), what: listening() }),
         Input::Sample(Sample { time: Time(500), what: SampleKind::Node(Box::new(node_counts())) }),
         Input::Sample(Sample { time: Time(500), what: SampleKind::Failures(vec![(alike(), u64::MAX)]) }),
         Input::Span(Box::new(span())),
@@ -86,6 +88,12 @@ fn node_counts() -> NodeCounts {
 fn tracked() -> SampleKind {
     let counts = Tracked { entries: 1, max: 2, collided: 3, refused: u64::MAX, evicted: 0 };
     SampleKind::Tracked { init: Some(9), counts }
+}
+
+fn listening() -> SampleKind {
+    let at =
+        Listening { ports: [80, u16::MAX].into(), addresses: vec![std::net::Ipv6Addr::LOCALHOST.into()] };
+    SampleKind::Listening { init: None, at }
 }
 
 fn alike() -> Alike {

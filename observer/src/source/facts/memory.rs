@@ -27,6 +27,7 @@ pub fn usage(host: &HostRoot, cgroup: &str) -> io::Result<MemoryUse> {
             limit: number(V1, "memory.limit_in_bytes")?.filter(|limit| *limit < NO_LIMIT),
             limit_hits: number(V1, "memory.failcnt")?,
             inactive_file: stat(V1, "total_inactive_file"),
+            anonymous: stat(V1, "total_rss"),
         });
     }
     let current = number(V2, "memory.current")?;
@@ -38,6 +39,7 @@ pub fn usage(host: &HostRoot, cgroup: &str) -> io::Result<MemoryUse> {
         limit: number(V2, "memory.max")?,
         limit_hits: count(&events, "max"),
         inactive_file: stat(V2, "inactive_file"),
+        anonymous: stat(V2, "anon"),
     })
 }
 
@@ -74,7 +76,7 @@ mod tests {
             ("memory.max_usage_in_bytes", "8192\n"),
             ("memory.limit_in_bytes", "9223372036854771712\n"),
             ("memory.failcnt", "3\n"),
-            ("memory.stat", "inactive_file 7\ntotal_inactive_file 512\n"),
+            ("memory.stat", "inactive_file 7\ntotal_inactive_file 512\nrss 9\ntotal_rss 1024\n"),
         ];
         let (_dir, host) = host("sys/fs/cgroup/memory/pod/c", &files);
         let expected = MemoryUse {
@@ -83,6 +85,7 @@ mod tests {
             limit: None,
             limit_hits: Some(3),
             inactive_file: Some(512),
+            anonymous: Some(1024),
         };
         assert_eq!(usage(&host, "/pod/c").unwrap(), expected);
         assert!(usage(&host, "/pod/gone").is_err());
@@ -102,6 +105,7 @@ mod tests {
             limit: Some(65536),
             limit_hits: Some(12),
             inactive_file: None,
+            anonymous: None,
         };
         assert_eq!(usage(&host, "/pod/c").unwrap(), expected);
         let group = dir.path().join("sys/fs/cgroup/pod/c");

@@ -12,6 +12,7 @@ pub mod disks;
 pub mod files;
 pub mod host;
 pub mod kube;
+pub mod listening;
 pub mod memory;
 pub mod network;
 pub mod node;

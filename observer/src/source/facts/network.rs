@@ -121,7 +121,7 @@ fn socket(line: &str, own: &BTreeSet<u64>) -> Option<Socket> {
 }
 
 /// The numbers of the sockets that a process and those that descend from it have.
-fn inodes(host: &HostRoot, init: u32) -> Option<BTreeSet<u64>> {
+pub(super) fn inodes(host: &HostRoot, init: u32) -> Option<BTreeSet<u64>> {
     let (mut found, mut known, mut queue) = (BTreeSet::new(), BTreeSet::from([init]), vec![init]);
     while let Some(pid) = queue.pop() {
         let children = children(host, pid);

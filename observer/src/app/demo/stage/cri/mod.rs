@@ -53,6 +53,8 @@ pub struct ContainerSpec<'a> {
     pub name: &'a str,
     pub image: &'a str,
     pub command: &'a [&'a str],
+    /// What it may read of this machine: where it sees it, and where that is.
+    pub mounts: &'a [(&'a str, &'a str)],
     /// A Wasm module as its command, to be run by the runtime itself.
     pub is_wasm: bool,
     /// 0: none.
@@ -142,6 +144,7 @@ impl Cri {
             metadata: Some(wire::ContainerMetadata { name: spec.name.into(), attempt: spec.attempt }),
             image: Some(wire::ImageSpec { image: spec.image.into() }),
             command: spec.command.iter().map(|word| (*word).to_owned()).collect(),
+            mounts: spec.mounts.iter().map(|(to, from)| mount(to, from)).collect(),
             labels,
             annotations: owned(annotations),
             log_path: format!("{}.log", spec.name),
@@ -230,6 +233,10 @@ fn pod_uid(stage: &Stage, spec: &PodSpec) -> String {
     (stage.id(), spec.namespace, spec.name).hash(&mut hasher);
     let hash = hasher.finish();
     format!("{:08x}-{:04x}-4000-8000-{:012x}", hash >> 32, hash >> 16 & 0xffff, hash & 0xffff_ffff_ffff)
+}
+
+fn mount(container_path: &str, host_path: &str) -> wire::Mount {
+    wire::Mount { container_path: container_path.into(), host_path: host_path.into(), readonly: true }
 }
 
 fn owned(pairs: &[(&str, &str)]) -> HashMap<String, String> {

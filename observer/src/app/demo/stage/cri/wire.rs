@@ -102,6 +102,8 @@ messages! {
         image: Option<ImageSpec>,
         #[prost(string, repeated, tag = "3")]
         command: Vec<String>,
+        #[prost(message, repeated, tag = "7")]
+        mounts: Vec<Mount>,
         #[prost(map = "string, string", tag = "9")]
         labels: HashMap<String, String>,
         #[prost(map = "string, string", tag = "10")]
@@ -110,6 +112,14 @@ messages! {
         log_path: String,
         #[prost(message, optional, tag = "15")]
         linux: Option<ContainerLinux>,
+    }
+    Mount {
+        #[prost(string, tag = "1")]
+        container_path: String,
+        #[prost(string, tag = "2")]
+        host_path: String,
+        #[prost(bool, tag = "3")]
+        readonly: bool,
     }
     ContainerMetadata {
         #[prost(string, tag = "1")]
