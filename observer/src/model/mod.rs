@@ -191,6 +191,9 @@ impl Model {
             Event::Namespace(event) => self.namespace(record, event),
             Event::Mount(event) => self.mount(record, event),
             Event::File(event) if event.op == file::Op::Flock => self.waited(record, event),
+            Event::File(event) if event.is_of_datastore() => {
+                self.processes.opened_datastore(record.tgid, &event.path);
+            }
             Event::File(event) if event.role & role::ENGINE != 0 => self.kept(record, event),
             Event::Tls(event) => self.said_in_tls(record, event, make),
             Event::Dns(event) => self.follow_lookups(record, event, make),

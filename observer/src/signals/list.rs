@@ -144,6 +144,7 @@ labels! {
     Cold "cold"
     Component "component"
     Container "container"
+    Datastore "datastore"
     Deadline "deadline"
     Device "device"
     Drop "drop"

@@ -3,6 +3,7 @@
 
 mod certificates;
 mod conntrack;
+mod datastore;
 mod devices;
 mod healthy;
 mod held;

@@ -199,6 +199,12 @@ const LINES: &[(&str, &str, &str, Option<Capture>)] = &[
         None,
     ),
     (
+        "k3s",
+        r#"time="2026-11-21T22:00:00Z" level=fatal msg="opening /srv/other.sqlite3: file is not a database""#,
+        "sqlite-corrupt",
+        Some(("file", "/srv/other.sqlite3")),
+    ),
+    (
         "containerd",
         r#"level=error msg="x" error="write /var/lib/containerd/blob: no space left on device""#,
         "no-space",
@@ -238,6 +244,14 @@ fn lines_of_components_are_known_and_their_names_taken_out() {
 #[test]
 fn what_healthy_components_say_all_day_is_nothing() {
     for (comm, line) in [
+        // The kubelet inside of K3s repeats what a workload has said.
+        (
+            "k3s-server",
+            r#"I1121 22:00:00.000000 1 prober.go:107] "Probe failed" pod="a/b" output="level=error msg=\"x: database disk image is malformed\"""#,
+        ),
+        ("k3s-server", "\tlevel=error msg=\"database disk image is malformed\""),
+        ("k3s-server", "Error: stepping, database disk image is malformed (11)"),
+        ("k3s-server", r#"level=info msg="said: database disk image is malformed""#),
         (
             "containerd",
             r#"level=info msg="PullImage \"docker.io/library/busybox:1\" returns image reference \"sha256:00\"""#,
