@@ -32,6 +32,7 @@ mod stdio;
 mod storage;
 mod text;
 mod tls;
+mod tools;
 mod tracking;
 pub mod wasm;
 mod webhook;
@@ -54,6 +55,7 @@ use pods::Pods;
 use process::Processes;
 use shed::Shed;
 use start::{Start, StartId};
+use tools::Tools;
 use webhook::Webhooks;
 
 pub use dns::zone;
@@ -76,6 +78,8 @@ pub enum Made {
     Filesystems(Vec<NodeFilesystem>),
     /// Certificates on its disk.
     Certificates(Vec<Certificate>),
+    /// A policy tool that was run on the node has failed.
+    ToolFailed(Box<output::ToolFailed>),
     Want(Want),
 }
 
@@ -102,6 +106,8 @@ pub struct Model {
     failures: storage::Failures,
     /// Requests to block devices that took long.
     slowest: hardware::Slowest,
+    /// Policy tools that run outside of containers.
+    tools: Tools,
     webhooks: Webhooks,
     clock: ClockOffset,
     shed: Shed,
@@ -135,6 +141,7 @@ impl Model {
             drops: net::Drops::default(),
             failures: storage::Failures::default(),
             slowest: hardware::Slowest::default(),
+            tools: Tools::default(),
             webhooks: Webhooks::default(),
             clock: ClockOffset { wall_minus_boot_ns: 0, error_ns: 0 },
             shed: Shed::default(),

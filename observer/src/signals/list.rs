@@ -67,6 +67,7 @@ signals! {
     TlsFailed "tls.handshake_failed_count" [Net] "TLS handshakes that came to nothing"
     TlsOk "tls.handshake_ok_count" [Net] "TLS handshakes that were completed"
     TextLine "text.line_count" [Text] "lines of text that a keyword of the catalogue matches"
+    ToolFailed "tool.failed_count" [Process Text] "a policy tool that was run outside of containers ended with an error, and has said why"
     FileFailed "file.failed_count" [Storage] "operations on files that failed for want of room, or as the device failed"
     FileDenied "file.denied_count" [Storage] "operations on files that a container is not permitted, or whose file system is read-only"
     CpuThrottled "cpu.throttled_percent" [] "share of a container's periods in which it was throttled"

@@ -17,6 +17,7 @@ mod services;
 mod starts;
 mod storage;
 mod tls;
+mod tools;
 mod usage;
 mod webhook;
 

@@ -220,14 +220,29 @@ const LINES: &[(&str, &str, &str, Option<Capture>)] = &[
         "opa",
         "error: load error: 1 error occurred during loading: p.rego:3: rego_parse_error: unexpected eof token",
         "rego-syntax",
-        Some(("reason", "unexpected eof token")),
+        Some(("reason", "rego_parse_error: unexpected eof token")),
     ),
     (
+        "opa",
+        "error: 1 error occurred: p.rego:3: rego_type_error: undefined function data.lib.allowed",
+        "rego-missing",
+        Some(("reason", "undefined function data.lib.allowed")),
+    ),
+    (
+        "opa",
+        "error: 1 error occurred: p.rego:3: rego_type_error: count: arity mismatch",
+        "rego-syntax",
+        Some(("policy", "p.rego")),
+    ),
+    ("opa", "error: stat p.rego: no such file or directory", "opa-build-failed", None),
+    ("cosign", "main.go:74: error during command execution: no signatures found", "signature-invalid", None),
+    (
         "cosign",
-        "main.go:74: error during command execution: no matching signatures: invalid",
-        "signature-invalid",
+        "Error: no matching signatures: invalid signature when validating ASN.1 encoded signature",
+        "signature-other-key",
         None,
     ),
+    ("cosign", "Error: no matching signatures: something else", "signature-unmatched", None),
 ];
 
 #[test]
@@ -239,6 +254,16 @@ fn lines_of_components_are_known_and_their_names_taken_out() {
             assert_eq!(found.get(*name).map(String::as_str), Some(*value), "{line}");
         }
     }
+}
+
+#[test]
+fn of_what_policies_lack_and_of_what_signatures_are_one_is_told() {
+    let ids = |comm, line| told(comm, line).into_keys().collect::<Vec<_>>();
+    assert_eq!(ids("opa", "p.rego:3: rego_type_error: undefined ref: data.lib.x"), ["rego-missing"]);
+    assert_eq!(ids("opa", "p.rego:3: rego_parse_error: undefined function"), ["rego-syntax"]);
+    assert_eq!(ids("cosign", "Error: no matching signatures"), ["signature-invalid"]);
+    let other_key = "error: no matching signatures: crypto/rsa: verification error";
+    assert_eq!(ids("cosign", other_key), ["signature-other-key", "signature-unmatched"]);
 }
 
 #[test]
