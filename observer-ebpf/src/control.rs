@@ -205,8 +205,8 @@ pub mod role {
     pub const EXPECTS: u32 = 1 << 10;
     /// kube-apiserver, kubelet: calls other components, and webhooks. What it starts is of no interest.
     pub const CALLER: u32 = 1 << 11;
-    /// A component of the node that is watched for what it says alone: kubelet, etcd, opa, cosign. What it starts is of
-    /// no interest.
+    /// A component of the node that is watched for what it says and how it ends: kubelet, etcd, kine, opa, cosign. What
+    /// it starts is of no interest.
     pub const SPEAKER: u32 = 1 << 12;
     /// A shim that is its own runtime (runwasi): treated as SHIM and RUNTIME.
     pub const SELF_RUNTIME: u32 = SHIM | RUNTIME;

@@ -212,6 +212,9 @@ pub struct ProcessFact {
     pub exe: Option<String>,
     /// Bits of `observer_ebpf::control::role`.
     pub role: u32,
+    /// The database that it has open, where it keeps a cluster's objects in one.
+    #[serde(default)]
+    pub datastore: Option<String>,
 }
 
 /// A container that lives, by its init.

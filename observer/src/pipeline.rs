@@ -24,7 +24,7 @@ use crate::{
     health::{OtlpCounts, OwnCost, ProbeHealth, ProbeReport},
     input::{End, Fact, FactKind, Input},
     model::{Made, Model},
-    output::{ColdStart, Event, Output, Summary, Told},
+    output::{ColdStart, Event, Output, Summary, Told, ToolFailed},
     rules::Rules,
     time::{Time, Wall},
 };
@@ -213,6 +213,7 @@ impl Pipeline {
                 let said = self.judging.certificates(&found, self.now, self.model.clock());
                 said.into_iter().for_each(out);
             }
+            Made::ToolFailed(failed) => self.tool_failed(&failed, out),
             Made::Cpu(container, used) => {
                 if !self.settings.filter.takes(&container) {
                     // Whoever uses most of it may be somebody that nobody asked about.
@@ -225,6 +226,13 @@ impl Pipeline {
                 let said = self.judging.cpu(&container, &used, self.now, self.model.clock());
                 self.say(said, out);
             }
+        }
+    }
+
+    fn tool_failed(&mut self, failed: &ToolFailed, out: &mut impl FnMut(Output)) {
+        if self.settings.filter.takes_process(Some(failed.process.pid)) {
+            let said = self.judging.tool(failed, self.now, self.model.clock());
+            self.say(said, out);
         }
     }
 

@@ -1,6 +1,7 @@
 //! Files opened by runtimes: the few paths that mark a phase, failures, and everything after the change of
 //! root (a Wasm module may have any name). Files that an engine's helpers wait to lock: CNI plugins wait for the
-//! lock of iptables. And what an engine does with images: containerd's paths say which blob, snapshot, container.
+//! lock of iptables. And what an engine does with images: containerd's paths say which blob, snapshot, container. And the
+//! database that K3s, or kine, keeps its cluster in.
 
 use aya_ebpf::{helpers::bpf_probe_read_user, macros::tracepoint, programs::TracePointContext};
 use observer_ebpf::{
@@ -171,10 +172,11 @@ fn returned(call: Call, ret: i64) {
     emit::emit_text(scratch, record, path_len, flags);
 }
 
-/// What an engine did to a file or directory of those that it keeps of images and containers.
+/// What an engine did to a file or directory of those that it keeps of images and containers; who opened a datastore.
 #[inline(always)]
 fn kept(call: Call, ret: i64) {
-    let Some(watch) = filter::current(role::ENGINE) else { return };
+    let keepers = if call.op == op::OPEN { role::ENGINE | role::SPEAKER } else { role::ENGINE };
+    let Some(watch) = filter::current(keepers) else { return };
     if ret < 0 {
         return;
     }
@@ -185,7 +187,7 @@ fn kept(call: Call, ret: i64) {
         op::RENAME => {
             before_id(scratch, path_len) == DIGEST || names_a_snapshot(&read_tail(scratch, path_len))
         }
-        _ => before_id(scratch, path_len) == DIGEST,
+        _ => before_id(scratch, path_len) == DIGEST || names_a_datastore(&read_tail(scratch, path_len)),
     };
     if !wanted {
         return;
@@ -305,6 +307,14 @@ fn names_an_engine(tail: &Tail) -> bool {
     let (s, m) = (tail.equal(b's'), tail.equal(b'm'));
     let third = Tail { low: s.low | m.low, high: s.high | m.high };
     tail.equal(b'w').followed_by(&tail.equal(b'a'), &third)
+}
+
+/// `.../db/state.db`, as far as the tail tells.
+#[inline(always)]
+fn names_a_datastore(tail: &Tail) -> bool {
+    const FOLDER: u32 = u32::from_le_bytes(*b"/db/");
+    const FILE: u64 = u64::from_le_bytes(*b"state.db");
+    tail.high == FILE && tail.low >> 32 == FOLDER as u64
 }
 
 /// `.../snapshots/12`, as far as the tail tells.

@@ -160,9 +160,9 @@ fn emit_exec(
     }
     let filename_len = if copied > 0 { (copied as usize - 1) & (MAX_PATH - 1) } else { 0 };
 
-    // Arguments are captured for engines, shims and runtimes only, and reduced in user space.
+    // Arguments are captured for these only, and reduced in user space.
     let mut argv_len = 0;
-    if flags & (role::ENGINE | role::SHIM | role::RUNTIME) != 0 {
+    if flags & (role::ENGINE | role::SHIM | role::RUNTIME | role::SPEAKER) != 0 {
         let start: u64 = reader.at(mm, offset!(mm_arg_start));
         let end: u64 = reader.at(mm, offset!(mm_arg_end));
         argv_len =

@@ -64,6 +64,7 @@ impl Model {
             comm: fact.comm.clone(),
             program: Program::from_path(exe),
             exe: fact.exe.clone(),
+            datastore: fact.datastore.clone(),
             ..ProcessInfo::default()
         });
     }

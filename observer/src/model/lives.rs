@@ -126,6 +126,7 @@ impl Model {
         }
         self.follow_memory(record, make);
         self.follow_text(record, make);
+        self.follow_tools(record, make);
         self.follow_storage(record, make);
         if let probes::Event::Fault(event) = &record.event {
             self.stop_life(record, event, make);

@@ -34,6 +34,7 @@ mod stdio;
 mod storage;
 mod text;
 mod tls;
+mod tools;
 mod tracking;
 pub mod wasm;
 mod webhook;
@@ -57,6 +58,7 @@ use pods::Pods;
 use process::Processes;
 use shed::Shed;
 use start::{Start, StartId};
+use tools::Tools;
 use webhook::Webhooks;
 
 pub use dns::zone;
@@ -81,6 +83,8 @@ pub enum Made {
     Filesystems(Vec<NodeFilesystem>),
     /// Certificates on its disk.
     Certificates(Vec<Certificate>),
+    /// A policy tool that was run on the node has failed.
+    ToolFailed(Box<output::ToolFailed>),
     Want(Want),
 }
 
@@ -107,6 +111,8 @@ pub struct Model {
     failures: storage::Failures,
     /// Requests to block devices that took long.
     slowest: hardware::Slowest,
+    /// Policy tools that run outside of containers.
+    tools: Tools,
     webhooks: Webhooks,
     clock: ClockOffset,
     shed: Shed,
@@ -141,6 +147,7 @@ impl Model {
             drops: net::Drops::default(),
             failures: storage::Failures::default(),
             slowest: hardware::Slowest::default(),
+            tools: Tools::default(),
             webhooks: Webhooks::default(),
             clock: ClockOffset { wall_minus_boot_ns: 0, error_ns: 0 },
             shed: Shed::default(),
@@ -198,6 +205,9 @@ impl Model {
             Event::Namespace(event) => self.namespace(record, event),
             Event::Mount(event) => self.mount(record, event),
             Event::File(event) if event.op == file::Op::Flock => self.waited(record, event),
+            Event::File(event) if event.is_of_datastore() => {
+                self.processes.opened_datastore(record.tgid, &event.path);
+            }
             Event::File(event) if event.role & role::ENGINE != 0 => self.kept(record, event),
             Event::Tls(event) => self.said_in_tls(record, event, make),
             Event::Dns(event) => self.follow_lookups(record, event, make),

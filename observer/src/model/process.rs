@@ -23,6 +23,18 @@ pub struct ProcessInfo {
     pub executed: Option<Time>,
     /// Container starts that it has asked for.
     pub starts: u32,
+    /// The database that it has opened, where it keeps a cluster's objects in one.
+    pub datastore: Option<String>,
+}
+
+/// `/proc` says when a process began to the clock tick, the kernel side to the nanosecond.
+const TICK_NS: u64 = 10_000_000;
+
+impl ProcessInfo {
+    /// Whether it is the process with its pid that began then.
+    pub fn began_at(&self, start: Time) -> bool {
+        start.0.checked_sub(self.start.0).is_some_and(|later| later < TICK_NS)
+    }
 }
 
 /// One that has ended: `start` tells it from another with its pid.
@@ -75,6 +87,13 @@ impl Processes {
         self.insert(info);
     }
 
+    /// It has opened the database of a cluster. What nothing is known of is looked up yet, with what it has open.
+    pub fn opened_datastore(&mut self, tgid: u32, path: &str) {
+        if let Some(info) = self.by_tgid.get_mut(&tgid) {
+            info.datastore = Some(path.to_owned());
+        }
+    }
+
     pub fn end(&mut self, tgid: u32, time: Time) {
         if let Some(info) = self.by_tgid.get_mut(&tgid) {
             info.ended = Some(time);
@@ -100,7 +119,9 @@ impl Processes {
 
     /// Those that live and are programs of interest, as facts.
     pub fn alive(&self) -> impl Iterator<Item = ProcessFact> {
-        let of_interest = |info: &&ProcessInfo| info.ended.is_none() && info.program.is_some();
+        let of_interest = |info: &&ProcessInfo| {
+            info.ended.is_none() && (info.program.is_some() || info.datastore.is_some())
+        };
         self.by_tgid.values().filter(of_interest).map(|info| ProcessFact {
             tgid: info.tgid,
             ppid: info.ppid,
@@ -108,6 +129,7 @@ impl Processes {
             comm: info.comm.clone(),
             exe: info.exe.clone(),
             role: 0,
+            datastore: info.datastore.clone(),
         })
     }
 

@@ -3,12 +3,15 @@
 
 use std::collections::BTreeMap;
 
-use super::{Made, Model};
+use observer_ebpf::control::role;
+
+use super::{Made, Model, text::is_contained};
 use crate::{
     input::{Alike, FailedAt, LookupError, Record},
     output::{Event, File, FileOutcome, Since, Want, What},
     probes::{
         self,
+        packet::Owner,
         storage::{self, On, Op},
     },
     time::Time,
@@ -141,6 +144,7 @@ impl Model {
             (Some(Ok(_)), FileOutcome::Unknown) => Some("there is room by now".to_owned()),
             _ => whose.map(str::to_owned),
         };
+        let is_component = container.is_none() && seen.caller.as_ref().is_some_and(is_component);
         let event = Box::new(Event {
             time: self.clock.wall(time),
             began: None,
@@ -148,7 +152,7 @@ impl Model {
             process: seen.caller.as_ref().map(|caller| self.process_of(caller)),
             container,
             why,
-            what: What::File(Box::new(file(seen, found, outcome))),
+            what: What::File(Box::new(File { component: is_component, ..file(seen, found, outcome) })),
         });
         let known = &mut self.failures.known;
         known.insert(seen.alike, (time, event.clone()));
@@ -161,8 +165,14 @@ impl Model {
     }
 }
 
+/// Whether a process is one of the node's own that is watched by its name.
+fn is_component(caller: &Owner) -> bool {
+    !is_contained(caller) && caller.role & (role::ENGINE | role::CALLER | role::SPEAKER) != 0
+}
+
 fn file(seen: &storage::Event, found: Option<&FailedAt>, outcome: FileOutcome) -> File {
     File {
+        component: false,
         outcome,
         call: seen.alike.op.name(),
         errno: seen.alike.errno,

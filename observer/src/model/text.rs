@@ -34,6 +34,8 @@ impl Model {
             return;
         }
         let may_be_component = !is_contained || container.as_ref().is_some_and(is_of_the_cluster);
+        let writer = self.processes.get(found.writer.tgid).filter(|info| info.began_at(found.writer.start));
+        let datastore = writer.and_then(|info| info.datastore.as_deref());
         for line in &found.lines {
             make(Made::Event(Box::new(Event {
                 time: self.clock.wall(record.time),
@@ -42,7 +44,16 @@ impl Model {
                 container: container.clone(),
                 process: Some(self.process_of(&found.writer)),
                 why: why.map(str::to_owned),
-                what: What::Text(text(line, found.fd, line.is_named && may_be_component)),
+                what: What::Text(Text {
+                    keyword: line.keyword.clone(),
+                    layer: line.layer.clone(),
+                    component: line.is_named && may_be_component,
+                    fd: found.fd,
+                    line: line.text.clone(),
+                    is_cut: line.is_cut,
+                    captures: line.captures.clone(),
+                    datastore: datastore.filter(|path| !names_another(line, path)).map(str::to_owned),
+                }),
             })));
         }
     }
@@ -55,7 +66,7 @@ impl Model {
 }
 
 /// Whether a process is in a container, or at least no longer in the node's own root.
-fn is_contained(writer: &Owner) -> bool {
+pub(super) fn is_contained(writer: &Owner) -> bool {
     writer.init.is_some() || writer.role & (role::PAYLOAD | role::ROOTFS) != 0
 }
 
@@ -63,16 +74,10 @@ fn is_of_the_cluster(container: &Container) -> bool {
     container.namespace.as_deref().is_some_and(|namespace| OF_THE_CLUSTER.contains(&namespace))
 }
 
-fn text(line: &Line, fd: u32, component: bool) -> Text {
-    Text {
-        keyword: line.keyword.clone(),
-        layer: line.layer.clone(),
-        component,
-        fd,
-        line: line.text.clone(),
-        is_cut: line.is_cut,
-        captures: line.captures.clone(),
-    }
+/// Whether a line is about another file than this one.
+fn names_another(line: &Line, path: &str) -> bool {
+    let named = line.captures.iter().find(|(name, _)| name == "file");
+    named.is_some_and(|(_, file)| !path.ends_with(file.trim_start_matches("./")))
 }
 
 #[cfg(test)]

@@ -427,4 +427,6 @@ pub struct Text {
     pub is_cut: bool,
     /// What the keyword's named groups hold.
     pub captures: Vec<(String, String)>,
+    /// The database of a cluster that whoever wrote it has opened, unless the line names another file.
+    pub datastore: Option<String>,
 }

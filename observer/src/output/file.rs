@@ -5,6 +5,8 @@ use crate::input::Filesystem;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct File {
+    /// A component of the node asked for it, not a workload.
+    pub component: bool,
     pub outcome: FileOutcome,
     pub call: &'static str,
     pub errno: i32,

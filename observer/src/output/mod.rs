@@ -18,6 +18,7 @@ mod runtime;
 pub mod signal;
 mod stats;
 pub mod tls_alert;
+mod tool;
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
@@ -52,6 +53,7 @@ pub use io::Io;
 pub use node::{Histogram, NodeUse};
 pub use runtime::{Runtime, RuntimeAction};
 pub use stats::{Resident, Stats};
+pub use tool::ToolFailed;
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Output {

@@ -6,9 +6,11 @@ use crate::{
     health::ProbeReport,
     input::{Certificate, Listening, NodeFilesystem, Normal, Tracked},
     model::kube::KubeState,
-    output::{ColdStart, Container, CpuUse, Event, Found, NodeUse, NotMeasured, Output, Resident},
+    output::{
+        ColdStart, Container, CpuUse, Event, Found, NodeUse, NotMeasured, Output, Resident, ToolFailed,
+    },
     rules::{Engine, Rules, Said},
-    signals::{Answered, Observation, Signals, certificate, tracking},
+    signals::{Answered, Observation, Signals, certificate, tool, tracking},
     time::{ClockOffset, Time},
 };
 
@@ -140,6 +142,10 @@ impl Judging {
 
     pub fn certificates(&mut self, found: &[Certificate], now: Time, clock: ClockOffset) -> Vec<Output> {
         self.judged(clock, |_, see| certificate::signals(found, now, clock.wall(now), see))
+    }
+
+    pub fn tool(&mut self, failed: &ToolFailed, now: Time, clock: ClockOffset) -> Vec<Output> {
+        self.judged(clock, |_, see| tool::signals(failed, now, clock.wall(now), see))
     }
 
     /// What the Kubernetes API says, of whom the user asks for.

@@ -71,6 +71,7 @@ impl Pipeline {
                 "look-ups",
                 "more names were being looked up at once than are followed",
             ),
+            (self.model.tools_given_up(), "policy tools", "more were running at once than are followed"),
             (self.model.dns_garbage(), "messages to or from port 53", "they are none that can be read"),
             (
                 self.model.encrypted_lookups(),

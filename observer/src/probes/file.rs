@@ -1,5 +1,5 @@
 //! Files opened by runtimes: config.json, exec.fifo, engine libraries, modules; and failures. Locks that an engine's
-//! helpers waited for. Blobs, snapshots and containers as an engine lays them out.
+//! helpers waited for. Blobs, snapshots and containers as an engine lays them out. The database of K3s.
 
 use observer_ebpf::{
     Family,
@@ -15,7 +15,7 @@ use super::{
 pub const SPEC: Spec = Spec {
     family: Family::File,
     gives: "runtime-load, wait-start, image-pull, snapshot and the Wasm phases; which file was missing when a start \
-            failed",
+            failed; who has K3s's database open",
     cost: "a hash look-up at the exit of openat; a comparison at the exit of stat, access, readlink",
     hooks: &[
         syscall!("openat", "exit_openat", ["dfd", "filename", "flags", "mode"]),
@@ -33,6 +33,11 @@ pub const SPEC: Spec = Spec {
         syscall!(optional "flock", "enter_engine", "exit_flock", ["fd", "cmd"]),
     ],
 };
+
+/// Whether a path is that of the database in which K3s, or kine, keeps a cluster's objects, wherever it is told to.
+pub fn is_datastore(path: &str) -> bool {
+    path.ends_with("/db/state.db")
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Op {
@@ -74,6 +79,13 @@ pub struct Event {
     /// O_* bits.
     pub flags: u32,
     pub role: u32,
+}
+
+impl Event {
+    /// Somebody has opened the database of a cluster.
+    pub fn is_of_datastore(&self) -> bool {
+        self.op == Op::Open && self.call.ret >= 0 && is_datastore(&self.path)
+    }
 }
 
 pub fn decode(number: u8, bytes: &[u8]) -> Result<Event, Malformed> {

@@ -103,6 +103,26 @@ pub enum Command {
     Other,
 }
 
+/// What a policy tool was asked to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ToolCall {
+    /// `opa build`.
+    Build,
+    /// `cosign verify`, of an image or of what is attested of it.
+    Verify,
+    Other,
+}
+
+impl ToolCall {
+    pub const fn name(self) -> &'static str {
+        match self {
+            ToolCall::Build => "build",
+            ToolCall::Verify => "verify",
+            ToolCall::Other => "other",
+        }
+    }
+}
+
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Invocation {
     #[default]
@@ -138,6 +158,12 @@ pub enum Invocation {
         netns: Option<String>,
         interface: Option<String>,
     },
+    /// opa or cosign.
+    Tool {
+        call: ToolCall,
+        /// What is to be verified.
+        image: Option<String>,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -154,7 +180,7 @@ impl Invocation {
             | Invocation::Runtime { program, .. }
             | Invocation::Shim { program, .. } => Some(*program),
             Invocation::Conmon { .. } => Some(Program::Conmon),
-            Invocation::Unknown | Invocation::Cni { .. } => None,
+            Invocation::Unknown | Invocation::Cni { .. } | Invocation::Tool { .. } => None,
         }
     }
 }

@@ -46,6 +46,7 @@ const NAMES: &[(&str, u32, Match)] = &[
     (KUBE_APISERVER, role::CALLER, Match::Exact),
     (KUBELET, role::CALLER | role::SPEAKER, Match::Exact),
     ("etcd", role::SPEAKER, Match::Prefix),
+    (KINE, role::SPEAKER, Match::Prefix),
     ("opa", role::SPEAKER, Match::Exact),
     ("cosign", role::SPEAKER, Match::Exact),
 ];
@@ -55,6 +56,7 @@ const NOT_OF_CONTAINERS: u32 = role::CALLER | role::SPEAKER;
 
 const KUBE_APISERVER: &str = "kube-apiserver";
 const KUBELET: &str = "kubelet";
+const KINE: &str = "kine";
 
 /// What the kernel's name map holds.
 pub fn watched_names() -> Vec<WatchedName> {
@@ -94,6 +96,11 @@ pub fn role_of_exe(exe: &str) -> u32 {
             role::ENGINE
         }
     }
+}
+
+/// Whether a process keeps a cluster's objects in a database of its own, by its name.
+pub fn keeps_a_datastore(comm: &str) -> bool {
+    comm == KINE || comm == "k3s" || comm == "k3s-server"
 }
 
 /// Whether a process calls admission webhooks, by its name.

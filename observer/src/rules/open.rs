@@ -87,11 +87,13 @@ impl Open {
     }
 
     /// Whether it is about the same as this: the same container, or, where nobody is in one, the same webhook: who
-    /// calls them calls many. What is of different file systems or devices, or was asked of different hosts, is not the same.
+    /// calls them calls many. What is of different file systems, devices or policies, or was asked of different hosts, is not
+    /// the same.
     pub fn is_about_what(&self, taken: &Taken) -> bool {
+        const PLACES: [Label; 4] = [Label::Filesystem, Label::Device, Label::Policy, Label::Host];
         let object = |labels: &BTreeMap<Label, Arc<str>>| OBJECTS.map(|label| labels.get(&label).cloned());
-        // One that is full, or slow, says nothing of another, whoever writes to both; nor does a host of another.
-        let is_elsewhere = [Label::Filesystem, Label::Device, Label::Host].iter().any(|place| {
+        // One that is full, slow or wrong says nothing of another, whoever writes to both; nor does a host of another.
+        let is_elsewhere = PLACES.iter().any(|place| {
             let of_both = [&self.labels, &taken.labels].map(|labels| labels.get(place));
             matches!(of_both, [Some(one), Some(other)] if one != other)
         });

@@ -20,6 +20,7 @@ mod stdio;
 mod storage;
 mod teardown;
 mod text;
+pub mod tool;
 pub mod tracking;
 mod webhook;
 

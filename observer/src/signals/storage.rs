@@ -1,6 +1,6 @@
 //! Signals of storage: calls that failed for want of room, and how much room the node has left.
 
-use super::{About, Label, Observation, Signal};
+use super::{About, Label, Observation, Signal, yes_no};
 use crate::{
     input::NodeFilesystem,
     output::{File, FileOutcome, Since, errno},
@@ -19,6 +19,7 @@ pub(super) fn signals<'a>(
         of(signal, file.count.max(1) as f64)
             .with_some(Label::Errno, errno::name(file.errno))
             .with(Label::Call, file.call)
+            .with(Label::Component, yes_no(file.component))
             .with_some(Label::Path, name)
             .with_some(Label::Filesystem, file.place())
     };

@@ -13,6 +13,7 @@ pub(super) fn signals<'a>(
         .with(Label::Keyword, text.keyword.as_str())
         .with(Label::Component, yes_no(text.component))
         .with(Label::Message, text.line.as_str())
+        .with_some(Label::Datastore, text.datastore.as_deref())
         .saying(format!("it wrote: {}", text.line));
     for (name, value) in &text.captures {
         if let Some(label) = label(name) {

@@ -3,6 +3,7 @@
 
 mod certificates;
 mod conntrack;
+mod datastore;
 mod devices;
 mod healthy;
 mod held;
@@ -18,6 +19,7 @@ mod services;
 mod starts;
 mod storage;
 mod tls;
+mod tools;
 mod usage;
 mod webhook;
 

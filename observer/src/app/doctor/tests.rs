@@ -50,6 +50,7 @@ fn fit() -> Doctor {
             comm: "containerd".to_owned(),
             exe: Some("/usr/bin/containerd".to_owned()),
             role: role::ENGINE,
+            datastore: None,
         }],
         sockets: vec![EngineSocket {
             path: "/run/containerd/containerd.sock".to_owned(),

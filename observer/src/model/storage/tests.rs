@@ -131,6 +131,21 @@ fn nobody_waits_for_a_file_system_that_does_not_answer() {
 }
 
 #[test]
+fn a_component_is_what_is_watched_by_its_name_outside_of_containers() {
+    let is_component = |role, init| {
+        let mut event = failure(Op::Fsync, EIO);
+        event.caller = event.caller.map(|caller| Owner { role, init, ..caller });
+        let mut node = Node::new();
+        node.fails(5, event);
+        node.is_answered(5, Ok(at("ext4", PLENTY)));
+        node.events.pop().is_some_and(|file| file.component)
+    };
+    assert!(is_component(role::ENGINE, None) && is_component(role::SPEAKER | role::READER, None));
+    assert!(!is_component(0, None), "anybody");
+    assert!(!is_component(role::PAYLOAD, Some(30)) && !is_component(role::ENGINE, Some(30)), "a workload");
+}
+
+#[test]
 fn so_many_wait_at_once_and_no_more() {
     let mut node = Node::new();
     for time in 0..MAX_WAITING as u64 + 3 {

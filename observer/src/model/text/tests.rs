@@ -2,9 +2,9 @@
 
 use super::*;
 use crate::{
-    input::{CriContainer, Fact, FactKind, Input, LifeFact},
+    input::{CriContainer, Fact, FactKind, Input, LifeFact, ProcessFact},
     output::Process,
-    probes::{process::CgroupIds, text},
+    probes::{Call, file, process::CgroupIds, text},
     time::Time,
 };
 
@@ -45,9 +45,14 @@ fn told(writer: Owner, namespace: &str, is_named: bool) -> (Option<String>, bool
         }
     });
     let [event] = &events[..] else { panic!("{events:?}") };
-    let What::Text(text) = &event.what else { panic!("{event:?}") };
+    let text = text_of(event);
     let id = event.container.as_ref().map(|container| container.id.clone());
     (id, text.component, event.process.clone())
+}
+
+fn text_of(event: &Event) -> &Text {
+    let What::Text(text) = &event.what else { panic!("{event:?}") };
+    text
 }
 
 #[test]
@@ -82,4 +87,64 @@ fn writes_that_were_not_looked_at_are_counted() {
         model.step(&Input::Record(record.clone()), &mut |_| panic!("nothing is told"));
     }
     assert_eq!(model.unread_text, 14);
+}
+
+const DATASTORE: &str = "/var/lib/rancher/k3s/server/db/state.db";
+
+/// What a line of K3s is about, which has had one file open before and opens another; `names`: the line does.
+fn datastore(had: Option<&str>, opens: Option<(&str, i64)>, names: Option<&str>) -> Option<String> {
+    let mut model = Model::new(1, true);
+    let k3s = Owner { comm: "k3s-server".into(), ..writer(None, role::ENGINE) };
+    let fact = ProcessFact {
+        tgid: k3s.tgid,
+        ppid: 1,
+        // To the tick.
+        start: Time(0),
+        comm: k3s.comm.clone(),
+        exe: None,
+        role: role::ENGINE,
+        datastore: had.map(str::to_owned),
+    };
+    model.step(&Input::Fact(Fact { time: Time(10), what: FactKind::Process(fact) }), &mut |_| {});
+    let opened = opens.map(|(path, ret)| {
+        probes::Event::File(file::Event {
+            call: Call { entered: Time(19), ret },
+            op: file::Op::Open,
+            path: path.to_owned(),
+            flags: 0,
+            role: role::ENGINE,
+        })
+    });
+    let line = Line {
+        keyword: "k".into(),
+        layer: "host".into(),
+        is_named: true,
+        text: "a line".into(),
+        is_cut: false,
+        captures: names.map(|file| ("file".to_owned(), file.to_owned())).into_iter().collect(),
+    };
+    let found = probes::Event::Text(text::Event::Found(Found { writer: k3s, fd: 2, lines: vec![line] }));
+    let mut told = Vec::new();
+    for event in opened.into_iter().chain([found]) {
+        let record = Record { time: Time(20), tgid: 40, tid: 41, unreadable: false, late: false, event };
+        model.step(&Input::Record(record), &mut |made| {
+            if let Made::Event(event) = made {
+                told.push(text_of(&event).datastore.clone());
+            }
+        });
+    }
+    let [datastore] = &told[..] else { panic!("{told:?}") };
+    datastore.clone()
+}
+
+#[test]
+fn a_server_speaks_of_the_database_that_it_has_opened() {
+    let own = Some(DATASTORE.to_owned());
+    assert_eq!(datastore(Some(DATASTORE), None, None), own, "before the observer was there");
+    assert_eq!(datastore(None, Some((DATASTORE, 7)), None), own);
+    assert_eq!(datastore(None, Some((DATASTORE, 7)), Some("./db/state.db")), own, "in short");
+    assert_eq!(datastore(None, Some((DATASTORE, 7)), Some("/srv/other.db")), None, "of another file");
+    assert_eq!(datastore(None, Some((DATASTORE, -2)), None), None, "there is none");
+    assert_eq!(datastore(None, Some(("/srv/state.db", 7)), None), None, "another file");
+    assert_eq!(datastore(None, None, None), None);
 }

@@ -1,7 +1,7 @@
-//! Command lines of runtimes, shims and conmon. Options differ between them; a value that is taken for a
+//! Command lines of runtimes, shims, conmon and policy tools. Options differ between them; a value that is taken for a
 //! container's id would be a secret in a recording, so each one's options are listed.
 
-use super::{Command, Invocation, Program};
+use super::{Command, Invocation, Program, ToolCall};
 
 /// Reads NUL-terminated arguments. A last one without its NUL was cut: half an id is no id.
 pub fn from_arguments(filename: &str, argv: &[u8]) -> Invocation {
@@ -10,6 +10,9 @@ pub fn from_arguments(filename: &str, argv: &[u8]) -> Invocation {
     };
     let words: Vec<String> =
         argv[..end].split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect();
+    if let Some(tool) = tool(filename, &words[1..]) {
+        return tool;
+    }
     // A runtime that re-executes itself from memory has no file name worth reading; its first word stays.
     let Some((program, path)) = [filename, &words[0]]
         .into_iter()
@@ -187,6 +190,65 @@ fn conmon(words: &[String]) -> Invocation {
 fn log_file(value: &str) -> Option<String> {
     let path = value.strip_prefix("k8s-file:").unwrap_or(value);
     path.starts_with('/').then(|| path.to_owned())
+}
+
+/// Options of cosign, before its command and behind `verify`, that take their value in the next word.
+const COSIGN_VALUES: &[&str] = &[
+    "output-file",
+    "timeout",
+    "t",
+    "annotations",
+    "a",
+    "attachment",
+    "attachment-tag-prefix",
+    "ca-intermediates",
+    "ca-roots",
+    "certificate",
+    "certificate-chain",
+    "certificate-github-workflow-name",
+    "certificate-github-workflow-ref",
+    "certificate-github-workflow-repository",
+    "certificate-github-workflow-sha",
+    "certificate-github-workflow-trigger",
+    "certificate-identity",
+    "certificate-identity-regexp",
+    "certificate-oidc-issuer",
+    "certificate-oidc-issuer-regexp",
+    "key",
+    "max-workers",
+    "output",
+    "o",
+    "payload",
+    "policy",
+    "registry-cacert",
+    "registry-client-cert",
+    "registry-client-key",
+    "registry-password",
+    "registry-server-name",
+    "registry-token",
+    "registry-username",
+    "rekor-url",
+    "sct",
+    "signature",
+    "signature-digest-algorithm",
+    "slot",
+    "timestamp-certificate-chain",
+    "trusted-root",
+    "type",
+];
+
+fn tool(path: &str, words: &[String]) -> Option<Invocation> {
+    let mut words = words.iter();
+    let mut next = |with_value: &[&str]| next_plain(&mut words, with_value, |_, _| {});
+    let (call, image) = match path.rsplit('/').next()? {
+        "opa" if next(&[]) == Some("build") => (ToolCall::Build, None),
+        "cosign" if matches!(next(COSIGN_VALUES), Some("verify" | "verify-attestation")) => {
+            (ToolCall::Verify, next(COSIGN_VALUES).map(str::to_owned))
+        }
+        "opa" | "cosign" => (ToolCall::Other, None),
+        _ => return None,
+    };
+    Some(Invocation::Tool { call, image })
 }
 
 fn option_name(word: &str) -> Option<&str> {

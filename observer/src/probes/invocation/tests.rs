@@ -214,3 +214,34 @@ fn hostile_words_stay_words() {
     let expected = runtime(Program::Crun, Command::Create, Some("\u{fffd}\u{fffd}\u{1b}[0m"), None);
     assert_eq!(from_arguments("crun", bytes), expected);
 }
+
+#[test]
+fn policy_tools_are_asked_for_one_thing() {
+    const IMAGE: &str = "registry.local/app:1";
+    for (line, call, image) in [
+        ("opa build -t wasm -e a/b policy.rego", ToolCall::Build, None),
+        ("/usr/local/bin/opa build .", ToolCall::Build, None),
+        ("opa test build", ToolCall::Other, None),
+        ("opa", ToolCall::Other, None),
+        ("cosign verify --key cosign.pub registry.local/app:1", ToolCall::Verify, Some(IMAGE)),
+        ("cosign verify registry.local/app:1 --key=cosign.pub", ToolCall::Verify, Some(IMAGE)),
+        (
+            "cosign verify --registry-password secret --offline registry.local/app:1",
+            ToolCall::Verify,
+            Some(IMAGE),
+        ),
+        (
+            "cosign -t 3m -d verify-attestation --type spdx registry.local/app:1",
+            ToolCall::Verify,
+            Some(IMAGE),
+        ),
+        ("cosign verify", ToolCall::Verify, None),
+        ("cosign --output-file verify sign registry.local/app:1", ToolCall::Other, None),
+        ("cosign verify-blob --key cosign.pub file", ToolCall::Other, None),
+    ] {
+        assert_eq!(parse(line), Invocation::Tool { call, image: image.map(str::to_owned) }, "{line}");
+    }
+    for line in ["opaque build", "cosigned verify", "build opa"] {
+        assert_eq!(parse(line), Invocation::Unknown, "{line}");
+    }
+}

@@ -154,6 +154,7 @@ fn facts() -> Vec<FactKind> {
             comm: "containerd".into(),
             exe: None,
             role: 1,
+            datastore: Some("/srv/db/state.db".into()),
         }),
         FactKind::Bundle { tgid: 3, result: Err(error()) },
         FactKind::Bundle {

@@ -199,6 +199,12 @@ const LINES: &[(&str, &str, &str, Option<Capture>)] = &[
         None,
     ),
     (
+        "k3s",
+        r#"time="2026-11-21T22:00:00Z" level=fatal msg="opening /srv/other.sqlite3: file is not a database""#,
+        "sqlite-corrupt",
+        Some(("file", "/srv/other.sqlite3")),
+    ),
+    (
         "containerd",
         r#"level=error msg="x" error="write /var/lib/containerd/blob: no space left on device""#,
         "no-space",
@@ -214,14 +220,29 @@ const LINES: &[(&str, &str, &str, Option<Capture>)] = &[
         "opa",
         "error: load error: 1 error occurred during loading: p.rego:3: rego_parse_error: unexpected eof token",
         "rego-syntax",
-        Some(("reason", "unexpected eof token")),
+        Some(("reason", "rego_parse_error: unexpected eof token")),
     ),
     (
+        "opa",
+        "error: 1 error occurred: p.rego:3: rego_type_error: undefined function data.lib.allowed",
+        "rego-missing",
+        Some(("reason", "undefined function data.lib.allowed")),
+    ),
+    (
+        "opa",
+        "error: 1 error occurred: p.rego:3: rego_type_error: count: arity mismatch",
+        "rego-syntax",
+        Some(("policy", "p.rego")),
+    ),
+    ("opa", "error: stat p.rego: no such file or directory", "opa-build-failed", None),
+    ("cosign", "main.go:74: error during command execution: no signatures found", "signature-invalid", None),
+    (
         "cosign",
-        "main.go:74: error during command execution: no matching signatures: invalid",
-        "signature-invalid",
+        "Error: no matching signatures: invalid signature when validating ASN.1 encoded signature",
+        "signature-other-key",
         None,
     ),
+    ("cosign", "Error: no matching signatures: something else", "signature-unmatched", None),
 ];
 
 #[test]
@@ -236,8 +257,26 @@ fn lines_of_components_are_known_and_their_names_taken_out() {
 }
 
 #[test]
+fn of_what_policies_lack_and_of_what_signatures_are_one_is_told() {
+    let ids = |comm, line| told(comm, line).into_keys().collect::<Vec<_>>();
+    assert_eq!(ids("opa", "p.rego:3: rego_type_error: undefined ref: data.lib.x"), ["rego-missing"]);
+    assert_eq!(ids("opa", "p.rego:3: rego_parse_error: undefined function"), ["rego-syntax"]);
+    assert_eq!(ids("cosign", "Error: no matching signatures"), ["signature-invalid"]);
+    let other_key = "error: no matching signatures: crypto/rsa: verification error";
+    assert_eq!(ids("cosign", other_key), ["signature-other-key", "signature-unmatched"]);
+}
+
+#[test]
 fn what_healthy_components_say_all_day_is_nothing() {
     for (comm, line) in [
+        // The kubelet inside of K3s repeats what a workload has said.
+        (
+            "k3s-server",
+            r#"I1121 22:00:00.000000 1 prober.go:107] "Probe failed" pod="a/b" output="level=error msg=\"x: database disk image is malformed\"""#,
+        ),
+        ("k3s-server", "\tlevel=error msg=\"database disk image is malformed\""),
+        ("k3s-server", "Error: stepping, database disk image is malformed (11)"),
+        ("k3s-server", r#"level=info msg="said: database disk image is malformed""#),
         (
             "containerd",
             r#"level=info msg="PullImage \"docker.io/library/busybox:1\" returns image reference \"sha256:00\"""#,

@@ -7,6 +7,7 @@ use crate::{input::Filesystem, output::File, sink::errno};
 #[derive(Serialize)]
 pub(super) struct FileJson<'a> {
     outcome: &'static str,
+    component: bool,
     call: &'static str,
     errno: i32,
     errno_name: Option<&'static str>,
@@ -34,6 +35,7 @@ impl<'a> FileJson<'a> {
         let number = |of: &Filesystem| format!("{}:{}", of.device.major, of.device.minor);
         FileJson {
             outcome: file.outcome.name(),
+            component: file.component,
             call: file.call,
             errno: file.errno,
             errno_name: errno::name(file.errno),

@@ -15,6 +15,7 @@ pub(super) struct TextJson<'a> {
     line: &'a str,
     cut: bool,
     captures: BTreeMap<&'a str, &'a str>,
+    datastore: Option<&'a str>,
 }
 
 impl<'a> TextJson<'a> {
@@ -27,6 +28,7 @@ impl<'a> TextJson<'a> {
             line: &text.line,
             cut: text.is_cut,
             captures: text.captures.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect(),
+            datastore: text.datastore.as_deref(),
         }
     }
 }

@@ -8,12 +8,11 @@ use std::{
     net::SocketAddr,
 };
 
-use super::{HostRoot, conntrack, sockets};
+use super::{HostRoot, conntrack, procfs, sockets};
 use crate::output::{Connections, Direction, Listening, NetworkLook, Transport};
 
-/// Processes of a container that are looked at, and descriptors of each.
+/// Processes of a container that are looked at.
 const MAX_PROCESSES: usize = 1_024;
-const MAX_DESCRIPTORS: usize = 65_536;
 /// Bytes of a table that are read.
 const MAX_TABLE: u64 = 64 << 20;
 /// Places that are listened at, and peers, that are told.
@@ -127,13 +126,11 @@ pub(super) fn inodes(host: &HostRoot, init: u32) -> Option<BTreeSet<u64>> {
         let children = children(host, pid);
         queue
             .extend(children.into_iter().filter(|child| known.len() < MAX_PROCESSES && known.insert(*child)));
-        let folder = match fs::read_dir(host.proc(format!("{pid}/fd"))) {
-            Ok(folder) => folder,
+        let links = match procfs::descriptors(host, pid) {
+            Ok(links) => links,
             Err(_) if pid == init => return None,
             Err(_) => continue,
         };
-        let links =
-            folder.flatten().take(MAX_DESCRIPTORS).filter_map(|entry| fs::read_link(entry.path()).ok());
         found.extend(links.filter_map(|link| {
             link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse::<u64>().ok()
         }));

@@ -12,9 +12,15 @@ use observer_ebpf::control::role;
 use super::HostRoot;
 use crate::{
     input::ProcessFact,
-    probes::names::{role_of_comm, role_of_exe},
+    probes::{
+        file::is_datastore,
+        names::{keeps_a_datastore, role_of_comm, role_of_exe},
+    },
     time::Time,
 };
+
+/// Descriptors of a process that are looked at.
+const MAX_DESCRIPTORS: usize = 65_536;
 
 /// Every process that is an engine, a shim, a runtime or a container begun inside a runtime, lowest pid
 /// first. Start times have the granularity of a clock tick (10 ms).
@@ -50,7 +56,20 @@ pub fn process(host: &HostRoot, pid: u32) -> Option<ProcessFact> {
         true if by_comm == 0 => role::PAYLOAD,
         true => role | role::ROOTFS,
     };
-    Some(ProcessFact { tgid: pid, ppid: stat.ppid, start: stat.start, comm: stat.comm, exe, role })
+    let datastore = keeps_a_datastore(&stat.comm).then(|| datastore(host, pid)).flatten();
+    Some(ProcessFact { tgid: pid, ppid: stat.ppid, start: stat.start, comm: stat.comm, exe, role, datastore })
+}
+
+/// The cluster's database that a process has open, by the links of its descriptors.
+fn datastore(host: &HostRoot, pid: u32) -> Option<String> {
+    let links = descriptors(host, pid).ok()?;
+    links.filter_map(|link| link.into_os_string().into_string().ok()).find(|path| is_datastore(path))
+}
+
+/// What the descriptors of a process refer to, as their links say.
+pub(super) fn descriptors(host: &HostRoot, pid: u32) -> io::Result<impl Iterator<Item = PathBuf>> {
+    let folder = fs::read_dir(host.proc(format!("{pid}/fd")))?;
+    Ok(folder.flatten().take(MAX_DESCRIPTORS).filter_map(|entry| fs::read_link(entry.path()).ok()))
 }
 
 /// The parts of `/proc/PID/stat` that are used.
@@ -198,6 +217,27 @@ mod tests {
         tree.add(42, 30, "wasmedge", "/usr/bin/crun", "/rootfs");
         let roles = tree.snapshot();
         assert_eq!(roles[1..], [(41, role::RUNTIME | role::ROOTFS), (42, role::PAYLOAD)]);
+    }
+
+    #[test]
+    fn whoever_keeps_a_cluster_is_known_by_what_it_has_open() {
+        const DATASTORE: &str = "/var/lib/rancher/k3s/server/db/state.db";
+        let tree = Tree::new();
+        let links = ["socket:[7]", "/var/lib/rancher/k3s/server/db/state.db-wal", DATASTORE];
+        let opens = |pid: u32, comm, links: &[&str]| {
+            tree.add(pid, 1, comm, &format!("/usr/bin/{comm}"), "/");
+            let folder = tree.0.path().join(format!("proc/{pid}/fd"));
+            fs::create_dir(&folder).unwrap();
+            for (fd, link) in links.iter().enumerate() {
+                symlink(link, folder.join(fd.to_string())).unwrap();
+            }
+        };
+        opens(20, "k3s-server", &links);
+        opens(21, "k3s-agent", &links);
+        opens(22, "kine", &links[..2]);
+        let found = snapshot(&HostRoot::at(tree.0.path())).unwrap();
+        let of: Vec<_> = found.iter().map(|process| (process.tgid, process.datastore.as_deref())).collect();
+        assert_eq!(of, [(20, Some(DATASTORE)), (21, None), (22, None)]);
     }
 
     #[test]

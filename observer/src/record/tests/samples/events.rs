@@ -24,6 +24,7 @@ fn invocations() -> Vec<Invocation> {
         },
         Invocation::Conmon { id: text(), name: None, bundle: text(), log_path: text() },
         Invocation::Cni { command: CniCommand::Add, container_id: text(), netns: None, interface: text() },
+        Invocation::Tool { call: ToolCall::Verify, image: text() },
     ]
 }
 
