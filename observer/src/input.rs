@@ -6,6 +6,7 @@ mod certificate;
 mod cpu;
 mod hardware;
 mod kube;
+mod module;
 mod node;
 mod normal;
 mod storage;
@@ -32,6 +33,7 @@ pub use kube::{
     Allows, Kube, KubeAutoscaler, KubeEvent, KubeKind, KubeNamespace, KubeNode, KubePod, KubePolicy,
     KubeRequirement, KubeRuntimeClass, KubeService, KubeSlice, KubeWebhook, Requires,
 };
+pub use module::{AheadOfTime, AotForm, LinearMemory, Module, ModuleFormat};
 pub use node::{CpuTime, NodeCounts, Route, Tracked, Translated};
 pub use normal::Normal;
 pub use storage::{Alike, Device, FailedAt, Filesystem, NodeFilesystem, Purpose, Room};
@@ -132,6 +134,11 @@ pub enum FactKind {
         id: String,
         result: Result<CriContainer, LookupError>,
     },
+    /// The module that the init of a container has opened.
+    Module {
+        init: u32,
+        result: Result<Box<Module>, LookupError>,
+    },
     /// `RUNTIME --version`, asked once a binary.
     RuntimeVersion {
         exe: String,
@@ -228,6 +235,9 @@ pub struct LifeFact {
     /// By the library that its init has, or as a part of what its init is.
     #[serde(default)]
     pub wasm_engine: Option<String>,
+    /// What its module says of itself, where that was read.
+    #[serde(default)]
+    pub module: Option<Result<Box<Module>, LookupError>>,
     /// It was watched from its start on.
     pub since_start: bool,
     pub begun: Option<Time>,

@@ -13,6 +13,7 @@ pub mod files;
 pub mod host;
 pub mod kube;
 pub mod memory;
+pub mod module;
 pub mod network;
 pub mod node;
 pub mod procfs;
