@@ -21,6 +21,8 @@ mod frames;
 #[cfg(target_arch = "bpf")]
 mod kernel;
 #[cfg(target_arch = "bpf")]
+mod linear;
+#[cfg(target_arch = "bpf")]
 mod message;
 #[cfg(target_arch = "bpf")]
 mod owner;

@@ -7,6 +7,7 @@ mod cpu;
 mod hardware;
 mod kube;
 mod listening;
+mod module;
 mod node;
 mod normal;
 mod storage;
@@ -34,6 +35,7 @@ pub use kube::{
     KubeRequirement, KubeRuntimeClass, KubeService, KubeSlice, KubeWebhook, Requires,
 };
 pub use listening::Listening;
+pub use module::{AheadOfTime, AotForm, LinearMemory, Module, ModuleFormat};
 pub use node::{CpuTime, NodeCounts, Route, Tracked, Translated};
 pub use normal::Normal;
 pub use storage::{Alike, Device, FailedAt, Filesystem, NodeFilesystem, Purpose, Room};
@@ -139,6 +141,11 @@ pub enum FactKind {
         id: String,
         result: Result<CriContainer, LookupError>,
     },
+    /// The module that the init of a container has opened.
+    Module {
+        init: u32,
+        result: Result<Box<Module>, LookupError>,
+    },
     /// `RUNTIME --version`, asked once a binary.
     RuntimeVersion {
         exe: String,
@@ -238,6 +245,9 @@ pub struct LifeFact {
     /// By the library that its init has, or as a part of what its init is.
     #[serde(default)]
     pub wasm_engine: Option<String>,
+    /// What its module says of itself, where that was read.
+    #[serde(default)]
+    pub module: Option<Result<Box<Module>, LookupError>>,
     /// It was watched from its start on.
     pub since_start: bool,
     pub begun: Option<Time>,

@@ -50,6 +50,7 @@ pub fn stdio(fd: u32) -> Stdio {
         reader: Some(process("containerd-shim", 7_001)),
         log_file: None,
         outcome: StdioOutcome::Delivered,
+        unflushed: None,
         ended: true,
     }
 }
@@ -62,6 +63,8 @@ pub fn fault() -> Memory {
         code: Some(1),
         address: Some(0x10),
         wasm_address: None,
+        linear_bytes: None,
+        linear_max_bytes: None,
         handled: Some(false),
         region: Some(FaultRegion::Null),
         engine_code: None,
@@ -108,6 +111,7 @@ fn stdio_events() -> Vec<Event> {
         broken_pipe_writes: 12,
         reader: None,
         outcome: StdioOutcome::ReaderGone,
+        unflushed: None,
         ended: false,
         ..stdio(2)
     };
@@ -118,6 +122,7 @@ fn stdio_events() -> Vec<Event> {
         blocked_ns: Some(2_500_000_000),
         log_file: Some(LogFile { path, bytes: Some(4_096), grew: Some(false) }),
         outcome: StdioOutcome::Blocked,
+        unflushed: None,
         ended: false,
         ..stdio(1)
     };
@@ -166,6 +171,8 @@ fn memory_events() -> Vec<Event> {
         kind: FaultKind::WasmTrap,
         address: Some(0x7f12_8001_0000),
         wasm_address: Some(0x1_0000),
+        linear_bytes: None,
+        linear_max_bytes: None,
         handled: Some(true),
         region: Some(FaultRegion::LinearMemory),
         count: 3,

@@ -1,6 +1,7 @@
 // Does what its arguments say, one after the other, so that a test knows every byte and every call.
 //
 //   write:N[xM]  N bytes, M times (1), by write; likewise writev, pwritev2, sendfile, splice, tee, vmsplice, uring
+//   print:N[xM]  the same by the C library, which keeps what is no whole block until the program ends
 //   broken:N[xM] the same by write, each of which has to fail with EPIPE
 //   fd:N         what follows is done to this descriptor (1 at first)
 //   open:PATH:N  opens a path for writing, as descriptor N
@@ -126,6 +127,13 @@ static int repeat(const char *call, const char *amount) {
     return 1;
 }
 
+static void print(const char *amount) {
+    size_t count = strtoul(amount, NULL, 10);
+    const char *times = strchr(amount, 'x');
+    for (long n = times ? atol(times + 1) : 1; n > 0; n--)
+        must(fwrite(bytes, 1, count, stdout) == count, "fwrite");
+}
+
 static void broken(const char *amount) {
     size_t count = strtoul(amount, NULL, 10);
     const char *times = strchr(amount, 'x');
@@ -157,6 +165,7 @@ static int obey(const char *word, char *rest) {
     char *more = strchr(rest, ':');
     if (more) *more++ = 0;
     if (!strcmp(word, "broken")) broken(rest);
+    else if (!strcmp(word, "print")) print(rest);
     else if (!strcmp(word, "fd")) fd = atoi(rest);
     else if (!strcmp(word, "close")) close(atoi(rest));
     else if (!strcmp(word, "child")) child(rest);

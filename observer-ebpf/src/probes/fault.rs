@@ -13,6 +13,7 @@ use super::{NO_HEADER, arg, raw_rungs};
 use crate::{
     budget, emit, filter,
     kernel::{Reader, current, offset, page_shift},
+    linear,
     syscall::argument,
 };
 
@@ -76,7 +77,7 @@ fn deliver(args: *const u64) {
         action,
         role: flags,
         init,
-        pad: 0,
+        linear_units: linear::units(),
         comm: reader.comm(task),
     };
     emit::emit(record, reader.failed());

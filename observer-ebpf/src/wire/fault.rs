@@ -11,6 +11,9 @@ pub mod known {
     pub const LIMIT: u32 = 1 << 1;
 }
 
+/// [`Delivered::linear_units`] are of 1 << this bytes.
+pub const LINEAR_UNIT_SHIFT: u32 = 12;
+
 /// What a process does about a signal: [`Delivered::action`].
 pub mod action {
     pub const DEFAULT: u32 = 0;
@@ -36,7 +39,9 @@ records! { Fault {
         action: u32,
         role: u32,
         init: u32,
-        pad: u32,
+        /// How far into the address space that it has reserved for a linear memory the process may get. 0, as before
+        /// there was this field: not known.
+        linear_units: u32,
         comm: [u8; COMM_LEN],
     }
     /// SIGTERM was sent to the init of a container, which neither handles it nor can be ended by it. `header` is of

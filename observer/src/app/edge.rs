@@ -218,7 +218,9 @@ impl Edge {
             while let Some(sample) = self.samples.pop_front_if(|sample| sample.time() < input.time()) {
                 self.feed(&sample)?;
             }
+            let wanted = self.wants.len();
             self.feed(&input)?;
+            self.answer_at_once(wanted)?;
         }
         Ok(())
     }

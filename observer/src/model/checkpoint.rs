@@ -43,6 +43,10 @@ impl Model {
             if let Some(result) = &start.bundle {
                 inputs.push(bundle_of(start.id.root, result.clone()));
             }
+            if let (Some(init), Some(result)) = (start.init, &start.module) {
+                let result = result.clone().map(|module| Box::new((*module).clone()));
+                inputs.push(fact(FactKind::Module { init, result }));
+            }
         }
         inputs
     }

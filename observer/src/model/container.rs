@@ -33,6 +33,9 @@ pub fn container(start: &Start, context: &Context) -> Container {
     if container.kind == Kind::Wasm {
         container.wasm_engine = wasm::engine(start);
     }
+    if let Some(module) = &start.module {
+        wasm::take_up(&mut container, module);
+    }
     if let Some(init) = start.init {
         fill_from_kernel(&mut container, start, init);
     }

@@ -21,6 +21,7 @@ impl Model {
                 self.ask_caller(process.tgid, &process.comm, make);
             }
             FactKind::Bundle { tgid, result } => self.bundle(*tgid, result, fact.time, make),
+            FactKind::Module { init, result } => self.module(*init, result),
             FactKind::Cri { id, result } => self.cri(id, result, fact.time, make),
             FactKind::LogFile { init, path, result } => self.log_looked_at(*init, path, fact.time, result),
             FactKind::RuntimeVersion { exe, result } => {

@@ -20,6 +20,8 @@ use crate::{
 /// Containers followed at once; the oldest is given up, and counted.
 const MAX_LIVES: usize = 16_384;
 
+const SIGKILL: i32 = 9;
+
 /// How long an ended container is remembered for what comes late.
 const AFTERLIFE_NS: u64 = 5_000_000_000;
 
@@ -45,6 +47,13 @@ pub struct Life {
     /// Why it ended, in the words of what was seen before.
     pub reason: Option<String>,
     pub(super) who: Who,
+}
+
+impl Life {
+    /// Somebody outside killed it after its init had ignored SIGTERM.
+    pub fn was_killed_deaf(&self) -> bool {
+        self.memory.term_ignored && self.stops.contains(&SIGKILL) && !self.memory.has_been_killed()
+    }
 }
 
 /// Who a container is, as far as is settled.

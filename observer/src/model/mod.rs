@@ -222,6 +222,9 @@ impl Model {
         if let Some(start) = self.member_of.get(&record.tgid).and_then(|id| self.starts.get_mut(id)) {
             start.push(record.clone());
         }
+        if let Event::File(event) = &record.event {
+            self.module_opened(record, event, make);
+        }
         self.tell_payload(record);
         self.follow(record, make);
         self.follow_webhooks(record, make);

@@ -7,6 +7,7 @@ use super::{
     memory,
     process::ProcessInfo,
     stdio::{Log, Streams},
+    wasm,
 };
 use crate::{
     input::{CriContainer, LifeFact},
@@ -92,6 +93,9 @@ impl Model {
             wasm_engine: fact.wasm_engine.clone(),
             ..Container::default()
         };
+        if let Some(module) = &fact.module {
+            wasm::take_up(&mut container, &wasm::shared(module));
+        }
         if container.runtime.is_none() {
             container.unknown.push("runtime: it had ended before the observer came".to_owned());
         }
@@ -127,6 +131,7 @@ impl Model {
             cri: Some(who_it_is(container)),
             is_wasm: container.kind == Kind::Wasm,
             wasm_engine: container.wasm_engine.clone(),
+            module: container.module.as_deref().cloned().map(|module| Ok(Box::new(module))),
             since_start: life.since == Since::Start,
             begun: life.begun,
             streams: life.streams.as_facts(),
@@ -158,7 +163,7 @@ fn who_it_is(container: &Container) -> CriContainer {
 mod tests {
     use super::*;
     use crate::{
-        input::{Fact, FactKind, Input, Record, StreamFact},
+        input::{Fact, FactKind, Input, Module, Record, StreamFact},
         output::{StdioOutcome, What},
         probes::{
             Event,
@@ -181,6 +186,8 @@ mod tests {
             start: Time(4),
             comm: "web".to_owned(),
             ppid: 1,
+            is_wasm: true,
+            module: Some(Ok(Box::new(Module { path: "/app.wasm".to_owned(), ..Module::default() }))),
             id: "c1".to_owned(),
             cri: Some(CriContainer { pod: Some("web-0".to_owned()), ..CriContainer::default() }),
             streams: vec![stream],

@@ -1,11 +1,14 @@
 //! One container start: what was seen of it, kept until it is settled.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
-use super::process::ProcessInfo;
+use super::{process::ProcessInfo, wasm::has_module_name};
 use crate::{
-    input::{Bundle, CriContainer, LookupError, Record},
-    probes::{Event, invocation::Program, process},
+    input::{Bundle, CriContainer, LookupError, Module, Record},
+    probes::{Event, file, invocation::Program, process},
     time::Time,
 };
 
@@ -40,6 +43,10 @@ pub struct Start {
     pub records_dropped: u64,
     pub bundle: Option<Result<Bundle, LookupError>>,
     pub cri: Option<CriContainer>,
+    /// It was asked what its Wasm module says of itself.
+    pub has_asked_module: bool,
+    /// The answer.
+    pub module: Option<Result<Arc<Module>, LookupError>>,
     /// Its bundle says that it is a pod's pause container.
     pub is_pause: bool,
     /// When the container engine was asked about it, until it has answered.
@@ -77,6 +84,8 @@ impl Start {
             records_dropped: 0,
             bundle: None,
             cri: None,
+            has_asked_module: false,
+            module: None,
             is_pause: false,
             asked: None,
             lost_before: lost,
@@ -112,11 +121,7 @@ impl Start {
             {
                 self.progress.begun.get_or_insert(time);
             }
-            Event::File(event)
-                if Some(record.tgid) == self.init
-                    && event.call.errno().is_none()
-                    && self.is_module(&event.path) =>
-            {
+            Event::File(event) if self.opens_module(record.tgid, event) => {
                 self.progress.begun.get_or_insert(event.call.entered);
             }
             Event::Output(event)
@@ -147,11 +152,12 @@ impl Start {
 
     /// Whether a path opened by the init is the Wasm module: by its name, or by the container's entrypoint.
     pub fn is_module(&self, path: &str) -> bool {
-        const SUFFIXES: [&str; 4] = [".wasm", ".wat", ".cwasm", ".aot"];
-        if SUFFIXES.iter().any(|suffix| path.ends_with(suffix)) {
-            return true;
-        }
-        self.is_entrypoint(path)
+        has_module_name(path) || self.is_entrypoint(path)
+    }
+
+    /// Whether the init, if this is it, has opened its module.
+    pub fn opens_module(&self, tgid: u32, event: &file::Event) -> bool {
+        Some(tgid) == self.init && event.call.errno().is_none() && self.is_module(&event.path)
     }
 
     /// Whether a path is what the bundle says is to be executed.

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::{Backend, Container, Cpu, Dns, Exec, File, Io, Process, Runtime, names};
+use super::{Backend, Container, Cpu, Dns, Exec, File, Io, Memory, Process, Runtime, names};
 use crate::{probes::context::Parent, time::Wall};
 
 /// Something that was seen of a container, or of a process of the node that is in none.
@@ -89,8 +89,20 @@ pub struct Stdio {
     pub reader: Option<Process>,
     pub log_file: Option<LogFile>,
     pub outcome: StdioOutcome,
+    /// Whether the container was killed with output that it had not written yet; `None`: nothing speaks for it.
+    pub unflushed: Option<Unflushed>,
     /// Nothing more will come.
     pub ended: bool,
+}
+
+names! {
+    /// Of a container that was killed after it had ignored SIGTERM: output that it kept to itself is lost with it.
+    Unflushed {
+        /// It wrote nothing but whole blocks, as C libraries do into a pipe until a program flushes or exits.
+        Likely = "likely",
+        /// It wrote nothing at all: it may have had nothing to say.
+        Possible = "possible",
+    }
 }
 
 /// Of a process, by its numbers in the initial namespace.
@@ -141,33 +153,6 @@ pub struct LogFile {
     pub bytes: Option<u64>,
     /// Whether it grew since the container's start, or since attach.
     pub grew: Option<bool>,
-}
-
-/// How memory was lacking, or touched where it may not be.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Memory {
-    pub kind: FaultKind,
-    pub signal: Option<i32>,
-    /// `si_code`.
-    pub code: Option<i32>,
-    pub address: Option<u64>,
-    /// `address` relative to the linear memory that it lies in.
-    pub wasm_address: Option<u64>,
-    /// Whether a handler of the process took the signal.
-    pub handled: Option<bool>,
-    /// Where `address` lies; `None` where nothing at an address was touched, or where it is not known.
-    pub region: Option<FaultRegion>,
-    /// The engine's own error code.
-    pub engine_code: Option<u32>,
-    pub seen: Seen,
-    pub scope: Option<OomScope>,
-    pub errno: Option<i32>,
-    /// How much was asked for (`map-failed`).
-    pub asked_bytes: Option<u64>,
-    pub rss_bytes: Option<u64>,
-    pub limit_bytes: Option<u64>,
-    /// How many alike are told by this one.
-    pub count: u64,
 }
 
 /// What became of a TCP connection that a process has opened.
@@ -247,52 +232,6 @@ names! {
         /// A side has ended its TLS handshake with an alert.
         TlsFailed = "tls-failed",
         Error = "error",
-    }
-}
-
-names! {
-    FaultKind {
-        /// Wasm code touched what it may not, and its engine took the signal.
-        WasmTrap = "wasm-trap",
-        /// A signal that nothing took.
-        Fault = "fault",
-        OomKill = "oom-kill",
-        /// A memory limit was reached, and nothing was killed.
-        Limit = "limit",
-        /// Address space was refused.
-        MapFailed = "map-failed",
-    }
-}
-
-names! {
-    FaultRegion {
-        LinearMemory = "linear-memory",
-        Guard = "guard",
-        Stack = "stack",
-        /// The first pages: a null pointer.
-        Null = "null",
-        Other = "other",
-    }
-}
-
-names! {
-    /// By what it is known.
-    Seen {
-        Engine = "engine",
-        Signal = "signal",
-        Text = "text",
-        Exit = "exit",
-        /// The kernel's own answer or decision.
-        Kernel = "kernel",
-    }
-}
-
-names! {
-    /// Whose memory ran out.
-    OomScope {
-        Memcg = "memcg",
-        Global = "global",
-        Unknown = "unknown",
     }
 }
 

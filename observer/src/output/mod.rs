@@ -13,6 +13,7 @@ mod file;
 mod finding;
 mod hardware;
 mod io;
+mod memory;
 mod node;
 mod runtime;
 pub mod signal;
@@ -20,11 +21,11 @@ mod stats;
 pub mod tls_alert;
 mod tool;
 
-use std::{collections::BTreeMap, net::SocketAddr};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
 use crate::{
     health::{OtlpCounts, OwnCost, ProbeHealth},
-    input::{Device, Route},
+    input::{Device, Module, Route},
     layer::Layer,
     probes::storage::On,
     time::{Time, Wall},
@@ -38,9 +39,8 @@ pub use describe::{
 };
 pub use dns::{Dns, DnsOutcome, DnsQuestion, DnsTransport};
 pub use event::{
-    CallOutcome, CallPhases, CallSeen, Drop, Event, FaultKind, FaultRegion, LogFile, Memory, Net, NetAction,
-    NetOutcome, OomScope, Peer, Seen, ServerTime, Side, Since, Stdio, StdioOutcome, StdioTarget, Text,
-    Thread, TlsAlert, Webhook, What,
+    CallOutcome, CallPhases, CallSeen, Drop, Event, LogFile, Net, NetAction, NetOutcome, Peer, ServerTime,
+    Side, Since, Stdio, StdioOutcome, StdioTarget, Text, Thread, TlsAlert, Unflushed, Webhook, What,
 };
 pub use evidence::{Evidence, Join, Joined, Target, Told};
 pub use exec::Exec;
@@ -50,6 +50,7 @@ pub use finding::{
 };
 pub use hardware::{BlockUse, HardwareUse, SyncUse};
 pub use io::Io;
+pub use memory::{FaultKind, FaultRegion, Memory, OomScope, Seen};
 pub use node::{Histogram, NodeUse};
 pub use runtime::{Runtime, RuntimeAction};
 pub use stats::{Resident, Stats};
@@ -77,6 +78,9 @@ pub enum Want {
     /// Read config.json of the bundle that runtime process `tgid` was given: `path`, or its working
     /// directory when it was given none.
     Bundle { tgid: u32, path: Option<String> },
+    /// Read the Wasm module that the init of a container has opened at this time by this path; `bundle`: the folder of its bundle, as
+    /// far as that is known.
+    Module { init: u32, at: Time, path: String, bundle: Option<String> },
     /// Ask the container engine about a container or sandbox.
     Cri { id: String },
     /// Ask a runtime binary for its version, as seen by process `tgid`.
@@ -158,6 +162,8 @@ pub struct Container {
     pub kind: Kind,
     /// What runs the payload, where that is Wasm: by its library, or as a part of the runtime.
     pub wasm_engine: Option<String>,
+    /// What the module of such a payload says of itself, where it was read.
+    pub module: Option<Arc<Module>>,
     pub cgroup: Option<String>,
     /// `kn->id` of its control group: the directory's inode.
     pub cgroup_id: Option<u64>,

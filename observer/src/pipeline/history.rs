@@ -274,6 +274,7 @@ mod tests {
                 reader: None,
                 log_file: None,
                 outcome,
+                unflushed: None,
                 ended: false,
             };
             let Output::Event(mut event) = exited(1) else { unreachable!("an event") };

@@ -2,7 +2,9 @@
 
 use observer_ebpf::{
     Family,
-    wire::fault::{Delivered, EngineResult, Handled, Ignored, OomKill, Stop, action, known},
+    wire::fault::{
+        Delivered, EngineResult, Handled, Ignored, LINEAR_UNIT_SHIFT, OomKill, Stop, action, known,
+    },
 };
 use serde::{Deserialize, Serialize};
 
@@ -89,6 +91,10 @@ pub struct Signal {
     pub role: u32,
     /// The container's init as the kernel side knows it.
     pub init: Option<u32>,
+    /// How far into the address space that it has reserved for a linear memory the process may get, bytes; `None`: it has
+    /// none, or several, or that is not known.
+    #[serde(default)]
+    pub linear_reach: Option<u64>,
     pub comm: String,
 }
 
@@ -171,6 +177,7 @@ fn signal(bytes: &[u8]) -> Result<Signal, Malformed> {
         action,
         role: wire.role,
         init: (wire.init != 0).then_some(wire.init),
+        linear_reach: (wire.linear_units != 0).then_some(u64::from(wire.linear_units) << LINEAR_UNIT_SHIFT),
         comm: chars::comm(&wire.comm),
     })
 }

@@ -11,9 +11,13 @@ use crate::time::Time;
 
 pub const SPEC: Spec = Spec {
     family: Family::Memory,
-    gives: "where loading a Wasm module ends and instantiating it begins, and which addresses are linear memory",
-    cost: "a comparison at the exit of mmap",
-    hooks: &[syscall!("mmap", "exit_mmap", ["addr", "len", "prot", "flags"])],
+    gives: "where loading a Wasm module ends and instantiating it begins, which addresses are linear memory, and how far \
+            it had grown when it trapped",
+    cost: "a comparison at the exit of mmap; a look-up at the exit of mprotect",
+    hooks: &[
+        syscall!("mmap", "exit_mmap", ["addr", "len", "prot", "flags"]),
+        syscall!("mprotect", "exit_mprotect", ["start", "len", "prot"]),
+    ],
 };
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -20,16 +20,28 @@ pub(super) fn signals<'a>(
         .with(Label::Seen, memory.seen.name())
         .with_some(Label::Code, memory.engine_code.map(|code| format!("{code:#x}")))
         .with_some(Label::Handled, memory.handled.map(yes_no))
+        .with_some(Label::AtMaximum, memory.is_at_maximum().map(yes_no))
         .with_some(Label::Scope, memory.scope.map(OomScope::name))
         .with_some(Label::Errno, memory.errno.and_then(errno::name))
         .saying(text(memory)));
+}
+
+/// How large the memory was, and may become.
+fn grown(memory: &Memory) -> String {
+    match (memory.linear_bytes, memory.linear_max_bytes) {
+        (Some(bytes), Some(max)) => format!(" of {bytes} bytes, which may have {max}"),
+        (Some(bytes), None) => format!(" of {bytes} bytes"),
+        (None, _) => String::new(),
+    }
 }
 
 fn text(memory: &Memory) -> String {
     let mib = |bytes: u64| format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20));
     match memory.kind {
         FaultKind::WasmTrap => match (memory.wasm_address, memory.engine_code) {
-            (Some(address), _) => format!("Wasm code touched {address:#x}, outside of its memory"),
+            (Some(address), _) => {
+                format!("Wasm code touched {address:#x}, outside of its memory{}", grown(memory))
+            }
             (None, Some(code)) => format!("the Wasm engine says error {code:#x}"),
             (None, None) => "the Wasm engine caught a fault of its code".to_owned(),
         },

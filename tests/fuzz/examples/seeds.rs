@@ -103,7 +103,7 @@ fn records() -> Vec<(&'static str, Vec<u8>)> {
         action: wire::fault::action::HANDLER,
         role: role::PAYLOAD,
         init: 7,
-        pad: 0,
+        linear_units: 0x210,
         comm: *b"node\0\0\0\0\0\0\0\0\0\0\0\0",
     };
     let packet = wire::packet::Packet {

@@ -15,6 +15,16 @@ pub fn wasm(name: &str) -> Vec<u8> {
     module(&Path::new(SOURCES).join(format!("{name}.wat")))
 }
 
+/// `grows.wat` with a memory of these limits.
+pub fn grows(limits: &str) -> Vec<u8> {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let text =
+        String::from_utf8(source("grows.wat")).expect("text").replace("\") LIMITS", &format!("\") {limits}"));
+    let path = folder.path().join("grows.wat");
+    fs::write(&path, text).expect("a text");
+    module(&path)
+}
+
 /// A script that needs no building.
 pub fn source(name: &str) -> Vec<u8> {
     fs::read(Path::new(SOURCES).join(name)).expect("a workload")

@@ -196,6 +196,8 @@ fn a_module_that_was_there_before_and_a_program_beside_it() {
     };
     assert_eq!(of("module"), (json!("attach"), json!("wasm"), json!("built into youki")), "{told:#}");
     assert_eq!(of("plain"), (json!("attach"), json!("oci"), Value::Null), "{told:#}");
+    let modules: Vec<_> = containers.iter().map(|it| &it["module"]["path"]).collect();
+    assert!(modules.contains(&&json!("/app.wasm")) && modules.contains(&&Value::Null), "{told:#}");
 }
 
 #[test]

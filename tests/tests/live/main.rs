@@ -15,6 +15,7 @@ mod image;
 mod log;
 mod memory;
 mod metrics;
+mod module;
 mod net;
 mod otlp;
 mod privileges;

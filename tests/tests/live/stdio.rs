@@ -9,10 +9,11 @@ mod writers;
 use std::{thread, time::Duration};
 
 use observer_tests::rig::{
-    Stage,
+    Stage, program,
     run::Run,
     stage,
     stdio::{Cat, Container, Streams, delivered, drain, expect, writer},
+    verdict::findings,
 };
 use serde_json::{Value, json};
 
@@ -54,6 +55,43 @@ fn all_is_delivered_to_whoever_reads() {
         expect(event, &[("since", json!("start")), ("shared_with_fd", Value::Null)]);
         expect(&event["reader"], &[("pid", json!(reader.pid())), ("comm", json!("cat"))]);
         expect(&event["container"], &[("runtime", json!("crun"))]);
+    }
+    seen.nothing_was_lost();
+}
+
+/// The first process of a container ignores SIGTERM unless it asks for it.
+#[test]
+fn killed_before_it_had_written_all() {
+    let stage = stage();
+    let run = Run::begin(&stage, &[]);
+    let crun = stage.runtime(program("crun"));
+    let cases = [
+        ("blocks", "print:100x50", &["TERM", "KILL"][..], 4_096, json!("likely")),
+        ("silent", "print:100", &["TERM", "KILL"], 0, json!("possible")),
+        // Look like the first: it was not asked to end, or wrote what is no block, or is no worse for it.
+        ("unasked", "print:100x50", &["KILL"], 4_096, Value::Null),
+        ("lines", "write:100x50", &["TERM", "KILL"], 5_000, Value::Null),
+    ];
+    let ids = cases.clone().map(|(name, words, signals, bytes, _)| {
+        let (streams, out) = Streams::piped();
+        let reader = drain(out, 65_536, Duration::ZERO);
+        let words = format!("{words} mark:/said wait:/never");
+        let mut container = Container::begin(&stage, name, &words, streams);
+        container.reaches("said");
+        for signal in signals {
+            let kill = stage.run(crun.command("kill").args([&container.id, *signal]));
+            kill.expect("crun").success().expect("kill");
+        }
+        assert_eq!(container.ends(), 137, "{name}");
+        assert_eq!(reader.join().expect("a reader"), bytes, "{name}");
+        run.stream_ends(&container.id, 1);
+        container.id
+    });
+    let seen = run.end();
+    for (id, (_, _, _, bytes, unflushed)) in ids.iter().zip(cases) {
+        let fields = [("written_bytes", json!(bytes)), ("unflushed", unflushed)];
+        expect(seen.stream(id, 1, &[]), &fields);
+        assert_eq!(findings(&seen, id), [""; 0]);
     }
     seen.nothing_was_lost();
 }

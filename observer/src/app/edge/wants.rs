@@ -28,6 +28,10 @@ impl Edge {
                 let result = self.prefetched.bundle(&self.host, tgid, path.as_deref());
                 self.fact(FactKind::Bundle { tgid, result })?;
             }
+            Want::Module { init, at, path, bundle } => {
+                let result = self.prefetched.module(&self.host, (init, at), &path, bundle.as_deref());
+                self.fact(FactKind::Module { init, result: result.map(Box::new) })?;
+            }
             Want::Cri { id } => match self.permit("CRI") {
                 Ok(permit) => {
                     let cri = Arc::clone(&self.cri);
@@ -85,6 +89,17 @@ impl Edge {
             Want::ForgetConnection { cookie } => self.live.forget_connection(cookie),
             Want::Unwatch { tgid } => self.live.unwatch(tgid),
             Want::Quiet { init } => self.live.quiet(init),
+        }
+        Ok(())
+    }
+
+    /// Of what is wanted since there were so many wants: what was read as soon as it was seen answers before what the same
+    /// process did next.
+    pub(super) fn answer_at_once(&mut self, known: usize) -> Result<()> {
+        let is_read = |want: &Want| matches!(want, Want::Bundle { .. } | Want::Module { .. });
+        while let Some(at) = self.wants.iter().skip(known).position(is_read) {
+            let want = self.wants.remove(known + at);
+            self.execute(want)?;
         }
         Ok(())
     }

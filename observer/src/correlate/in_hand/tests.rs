@@ -181,6 +181,7 @@ fn blocked(waiter: Option<u32>) -> Told {
             reader: None,
             log_file: None,
             outcome: StdioOutcome::Blocked,
+            unflushed: None,
             ended: false,
         }),
     )

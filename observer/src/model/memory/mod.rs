@@ -15,7 +15,7 @@ use observer_ebpf::control::role;
 use super::{Made, Model, lives::Lives, process::Processes};
 use crate::{
     input::Record,
-    output::{Exit, FaultKind, Memory, Process, Seen, Want, What},
+    output::{self, Exit, FaultKind, FaultRegion, Memory, Process, Seen, Want, What},
     probes::{Event, fault, file},
     time::Time,
 };
@@ -39,6 +39,8 @@ fn of_kind(kind: FaultKind, seen: Seen) -> Memory {
         code: None,
         address: None,
         wasm_address: None,
+        linear_bytes: None,
+        linear_max_bytes: None,
         handled: None,
         region: None,
         engine_code: None,
@@ -156,6 +158,9 @@ impl Model {
                 continue;
             };
             let (pid, tid, comm) = telling.who;
+            if pid == init {
+                declare_maximum(&mut event);
+            }
             let info = self.processes.get(pid).cloned().unwrap_or_default();
             event.began = telling.began.map(|began| self.clock.wall(began));
             event.why = telling.why.map(str::to_owned);
@@ -169,6 +174,16 @@ impl Model {
             });
             make(Made::Event(event));
         }
+    }
+}
+
+/// What the module says of the linear memory that was touched.
+fn declare_maximum(event: &mut output::Event) {
+    let module = event.container.as_ref().and_then(|container| container.module.as_ref());
+    if let What::Memory(memory) = &mut event.what
+        && matches!(memory.region, Some(FaultRegion::LinearMemory | FaultRegion::Guard))
+    {
+        memory.linear_max_bytes = module.and_then(|module| module.own_memory()?.max_bytes());
     }
 }
 

@@ -119,6 +119,7 @@ impl State {
             code: Some(signal.code),
             address: signal.address,
             wasm_address,
+            linear_bytes: region.and_then(|_| self.linear_bytes((record.tgid, Some(signal.start)), signal)),
             handled: Some(is_handled),
             region,
             count: if is_handled && self.takers.is_empty() { 1 + hidden } else { 1 },
@@ -227,6 +228,13 @@ impl State {
         let has_own = self.spaces.iter().any(|(of, _)| is_same(*of, owner));
         let of_owner = |of: Owner| !has_own || is_same(of, owner);
         self.spaces.iter().rev().filter(|(of, _)| of_owner(*of)).find_map(|(_, space)| space.place(address))
+    }
+
+    /// How much of its linear memory a process could access, if it has reserved only one.
+    fn linear_bytes(&self, owner: Owner, signal: &Signal) -> Option<u64> {
+        let mut own = self.spaces.iter().filter(|(of, _)| is_same(*of, owner));
+        let (Some((_, space)), None) = (own.next(), own.next()) else { return None };
+        space.start.checked_add(signal.linear_reach?)?.checked_sub(space.base?)
     }
 
     pub fn has_been_killed(&self) -> bool {

@@ -59,6 +59,7 @@ fn segv(address: u64, action: Action) -> Signal {
         action,
         role: role::PAYLOAD,
         init: Some(INIT),
+        linear_reach: None,
         comm: "engine".into(),
     }
 }
@@ -109,6 +110,20 @@ fn signals_of_java_with_a_reservation_like_an_engine_s_are_nothing() {
         assert_eq!(take(&mut java, INIT, 2, &segv(0, Action::Handler)), []);
         assert_eq!(take(&mut java, INIT, 3, &division), []);
     }
+}
+
+#[test]
+fn how_far_a_memory_had_grown_is_known_of_the_only_one() {
+    let reaches = |bytes| Signal { linear_reach: Some(bytes), ..segv(BASE + 0x50_0000, Action::Handler) };
+    let told = |state: &mut State, signal: &Signal| only(take(state, INIT, 2, signal)).linear_bytes;
+    assert_eq!(told(&mut engine(), &reaches(BASE - SPACE + 0x1_0000)), Some(0x1_0000));
+    assert_eq!(told(&mut engine(), &reaches(0x1000)), None, "it begins further on");
+    assert_eq!(told(&mut engine(), &segv(BASE, Action::Handler)), None, "nobody says");
+    let mut several = engine();
+    reserve(&mut several, INIT, 1 << 40, 4_362_076_160, 0);
+    assert_eq!(told(&mut several, &reaches(BASE - SPACE + 0x1_0000)), None, "whose is it?");
+    let illegal = Signal { signal: SIGILL, ..reaches(BASE - SPACE + 0x1_0000) };
+    assert_eq!(told(&mut engine(), &illegal), None, "no memory was touched");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::{stream::Stream, verdict::Said};
 use crate::{
     model::Model,
-    output::{Process, Stdio, StdioTarget, Thread},
+    output::{Process, Stdio, StdioTarget, Thread, Unflushed},
     probes::stdio::ObjectKind,
     time::Time,
 };
@@ -42,6 +42,7 @@ impl Model {
             reader: self.reader_of(stream),
             log_file: None,
             outcome: said.outcome,
+            unflushed: written.filter(|_| ended && life.was_killed_deaf()).and_then(unflushed),
             ended,
         })
     }
@@ -80,6 +81,17 @@ impl Model {
             exe: known.and_then(|info| info.exe.clone()),
             start: known.map(|info| self.clock.wall(info.start)),
         })
+    }
+}
+
+/// What those bytes say of a program that was killed before it could write the rest.
+fn unflushed(written: u64) -> Option<Unflushed> {
+    /// What C libraries write to a pipe at once (`st_blksize`); those of other languages take multiples of it.
+    const BLOCK: u64 = 4_096;
+    match written {
+        0 => Some(Unflushed::Possible),
+        bytes if bytes % BLOCK == 0 => Some(Unflushed::Likely),
+        _ => None,
     }
 }
 

@@ -60,6 +60,7 @@ fn ended(id: &str, outcome: StdioOutcome, blocked_ns: Option<u64>) -> Event {
         reader: None,
         log_file: None,
         outcome,
+        unflushed: None,
         ended: true,
     };
     event(id, What::Stdio(stdio))
@@ -72,6 +73,8 @@ fn fault(id: &str, kind: FaultKind, count: u64) -> Event {
         code: None,
         address: None,
         wasm_address: None,
+        linear_bytes: None,
+        linear_max_bytes: None,
         handled: None,
         region: None,
         engine_code: None,

@@ -14,7 +14,7 @@ const DELIVERED: wire::fault::Delivered = wire::fault::Delivered {
     action: wire::fault::action::HANDLER,
     role: 16,
     init: 9,
-    pad: 0,
+    linear_units: 0x210,
     comm: *b"node\0\0\0\0\0\0\0\0\0\0\0\0",
 };
 
@@ -29,6 +29,7 @@ fn signal() -> Signal {
         action: Action::Handler,
         role: 16,
         init: Some(9),
+        linear_reach: Some(0x21_0000),
         comm: "node".into(),
     }
 }

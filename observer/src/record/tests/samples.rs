@@ -141,6 +141,30 @@ fn route() -> Route {
     Route { transport: Transport::Udp, from: place(4_000), to: place(53) }
 }
 
+fn module() -> Module {
+    let memory = LinearMemory {
+        imported_as: Some("\u{1b}".into()),
+        min_pages: 0,
+        max_pages: Some(u64::MAX),
+        is_shared: true,
+        page_bytes: 1,
+    };
+    let code = AheadOfTime {
+        form: AotForm::Elf,
+        version: None,
+        os: Some("linux".into()),
+        machine: "machine 9".into(),
+    };
+    Module {
+        path: "/app.wasm".into(),
+        format: ModuleFormat::Component,
+        memories: vec![memory],
+        imports: vec!["env.f".into()],
+        imports_left_out: u64::MAX,
+        ahead_of_time: Some(code),
+    }
+}
+
 fn facts() -> Vec<FactKind> {
     let error = || LookupError { what: "bundle".into(), why: "No such file".into() };
     let labels = BTreeMap::from([("app".to_owned(), "web".to_owned())]);
@@ -171,6 +195,8 @@ fn facts() -> Vec<FactKind> {
             id: "c".into(),
             result: Ok(CriContainer { attempt: Some(2), labels, ..CriContainer::default() }),
         },
+        FactKind::Module { init: 9, result: Err(error()) },
+        FactKind::Module { init: 9, result: Ok(Box::new(module())) },
         FactKind::LogFile { init: 9, path: "/var/log/pods/0.log".into(), result: Ok(u64::MAX) },
         FactKind::LogFile { init: 9, path: "\u{1b}".into(), result: Err(error()) },
         FactKind::RuntimeVersion { exe: "/usr/bin/crun".into(), result: Err(error()) },

@@ -2,7 +2,10 @@
 
 use serde::Serialize;
 
-use super::container::{ContainerJson, ProcessJson};
+use super::{
+    container::{ContainerJson, ProcessJson},
+    module::ModuleJson,
+};
 use crate::{
     output::{ColdStart, Failure, Milestones, Phase, PhaseName},
     sink::{errno, units::ms},
@@ -14,6 +17,8 @@ const NOT_COUNTED: &str = "page faults and reads of its processes were not count
 #[derive(Serialize)]
 pub(super) struct ColdStartBody<'a> {
     container: ContainerJson<'a>,
+    /// `null`: it runs none, or that could not be read, which `container.unknown` says.
+    module: Option<ModuleJson<'a>>,
     t0: &'static str,
     total_ms: f64,
     ready: &'static str,
@@ -40,6 +45,7 @@ impl<'a> ColdStartBody<'a> {
         let phases = start.phases.iter().filter(|phase| phase.name != PhaseName::Unattributed);
         ColdStartBody {
             container: ContainerJson::of(&start.container),
+            module: start.container.module.as_deref().map(ModuleJson::of),
             t0: start.t0.name(),
             total_ms: ms(start.total_ns),
             ready: start.ready.name(),

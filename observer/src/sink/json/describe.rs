@@ -11,6 +11,7 @@ use super::{
     cpu::CpuUseJson,
     event::{EventBody, StdioJson},
     finding::{CheckJson, FindingBody, UnprovenBody},
+    module::ModuleJson,
     network::NetworkJson,
     stats::ResidentJson,
     summary::NotMeasuredJson,
@@ -40,6 +41,8 @@ pub(super) struct DescribeBody<'a> {
 #[derive(Serialize)]
 struct DescribedJson<'a> {
     container: ContainerJson<'a>,
+    /// `null`: it runs none, or that was not read, which `container.unknown` says.
+    module: Option<ModuleJson<'a>>,
     condition: &'static str,
     since: Option<&'static str>,
     restarts: Option<u32>,
@@ -114,6 +117,7 @@ impl<'a> DescribedJson<'a> {
         ];
         DescribedJson {
             container: ContainerJson::of(&described.container),
+            module: described.container.module.as_deref().map(ModuleJson::of),
             condition: described.condition.unwrap_or(Condition::Unknown).name(),
             since: described.since.map(Since::name),
             restarts: described.restarts,

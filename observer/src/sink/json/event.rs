@@ -15,7 +15,7 @@ use super::{
 use crate::{
     output::{
         Event, Exec, FaultRegion, LogFile, Memory, OomScope, PhaseName, Runtime, Stdio, StdioTarget, Thread,
-        What,
+        Unflushed, What,
     },
     sink::{
         errno, signal,
@@ -134,6 +134,7 @@ pub(super) struct StdioJson<'a> {
     reader: Option<ProcessJson<'a>>,
     log_file: Option<LogFileJson<'a>>,
     outcome: &'static str,
+    unflushed: Option<&'static str>,
     ended: bool,
 }
 
@@ -168,6 +169,7 @@ impl<'a> StdioJson<'a> {
             reader: stdio.reader.as_ref().map(ProcessJson::of),
             log_file: stdio.log_file.as_ref().map(log_file),
             outcome: stdio.outcome.name(),
+            unflushed: stdio.unflushed.map(Unflushed::name),
             ended: stdio.ended,
         }
     }
@@ -182,6 +184,9 @@ struct MemoryJson {
     /// Hexadecimal: 64 bits are more than a number of JSON keeps.
     address: Option<String>,
     wasm_address: Option<String>,
+    /// Of the linear memory that was touched: what could be accessed, and what its module declares as the most.
+    linear_bytes: Option<u64>,
+    linear_max_bytes: Option<u64>,
     handled: Option<bool>,
     region: Option<&'static str>,
     engine_code: Option<u32>,
@@ -205,6 +210,8 @@ impl MemoryJson {
             code: memory.code,
             address: memory.address.map(hex),
             wasm_address: memory.wasm_address.map(hex),
+            linear_bytes: memory.linear_bytes,
+            linear_max_bytes: memory.linear_max_bytes,
             handled: memory.handled,
             region: memory.region.map(FaultRegion::name),
             engine_code: memory.engine_code,

@@ -17,6 +17,7 @@ mod hardware;
 mod health;
 mod line;
 pub mod matrix;
+mod module;
 mod net;
 mod network;
 mod node;

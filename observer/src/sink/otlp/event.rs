@@ -16,7 +16,7 @@ use crate::{
     layer::Layer,
     output::{
         Cpu, Event, Exec, FaultKind, FaultRegion, Io, Kind, Memory, Net, OomScope, Runtime, Stdio,
-        StdioTarget, Text, What, tls_alert,
+        StdioTarget, Text, Unflushed, What, tls_alert,
     },
     pipeline::event_needs_attention,
     sink::{errno, signal, words},
@@ -139,6 +139,7 @@ fn stdio_attributes(to: &mut Attributes, stdio: &Stdio) -> String {
     optional(to, "observer.stdio.delivered_bytes", stdio.delivered_bytes);
     optional(to, "observer.stdio.pipe_bytes", stdio.pipe_bytes);
     to.int("observer.stdio.broken_pipe_writes", stdio.broken_pipe_writes);
+    to.text("observer.stdio.unflushed", stdio.unflushed.map(Unflushed::name));
     to.bool("observer.stdio.ended", Some(stdio.ended));
     if let Some(ns) = stdio.blocked_ns {
         to.double("observer.stdio.blocked_ms", ms(ns));
@@ -210,6 +211,8 @@ fn memory_attributes(to: &mut Attributes, memory: &Memory) -> String {
     }
     to.bool("observer.memory.handled", memory.handled);
     optional(to, "observer.memory.engine_code", memory.engine_code);
+    optional(to, "observer.memory.linear_bytes", memory.linear_bytes);
+    optional(to, "observer.memory.linear_max_bytes", memory.linear_max_bytes);
     optional(to, "observer.memory.asked_bytes", memory.asked_bytes);
     optional(to, "observer.memory.rss_bytes", memory.rss_bytes);
     optional(to, "observer.memory.limit_bytes", memory.limit_bytes);

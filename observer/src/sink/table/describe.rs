@@ -3,18 +3,18 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Lang, finding,
+    Lang, finding, module, stream,
     text::{Page, Tone},
 };
 use crate::{
     input::Tracked,
     output::{
-        Api, CheckState, Condition, Described, Description, Direction, Known, NotMeasured, PastExit, Since,
-        Stdio, StdioTarget,
+        Api, CheckState, Condition, Container, Described, Description, Direction, Kind, Known, NotMeasured,
+        PastExit, Since,
     },
     sink::{
         escape, timeline,
-        units::{self, bytes_text, date_time, ms_text, process_text},
+        units::{self, bytes_text, date_time, ms_text},
         words::{self, checks::checks},
     },
 };
@@ -124,11 +124,14 @@ fn container(page: Page, of: &Described) -> String {
     let heading = page.paint(Tone::Heading, &escape::terminal(&name));
     let mut text = format!("\n{heading}  {}\n", page.paint(tone, condition.name()));
     text.push_str(&line(page, "who", &who(of)));
+    text.push_str(&module(page, &of.container));
     text.push_str(&line(page, "restarts", &restarts(of)));
     for exit in of.exits.iter().take(EXITS) {
         text.push_str(&line(page, "ended", &ended(exit)));
     }
-    of.streams.iter().for_each(|stream| text.push_str(&line(page, name_of(stream), &hops(stream))));
+    of.streams
+        .iter()
+        .for_each(|stream| text.push_str(&line(page, stream::name(stream), &stream::hops(stream))));
     if of.streams.is_empty() {
         text.push_str(&line(page, "stdio", "not known: it was not watched while it lived"));
     }
@@ -167,6 +170,19 @@ fn who(of: &Described) -> String {
     parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
+/// What a Wasm module says of itself, or why that is not known.
+fn module(page: Page, container: &Container) -> String {
+    let why = || container.unknown.iter().find(|why| why.starts_with("Wasm module"));
+    match &container.module {
+        Some(module) => line(page, "module", &module::said(module)),
+        None if container.kind == Kind::Wasm => {
+            let why = why().map_or("nobody watched when it was opened", String::as_str);
+            line(page, "module", &format!("not known: {why}"))
+        }
+        None => String::new(),
+    }
+}
+
 fn restarts(of: &Described) -> String {
     let times = match of.restarts {
         Some(0) => "none, by its engine".to_owned(),
@@ -187,47 +203,6 @@ fn ended(exit: &PastExit) -> String {
     let reason = exit.reason.as_ref().map(|reason| format!(", {reason}")).unwrap_or_default();
     let attempt = exit.attempt.map(|attempt| format!(", attempt {attempt}")).unwrap_or_default();
     format!("{time}, {how}{reason}{attempt} ({})", exit.id.chars().take(12).collect::<String>())
-}
-
-fn name_of(stream: &Stdio) -> &'static str {
-    match (stream.fd, stream.shared_with_fd) {
-        (1, Some(_)) => "stdout+stderr",
-        (1, None) => "stdout",
-        _ => "stderr",
-    }
-}
-
-/// `delivered: 120 B written -> pipe, 0 B queued -> containerd-shim[12] -> /var/log/pods/... 4.0 KiB, grew`.
-fn hops(stream: &Stdio) -> String {
-    let written = match stream.written_bytes {
-        Some(bytes) => format!("{} written", bytes_text(bytes)),
-        None => "bytes written not known".to_owned(),
-    };
-    let mut hops = vec![written];
-    match stream.target {
-        StdioTarget::Pipe | StdioTarget::Fifo => {
-            let queued = stream.pipe_bytes.map_or_else(
-                || "what is queued not known".to_owned(),
-                |bytes| format!("{} queued", bytes_text(bytes)),
-            );
-            hops.push(format!("pipe, {queued}"));
-            hops.push(stream.reader.as_ref().map_or_else(|| "reader not known".to_owned(), process_text));
-        }
-        StdioTarget::Closed => hops.push("closed".to_owned()),
-        target => hops.push(words::target_text(target).to_owned()),
-    }
-    if let Some(log) = &stream.log_file {
-        let bytes = log.bytes.map(|bytes| format!(" {}", bytes_text(bytes))).unwrap_or_default();
-        let grew = match log.grew {
-            Some(true) => ", grew",
-            Some(false) => ", does not grow",
-            None => "",
-        };
-        hops.push(format!("{}{bytes}{grew}", log.path));
-    }
-    let waited = stream.blocked_ns.filter(|ns| *ns > 0);
-    let waited = waited.map(|ns| format!("; writers waited {} ms", ms_text(ns))).unwrap_or_default();
-    format!("{}: {}{waited}", stream.outcome.name(), hops.join(" -> "))
 }
 
 fn outcomes(counts: Option<&BTreeMap<&'static str, u64>>, since: Option<Since>) -> String {
@@ -325,9 +300,12 @@ fn line(page: Page, name: &str, said: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::{
-        output::{Container, LogFile, Process, Source, StdioOutcome},
+        input::Module,
+        output::{LogFile, Process, Source, Stdio, StdioOutcome, StdioTarget},
         time::Wall,
     };
 
@@ -348,6 +326,7 @@ mod tests {
             reader: Some(Process { pid: 7, comm: HOSTILE.to_owned(), ..Process::default() }),
             log_file: Some(LogFile { path: HOSTILE.to_owned(), bytes: Some(4_096), grew: Some(false) }),
             outcome: StdioOutcome::Blocked,
+            unflushed: None,
             ended: false,
         }
     }
@@ -359,6 +338,11 @@ mod tests {
             pod: Some(HOSTILE.to_owned()),
             namespace: Some(HOSTILE.to_owned()),
             image: Some(HOSTILE.to_owned()),
+            module: Some(Arc::new(Module {
+                path: HOSTILE.to_owned(),
+                imports: vec![HOSTILE.to_owned()],
+                ..Module::default()
+            })),
             ..Container::default()
         };
         let exit = PastExit {
@@ -398,16 +382,22 @@ mod tests {
         let text = screen(page, Lang::En, &description());
         assert!(!text.contains(['\u{1b}', '\u{202e}']), "{text}");
         assert!(text.lines().all(|line| super::super::text::columns(line) <= 100), "{text}");
+        assert!(text.contains("no memory; imports"), "{text}");
         assert!(text.contains("blocked: 2.0 KiB written -> pipe, 1.0 KiB queued"), "{text}");
     }
 
     #[test]
     fn what_is_not_known_is_said_to_be() {
-        let unknown = Described::default();
+        let module = Container { kind: Kind::Wasm, ..Container::default() };
+        let unknown = Described { container: module, ..Described::default() };
         let text = container(Page { width: 200, color: false }, &unknown);
-        for said in
-            ["runtime not known", "not known: no engine says", "stdio", "not measured; no limit is known"]
-        {
+        for said in [
+            "runtime not known",
+            "nobody watched when it was opened",
+            "not known: no engine says",
+            "stdio",
+            "not measured; no limit is known",
+        ] {
             assert!(text.contains(said), "{said}: {text}");
         }
         assert!(!text.contains(" 0 "), "{text}");

@@ -9,7 +9,9 @@ mod finding;
 mod grid;
 mod groups;
 pub mod matrix;
+mod module;
 mod row;
+mod stream;
 mod text;
 mod waterfall;
 

@@ -4,6 +4,7 @@
 
 use std::{
     collections::BTreeMap,
+    fs::File,
     io,
     path::{Component, Path, PathBuf},
 };
@@ -35,6 +36,25 @@ pub fn read_bundle(host: &HostRoot, tgid: u32, path: Option<&str>) -> Result<Bun
     let what = || format!("bundle {}", config.display());
     let text = read_config(host, tgid, &config).map_err(|error| failed(what(), error))?;
     parse(&dir, &text).map_err(|error| failed(what(), error))
+}
+
+/// Opens what a container has at `path` in its root file system, where its bundle says that is: for a container whose
+/// processes are gone, and with them its own view of it.
+///
+/// # Errors
+/// The bundle or the file cannot be read, or something was mounted over the latter.
+pub fn open_in_rootfs(host: &HostRoot, dir: &Path, path: &Path) -> io::Result<File> {
+    let node = host.open_root()?;
+    let text = files::read_regular(&node, &dir.join("config.json"), Last::Refuse, MAX_CONFIG)?;
+    let config: Config = serde_json::from_slice(&text)?;
+    let absolute = Path::new("/").join(config.process.cwd).join(path);
+    if let Some(mount) = config.mounts.iter().find(|mount| absolute.starts_with(&mount.destination)) {
+        let covered = format!("its container is gone, and with it what was mounted at {}", mount.destination);
+        return Err(io::Error::new(io::ErrorKind::NotFound, covered));
+    }
+    let rootfs = config.root.path.ok_or_else(|| io::Error::other("its bundle names no root file system"))?;
+    let rootfs = files::locate(&node, &dir.join(rootfs), Last::Follow)?;
+    files::open_regular(rootfs, &absolute, Last::Follow)
 }
 
 fn directory(host: &HostRoot, tgid: u32, path: Option<&str>) -> Result<PathBuf, LookupError> {
@@ -82,6 +102,8 @@ struct Config {
     linux: Linux,
     #[serde(deserialize_with = "lenient")]
     annotations: BTreeMap<String, serde_json::Value>,
+    #[serde(deserialize_with = "lenient")]
+    mounts: Vec<Mount>,
 }
 
 #[derive(Default, Deserialize)]
@@ -89,6 +111,15 @@ struct Config {
 struct Process {
     #[serde(deserialize_with = "lenient")]
     args: Vec<String>,
+    #[serde(deserialize_with = "lenient")]
+    cwd: String,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Mount {
+    #[serde(deserialize_with = "lenient")]
+    destination: String,
 }
 
 #[derive(Default, Deserialize)]

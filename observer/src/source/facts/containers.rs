@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::{
     HostRoot, bundle,
     files::{self, Last},
-    procfs, wasm,
+    module, procfs, wasm,
 };
 use crate::{
     input::{Bundle, CriContainer, LifeFact, LogFact},
@@ -123,6 +123,8 @@ fn identify(host: &HostRoot, pid: u32, process: &Process, states: &BTreeMap<u32,
     let runtime = runtime.or(state.map(|state| state.runtime));
     let bundle = path.and_then(|path| read_bundle(host, parent, &path));
     let wasm_engine = wasm::engine(host, pid, runtime, bundle.as_ref());
+    let asked = bundle.as_ref().filter(|_| wasm_engine.is_some());
+    let module = asked.and_then(|bundle| Some(module::read(host, pid, bundle.entrypoint.as_deref()?, None)));
     Some(LifeFact {
         init: pid,
         start: process.stat.start,
@@ -131,6 +133,7 @@ fn identify(host: &HostRoot, pid: u32, process: &Process, states: &BTreeMap<u32,
         bundle,
         is_wasm: wasm_engine.is_some(),
         wasm_engine,
+        module: module.map(|read| read.map(Box::new)),
         id,
         runtime: runtime.map(|program| program.name().to_owned()),
         cgroup,

@@ -2,6 +2,7 @@
 //! without ever opening anything whose opening has an effect (a pipe, a device).
 
 use std::{
+    fs::File,
     io::{self, Read},
     os::fd::{AsFd, AsRawFd, OwnedFd},
     path::Path,
@@ -28,19 +29,26 @@ pub fn locate(root: impl AsFd, path: &Path, last: Last) -> io::Result<OwnedFd> {
     Ok(openat2(root, path, flags, Mode::empty(), ResolveFlags::IN_ROOT)?)
 }
 
-/// The content of a regular file.
+/// A regular file, to be read.
 ///
 /// # Errors
-/// `InvalidInput` when it is no regular file, `FileTooLarge` past `cap` bytes, or what the system said.
-pub fn read_regular(root: impl AsFd, path: &Path, last: Last, cap: u64) -> io::Result<Vec<u8>> {
+/// `InvalidInput` when it is no regular file, or what the system said.
+pub fn open_regular(root: impl AsFd, path: &Path, last: Last) -> io::Result<File> {
     let handle = locate(root, path, last)?;
     if FileType::from_raw_mode(fstat(&handle)?.st_mode) != FileType::RegularFile {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
     }
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let file = openat2(CWD, own_link(&handle), flags, Mode::empty(), ResolveFlags::empty())?;
+    Ok(openat2(CWD, own_link(&handle), flags, Mode::empty(), ResolveFlags::empty())?.into())
+}
+
+/// The content of a regular file.
+///
+/// # Errors
+/// Those of [`open_regular`], or `FileTooLarge` past `cap` bytes.
+pub fn read_regular(root: impl AsFd, path: &Path, last: Last, cap: u64) -> io::Result<Vec<u8>> {
     let mut content = Vec::new();
-    std::fs::File::from(file).take(cap + 1).read_to_end(&mut content)?;
+    open_regular(root, path, last)?.take(cap + 1).read_to_end(&mut content)?;
     if content.len() as u64 > cap {
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("larger than {cap} bytes")));
     }

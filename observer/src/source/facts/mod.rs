@@ -14,6 +14,7 @@ pub mod host;
 pub mod kube;
 pub mod listening;
 pub mod memory;
+pub mod module;
 pub mod network;
 pub mod node;
 pub mod procfs;

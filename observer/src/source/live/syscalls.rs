@@ -66,6 +66,7 @@ fn number(syscall: &str) -> Option<u32> {
         "mmap" => libc::SYS_mmap,
         "mount" => libc::SYS_mount,
         "mount_setattr" => libc::SYS_mount_setattr,
+        "mprotect" => libc::SYS_mprotect,
         "move_mount" => libc::SYS_move_mount,
         "newfstatat" => libc::SYS_newfstatat,
         "open_tree" => libc::SYS_open_tree,

@@ -6,11 +6,13 @@ use observer_tests::rig::{
     engines::{go, java, machine, needs, needs_package, node, wasmtime},
     memory::ends,
     program, stage,
+    stdio::expect,
     verdict::{Verdicts, only, quiet},
     wasmedge::WasmEdge,
     watch::Seen,
     workload,
 };
+use serde_json::{Value, json};
 
 /// What ends when its module does: the trap is not caught.
 const CALL_AND_END: &[u8] = b"import sys\n\
@@ -155,6 +157,40 @@ fn a_module_that_youki_runs() {
     let seen = verdicts.end();
     only(&seen, &oob, "wasm-out-of-bounds/outside-memory proved");
     quiet(&seen, &hello);
+}
+
+/// What youki makes of a module that grows by three pages and loads from the next one, by the limits of its memory, and the
+/// signal that it gets.
+fn grown<const N: usize>(case: &str, limits: [&str; N]) -> (Seen, [String; N]) {
+    let stage = stage();
+    let verdicts = Verdicts::begin(&stage, case, &[]);
+    let youki = stage.runtime(program("youki"));
+    let ids = limits.map(|limits| {
+        let name = format!("grows-{}-{}", limits.replace(' ', "-"), stage.id());
+        let bundle = Bundle::wasm(&workload::grows(limits), true).write(&stage, &name).expect("bundle");
+        assert_eq!(youki.run(&bundle).expect("youki").code(), 255, "{name}");
+        bundle.id
+    });
+    (verdicts.end(), ids)
+}
+
+const MIB: u64 = 1 << 20;
+
+#[test]
+fn a_memory_at_the_maximum_that_its_module_declares() {
+    let (seen, [id]) = grown("wasm-out-of-bounds-at-maximum", ["1 4"]);
+    only(&seen, &id, "wasm-out-of-bounds/at-maximum proved");
+    let sizes = [("linear_bytes", json!(MIB / 4)), ("linear_max_bytes", json!(MIB / 4))];
+    expect(seen.fault_of(&id), &sizes);
+}
+
+#[test]
+fn a_memory_that_may_still_grow() {
+    let (seen, [below, without]) = grown("wasm-out-of-bounds-not-at-maximum", ["1 5", "1"]);
+    for (id, max) in [(&below, json!(5 * MIB / 16)), (&without, Value::Null)] {
+        only(&seen, id, "wasm-out-of-bounds/outside-memory proved");
+        expect(seen.fault_of(id), &[("linear_bytes", json!(MIB / 4)), ("linear_max_bytes", max)]);
+    }
 }
 
 #[test]

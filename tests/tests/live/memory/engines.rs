@@ -49,6 +49,7 @@ fn access(address: &str, region: &str) -> Vec<(&'static str, Value)> {
         ("code", json!(2)),
         ("wasm_address", json!(address)),
         ("region", json!(region)),
+        ("linear_bytes", json!(65_536)),
     ]
 }
 

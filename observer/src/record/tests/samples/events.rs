@@ -110,6 +110,7 @@ pub(super) fn events() -> Vec<Event> {
             action: fault::Action::Ignore,
             role: 16,
             init: Some(77),
+            linear_reach: Some(u64::MAX),
             comm: comm.clone(),
         })),
         Event::Fault(fault::Event::TermIgnored { init: 77, role: 16 }),

@@ -40,6 +40,7 @@ fn stdio(outcome: StdioOutcome) -> Stdio {
         reader: Some(Process { pid: 5, comm: "conmon".into(), ..Process::default() }),
         log_file: None,
         outcome,
+        unflushed: None,
         ended: false,
     }
 }
@@ -107,6 +108,8 @@ fn a_fault_says_what_it_was() {
         code: Some(1),
         address: Some(0x10),
         wasm_address: None,
+        linear_bytes: None,
+        linear_max_bytes: None,
         handled: Some(false),
         region: Some(FaultRegion::Null),
         engine_code: None,
