@@ -24,5 +24,6 @@ fn text(invocation: &Invocation) -> [&Option<String>; 4] {
         Invocation::Shim { id, namespace, bundle, .. } => [id, namespace, bundle, &None],
         Invocation::Conmon { id, name, bundle, log_path } => [id, name, bundle, log_path],
         Invocation::Cni { container_id, netns, interface, .. } => [container_id, netns, interface, &None],
+        Invocation::Tool { image, .. } => [image, &None, &None, &None],
     }
 }
