@@ -309,12 +309,11 @@ fn names_an_engine(tail: &Tail) -> bool {
     tail.equal(b'w').followed_by(&tail.equal(b'a'), &third)
 }
 
-/// `.../db/state.db`, as far as the tail tells.
+/// `.../state.db`, as far as the tail tells.
 #[inline(always)]
 fn names_a_datastore(tail: &Tail) -> bool {
-    const FOLDER: u32 = u32::from_le_bytes(*b"/db/");
     const FILE: u64 = u64::from_le_bytes(*b"state.db");
-    tail.high == FILE && tail.low >> 32 == FOLDER as u64
+    tail.high == FILE && tail.low >> 56 == b'/' as u64
 }
 
 /// `.../snapshots/12`, as far as the tail tells.

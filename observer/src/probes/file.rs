@@ -36,7 +36,7 @@ pub const SPEC: Spec = Spec {
 
 /// Whether a path is that of the database in which K3s, or kine, keeps a cluster's objects, wherever it is told to.
 pub fn is_datastore(path: &str) -> bool {
-    path.ends_with("/db/state.db")
+    path.ends_with("/state.db")
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

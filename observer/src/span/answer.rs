@@ -31,21 +31,27 @@ impl Span {
         let either = |new, old| self.attribute(new).or(self.attribute(old));
         let status = either("http.response.status_code", "http.status_code");
         let status = status.and_then(|status| status.parse().ok());
+        let address = self.attribute("server.address");
         if let Some(flags) = self.attribute("response_flags") {
+            let asked = self.attribute("http.url");
             // What it asks others has no URL.
-            let host = named(self.attribute("http.url")?);
+            if asked.is_none() && self.kind != Kind::Server {
+                return None;
+            }
+            let host = asked.or(address).and_then(named);
             return Some(Answer { host, status, flags: (flags != "-").then_some(flags) });
         }
-        let host = self.attribute("server.address").and_then(named);
+        let host = address.and_then(named);
         (self.kind == Kind::Server && self.scope == TRAEFIK).then_some(Answer { host, status, flags: None })
     }
 }
 
-/// A host, unless it is an address: whoever looks for open doors asks by addresses, and nobody has a route for that.
+/// A host, unless it is an address: whoever looks for open doors asks by addresses, and nobody has a route for that. From
+/// the node itself nobody does.
 fn named(host: &str) -> Option<&str> {
-    let is_address =
-        host.parse::<SocketAddr>().is_ok() || host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
-    (!host.is_empty() && !is_address).then_some(host)
+    let address = host.parse::<SocketAddr>().map(|at| at.ip());
+    let address = address.or_else(|_| host.trim_matches(['[', ']']).parse::<IpAddr>());
+    (!host.is_empty() && address.map_or(true, |ip| ip.is_loopback())).then_some(host)
 }
 
 #[cfg(test)]
@@ -67,8 +73,11 @@ mod tests {
             assert_eq!(span(kind, "", &said("NR")).answer(), Some(expected));
         }
         assert_eq!(span(Kind::Server, "", &said("-")).answer(), Some(Answer { flags: None, ..expected }));
-        // What it has asked others is no answer.
+        // What it has asked others is no answer; of its own the address may be all that is said.
         assert_eq!(span(Kind::Client, "", &said("UF")[1..]).answer(), None);
+        let asked =
+            [("server.address", "shop.example"), ("http.status_code", "404"), ("response_flags", "NR")];
+        assert_eq!(span(Kind::Server, "", &asked).answer(), Some(expected));
     }
 
     #[test]
@@ -82,11 +91,13 @@ mod tests {
     }
 
     #[test]
-    fn who_asks_by_an_address_names_nobody() {
-        for host in ["10.0.0.1", "10.0.0.1:80", "[::1]", "[::1]:80", ""] {
+    fn who_asks_by_an_address_names_nobody_but_on_the_node_itself() {
+        for host in ["10.0.0.1", "10.0.0.1:80", "[2001:db8::1]", "[2001:db8::1]:80", ""] {
             assert_eq!(named(host), None, "{host}");
         }
-        assert_eq!(named("shop.example:80"), Some("shop.example:80"));
+        for host in ["shop.example:80", "127.0.0.1:80", "127.0.0.1", "[::1]:80", "[::1]"] {
+            assert_eq!(named(host), Some(host));
+        }
     }
 
     #[test]

@@ -145,6 +145,6 @@ fn a_server_speaks_of_the_database_that_it_has_opened() {
     assert_eq!(datastore(None, Some((DATASTORE, 7)), Some("./db/state.db")), own, "in short");
     assert_eq!(datastore(None, Some((DATASTORE, 7)), Some("/srv/other.db")), None, "of another file");
     assert_eq!(datastore(None, Some((DATASTORE, -2)), None), None, "there is none");
-    assert_eq!(datastore(None, Some(("/srv/state.db", 7)), None), None, "another file");
+    assert_eq!(datastore(None, Some(("/srv/other.db", 7)), None), None, "another file");
     assert_eq!(datastore(None, None, None), None);
 }

@@ -10,7 +10,9 @@ pub fn from_arguments(filename: &str, argv: &[u8]) -> Invocation {
     };
     let words: Vec<String> =
         argv[..end].split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect();
-    if let Some(tool) = tool(filename, &words[1..]) {
+    // Those of a script are behind its interpreter, an option of that, and its own path.
+    let own = words.iter().take(3).position(|word| word == filename).unwrap_or(0);
+    if let Some(tool) = tool(filename, &words[own + 1..]) {
         return tool;
     }
     // A runtime that re-executes itself from memory has no file name worth reading; its first word stays.

@@ -241,6 +241,10 @@ fn policy_tools_are_asked_for_one_thing() {
     ] {
         assert_eq!(parse(line), Invocation::Tool { call, image: image.map(str::to_owned) }, "{line}");
     }
+    for line in ["/bin/sh ./opa build .", "/usr/bin/python3 -u ./opa build .", "opa build ."] {
+        let build = Invocation::Tool { call: ToolCall::Build, image: None };
+        assert_eq!(from_arguments("./opa", &argv(line)), build, "{line}");
+    }
     for line in ["opaque build", "cosigned verify", "build opa"] {
         assert_eq!(parse(line), Invocation::Unknown, "{line}");
     }

@@ -204,6 +204,10 @@ const LINES: &[(&str, &str, &str, Option<Capture>)] = &[
         "sqlite-corrupt",
         Some(("file", "/srv/other.sqlite3")),
     ),
+    ("k3s", "Error: in prepare, file is not a database (26)", "sqlite-corrupt", None),
+    ("k3s", "Runtime error near line 1: database disk image is malformed (11)", "sqlite-corrupt", None),
+    ("kine", "sqlite3.DatabaseError: database disk image is malformed", "sqlite-corrupt", None),
+    ("kine", "database disk image is malformed", "sqlite-corrupt", None),
     (
         "containerd",
         r#"level=error msg="x" error="write /var/lib/containerd/blob: no space left on device""#,
@@ -275,7 +279,7 @@ fn what_healthy_components_say_all_day_is_nothing() {
             r#"I1121 22:00:00.000000 1 prober.go:107] "Probe failed" pod="a/b" output="level=error msg=\"x: database disk image is malformed\"""#,
         ),
         ("k3s-server", "\tlevel=error msg=\"database disk image is malformed\""),
-        ("k3s-server", "Error: stepping, database disk image is malformed (11)"),
+        ("k3s-server", "\tError: stepping, database disk image is malformed (11)"),
         ("k3s-server", r#"level=info msg="said: database disk image is malformed""#),
         (
             "containerd",

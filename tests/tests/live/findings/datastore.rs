@@ -12,7 +12,9 @@ use std::{
 };
 
 use observer_tests::rig::{
-    Bundle, Stage, program, stage,
+    Bundle, Stage,
+    engines::needs,
+    program, stage,
     verdict::{Verdicts, only, quiet},
     workload,
 };
@@ -105,6 +107,25 @@ fn a_server_whose_database_is_damaged() {
     for opens in [&first, &second] {
         only(&seen, path(opens), "sqlite-corrupt/corrupt proved");
     }
+}
+
+#[test]
+fn sqlite_itself_by_the_name_of_a_server() {
+    const TEST: &str = "sqlite_itself_by_the_name_of_a_server";
+    let stage = stage();
+    let Some(shell) = needs(TEST, "sqlite3") else { return };
+    let damaged = K3s::on(&stage).damaged("shell", "state.db", TABLE);
+    fs::remove_file(stage.path("k3s")).expect("the script");
+    fs::copy(shell, stage.path("k3s")).expect("a copy");
+    let verdicts = Verdicts::begin(&stage, "sqlite-corrupt-by-sqlite", PROBES);
+    let mut command = stage.command(stage.path("k3s"));
+    // What has failed is no reason for it to leave the rest undone, if it reads that from a file.
+    let script = stage.path("script.sql");
+    fs::write(&script, "select * from kine;\nselect count(*) from kine;\n").expect("a file");
+    stage.run(command.arg(path(&damaged)).arg(format!(".read {}", script.display()))).expect("sqlite3");
+    verdicts.awaits("sqlite-corrupt", path(&damaged));
+    let seen = verdicts.end();
+    only(&seen, path(&damaged), "sqlite-corrupt/corrupt proved");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What is concluded of policy tools that are run on the node and fail, by what they say and how they end; and nothing of
 //! what only looks like it.
 
-use std::fs;
+use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
 use observer_tests::rig::{
     Bundle, Stage, program, stage,
@@ -24,9 +24,24 @@ impl<'stage> Tools<'stage> {
 
     /// Runs it as `words` say.
     fn runs(&self, words: &str, says: &str, ends: u8) {
+        self.runs_in(&self.0.path(""), words, says, ends);
+    }
+
+    /// The same by a script of its name: whoever looks at its words finds those of its interpreter first.
+    fn runs_by_a_script(&self, words: &str, says: &str, ends: u8) {
+        let tool = words.split(' ').next().expect("a name");
+        let folder = self.0.path("scripts");
+        fs::create_dir_all(&folder).expect("a folder");
+        let script = folder.join(tool);
+        fs::write(&script, "#!/bin/sh\nprintf %s \"$SAYS\" >&2\nexit $ENDS\n").expect("a script");
+        fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).expect("a script");
+        self.runs_in(&folder, words, says, ends);
+    }
+
+    fn runs_in(&self, folder: &Path, words: &str, says: &str, ends: u8) {
         let mut words = words.split(' ');
         let tool = words.next().expect("a name");
-        let mut command = self.0.command(self.0.path(tool));
+        let mut command = self.0.command(folder.join(tool));
         command.args(words).env("SAYS", says).env("ENDS", ends.to_string());
         let ran = self.0.run(&mut command).expect(tool);
         assert_eq!(ran.code(), i32::from(ends), "{}", ran.stderr);
@@ -81,7 +96,7 @@ fn policies_that_cannot_be_compiled() {
     for _ in 0..2 {
         tools.runs("opa build -t wasm broken.rego", &policy("broken.rego", SYNTAX), 1);
     }
-    tools.runs("opa build lacking.rego", &policy("lacking.rego", MISSING), 1);
+    tools.runs_by_a_script("opa build lacking.rego", &policy("lacking.rego", MISSING), 1);
     let told = [("broken.rego", "syntax"), ("lacking.rego", "missing-dependency")];
     for (file, _) in told {
         verdicts.awaits("opa-build-failed", file);
