@@ -15,6 +15,23 @@ use serde_json::{Value, json};
 
 use super::receivers::{skip, venv};
 
+/// How Envoy reaches whoever receives its spans.
+const ENVOY_SENDS_TO: &str = r#"  - name: otlp
+    type: STATIC
+    typed_extension_protocol_options:
+      envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
+        "@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
+        explicit_http_config: {http2_protocol_options: {}}
+    load_assignment: {cluster_name: otlp, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: 127.0.0.1, port_value: @otlp@}}}}]}]}
+"#;
+
+/// A configuration of Envoy that ends with its clusters, with its ports: its own, of the server behind it, and of who receives.
+pub fn envoy(config: &str, port: u16, behind: u16, otlp: u16) -> String {
+    let whole = format!("{config}{ENVOY_SENDS_TO}");
+    let ports = [("@in@", port), ("@behind@", behind), ("@otlp@", otlp)];
+    ports.into_iter().fold(whole, |text, (place, port)| text.replace(place, &port.to_string()))
+}
+
 /// Where it receives.
 pub fn listens(run: &Run) -> SocketAddr {
     run.says("where it receives", |line| {

@@ -69,21 +69,9 @@ pub(super) fn event(container: Option<Container>, from: u64, to: u64, what: What
 
 pub(super) fn net(local: Option<&str>) -> What {
     What::Net(Net {
-        action: NetAction::Connect,
-        outcome: NetOutcome::Timeout,
         server: Some(ip(SERVER)),
-        backend: None,
         local: local.map(ip),
-        latency_ns: None,
-        age_ns: None,
-        errno: None,
-        retransmits: 0,
-        syn_retransmits: 0,
-        rtt_ns: None,
-        sent_bytes: None,
-        received_bytes: None,
-        drop: None,
-        alert: None,
+        ..Net::of(NetAction::Connect, NetOutcome::Timeout)
     })
 }
 

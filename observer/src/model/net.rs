@@ -161,23 +161,7 @@ fn closed(seen: &Connection) -> Option<NetOutcome> {
 }
 
 fn refused(remote: Option<SocketAddr>, errno: i32) -> Net {
-    Net {
-        action: NetAction::Connect,
-        outcome: of_errno(errno),
-        server: remote,
-        backend: None,
-        local: None,
-        latency_ns: None,
-        age_ns: None,
-        errno: Some(errno),
-        retransmits: 0,
-        syn_retransmits: 0,
-        rtt_ns: None,
-        sent_bytes: None,
-        received_bytes: None,
-        drop: None,
-        alert: None,
-    }
+    Net { server: remote, errno: Some(errno), ..Net::of(NetAction::Connect, of_errno(errno)) }
 }
 
 #[cfg(test)]

@@ -183,6 +183,29 @@ pub struct Net {
     pub alert: Option<TlsAlert>,
 }
 
+impl Net {
+    /// Of which nothing more is known.
+    pub const fn of(action: NetAction, outcome: NetOutcome) -> Net {
+        Net {
+            action,
+            outcome,
+            server: None,
+            backend: None,
+            local: None,
+            latency_ns: None,
+            age_ns: None,
+            errno: None,
+            retransmits: 0,
+            syn_retransmits: 0,
+            rtt_ns: None,
+            sent_bytes: None,
+            received_bytes: None,
+            drop: None,
+            alert: None,
+        }
+    }
+}
+
 /// What a side of a TLS handshake said when it ended it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TlsAlert {

@@ -132,21 +132,9 @@ mod tests {
 
     fn net(server: &str, outcome: NetOutcome, drop: &str) -> Net {
         Net {
-            action: NetAction::Connect,
-            outcome,
             server: Some(server.parse().unwrap()),
-            backend: None,
-            local: None,
-            latency_ns: None,
-            age_ns: None,
-            errno: None,
-            retransmits: 0,
-            syn_retransmits: 0,
-            rtt_ns: None,
-            sent_bytes: None,
-            received_bytes: None,
             drop: Some(Drop { reason: drop.to_owned(), netns: None, of_answer: false }),
-            alert: None,
+            ..Net::of(NetAction::Connect, outcome)
         }
     }
 

@@ -15,22 +15,13 @@ pub(super) fn said(time: Time, seen: &Handshake) -> Net {
         }
         HandshakeEnd::HiddenAlert { of_client } => Some(TlsAlert { by: side(of_client), description: None }),
     };
+    let outcome = if alert.is_some() { NetOutcome::TlsFailed } else { NetOutcome::Connected };
     Net {
-        action: NetAction::Handshake,
-        outcome: if alert.is_some() { NetOutcome::TlsFailed } else { NetOutcome::Connected },
         server: Some(seen.remote),
-        backend: None,
         local: Some(seen.local),
-        latency_ns: None,
         age_ns: Some(time.since(seen.began)),
-        errno: None,
-        retransmits: 0,
-        syn_retransmits: 0,
-        rtt_ns: None,
-        sent_bytes: None,
-        received_bytes: None,
-        drop: None,
         alert,
+        ..Net::of(NetAction::Handshake, outcome)
     }
 }
 

@@ -1,7 +1,7 @@
 //! The allocator's own: what was freed and is kept by it for later.
 
-/// Gives back to the system what is not in use. What lives for minutes lies between what lived for moments, so that the
-/// allocator by itself gives nothing back, and takes more.
+/// Gives back to the system what is not in use. The allocator by itself gives back only the end of what it has, and what
+/// lives for minutes may lie there.
 pub fn give_back() {
     #[cfg(target_env = "gnu")]
     {

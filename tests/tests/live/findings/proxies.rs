@@ -12,7 +12,7 @@ use std::{
 };
 
 use crate::receivers::{free_port, package, skip};
-use crate::senders::listens;
+use crate::senders::{self, listens};
 use observer_tests::rig::{
     nginx, program, stage,
     stage::{
@@ -71,13 +71,6 @@ static_resources:
   - name: behind
     type: STATIC
     load_assignment: {cluster_name: behind, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: 127.0.0.1, port_value: @behind@}}}}]}]}
-  - name: otlp
-    type: STATIC
-    typed_extension_protocol_options:
-      envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
-        "@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
-        explicit_http_config: {http2_protocol_options: {}}
-    load_assignment: {cluster_name: otlp, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: 127.0.0.1, port_value: @otlp@}}}}]}]}
 "#;
 
 /// The status that is answered at a port to who asks for a host.
@@ -95,8 +88,7 @@ fn routes_that_lead_nowhere() {
     let verdicts = Verdicts::begin(&stage, "route-not-effective", &["--otlp-listen", "127.0.0.1:0"]);
     let otlp = listens(&verdicts.run).port();
     let config = stage.path("envoy.yaml");
-    let text = ROUTES.replace("@in@", &port.to_string()).replace("@behind@", &behind.to_string());
-    fs::write(&config, text.replace("@otlp@", &otlp.to_string())).expect("a configuration");
+    fs::write(&config, senders::envoy(ROUTES, port, behind, otlp)).expect("a configuration");
     let mut server = Command::new(program("nginx"));
     let at = SocketAddr::from(([127, 0, 0, 1], behind));
     let server =

@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, fs, net::SocketAddr, path::PathBuf, process::Command};
 
 use crate::receivers::{free_port, skip, venv};
-use crate::senders::listens;
+use crate::senders::{envoy, listens};
 use observer_tests::rig::{
     Ran, Stage, program, run::Run, stage, stage::Running, stdio::until, webhook::server_by,
 };
@@ -196,29 +196,19 @@ static_resources:
   - name: behind
     type: STATIC
     load_assignment: {cluster_name: behind, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: 127.0.0.1, port_value: @behind@}}}}]}]}
-  - name: otlp
-    type: STATIC
-    typed_extension_protocol_options:
-      envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
-        "@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
-        explicit_http_config: {http2_protocol_options: {}}
-    load_assignment: {cluster_name: otlp, endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: 127.0.0.1, port_value: @otlp@}}}}]}]}
 "#;
 
 #[test]
 fn envoy_is_heard_and_its_requests_are_its_spans() {
-    let Some(envoy) = installed("otlp::proxies::envoy_is_heard_and_its_requests_are_its_spans", "envoy")
+    let Some(binary) = installed("otlp::proxies::envoy_is_heard_and_its_requests_are_its_spans", "envoy")
     else {
         return;
     };
     let (stage, port, behind) = (stage(), free_port(), free_port());
     let (run, to) = watches(port);
     let _server = Serving::behind(&stage, behind);
-    let config = ENVOY
-        .replace("@in@", &port.to_string())
-        .replace("@behind@", &behind.to_string())
-        .replace("@otlp@", &to.port().to_string());
-    let mut command = Command::new(envoy);
+    let config = envoy(ENVOY, port, behind, to.port());
+    let mut command = Command::new(binary);
     command.args(["--disable-hot-restart", "-c"]);
     let _envoy = Serving::by(&stage, command, ("envoy.yaml", &config), port);
     each_request_is_its_span_s(&stage, run, port, "gateway");
